@@ -1,0 +1,13 @@
+"""The only place that knows which mm distribution, and which of its parts, are there."""
+
+from repnext_mm.compat.checkpoints import trust_mmengine_checkpoints
+from repnext_mm.compat.mmcv_ops import provide_mmcv_ops
+from repnext_mm.compat.packages import conv_module_type, is_installed, require
+
+__all__ = [
+    'conv_module_type',
+    'is_installed',
+    'provide_mmcv_ops',
+    'require',
+    'trust_mmengine_checkpoints',
+]

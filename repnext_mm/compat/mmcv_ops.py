@@ -1,0 +1,162 @@
+"""mmcv's operators without a compiler.
+
+mmcv installed without compiling has no extension module ``mmcv._ext``, and then
+mmdet's two-stage detectors cannot even be imported. They need two operators of
+it, NMS and RoIAlign, and torchvision has both for CPU and GPU. A finder at the
+end of ``sys.meta_path`` offers a module of that name made from them; it comes
+last, so a compiled extension is always found first.
+"""
+
+import importlib.abc
+import importlib.util
+import sys
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+EXTENSION = 'mmcv._ext'
+
+
+def provide_mmcv_ops() -> None:
+    """Offers the stand-in for ``mmcv._ext``; imports nothing, and may be called again."""
+    if not any(isinstance(finder, _ExtensionFinder) for finder in sys.meta_path):
+        sys.meta_path.append(_ExtensionFinder())
+
+
+class _ExtensionFinder(importlib.abc.MetaPathFinder):
+    """Finds ``mmcv._ext`` where nobody else did."""
+
+    def find_spec(self, fullname, path=None, target=None) -> ModuleSpec | None:
+        if fullname != EXTENSION:
+            return None
+        return importlib.util.spec_from_loader(fullname, _ExtensionLoader(), origin='torchvision')
+
+
+class _ExtensionLoader(importlib.abc.Loader):
+    """Makes the stand-in module."""
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__doc__ = __doc__
+        for function in (nms, roi_align_forward, roi_align_backward):
+            setattr(module, function.__name__, function)
+        module.get_compiler_version = lambda: 'none (torchvision operators)'
+        module.get_compiling_cuda_version = lambda: 'not available'
+        module.__getattr__ = _missing_operator
+
+
+def _missing_operator(name: str) -> Callable:
+    """Module-level ``__getattr__``: a function that says what is missing when it is called."""
+    if name.startswith('__'):
+        raise AttributeError(name)
+
+    def missing(*args, **kwargs):
+        raise NotImplementedError(
+            f'the mmcv operator {name!r} has no stand-in in torchvision: install mmcv with compiled '
+            "operators ('mim install mmcv', or MMCV_WITH_OPS=1 pip install --no-binary :all: "
+            '--no-build-isolation mmcv (onedl-mmcv) with a compiler; it is used as soon as it '
+            'is there)'
+        )
+
+    return missing
+
+
+def _at_least_single(*tensors: Tensor) -> list[Tensor]:
+    """The tensors in one dtype that torchvision's kernels take: float64, or float32."""
+    double = any(tensor.dtype == torch.float64 for tensor in tensors)
+    return [tensor.to(torch.float64 if double else torch.float32) for tensor in tensors]
+
+
+def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
+    """Greedy non-maximum suppression with the signature of mmcv's extension.
+
+    Args:
+        boxes: ``(N, 4)`` as x1, y1, x2, y2, in pixels.
+        scores: ``(N,)``.
+        iou_threshold: Boxes that overlap a better one by more are dropped.
+        offset: 0, or 1 for the old convention of widths ``x2 - x1 + 1``.
+
+    Returns:
+        Indices of the kept boxes by falling score, int64.
+    """
+    if offset not in (0, 1):
+        raise ValueError(f'offset must be 0 or 1, got {offset!r}')
+    if offset:
+        boxes = boxes + boxes.new_tensor([0, 0, 1, 1])
+    boxes, scores = _at_least_single(boxes, scores)
+    return torch.ops.torchvision.nms(boxes, scores, iou_threshold)
+
+
+def roi_align_forward(
+    input: Tensor,
+    rois: Tensor,
+    output: Tensor,
+    argmax_y: Tensor,
+    argmax_x: Tensor,
+    aligned_height: int,
+    aligned_width: int,
+    spatial_scale: float,
+    sampling_ratio: int,
+    pool_mode: int,
+    aligned: bool,
+) -> None:
+    """RoIAlign with the signature of mmcv's extension; writes into ``output``.
+
+    Args:
+        input: ``(N, C, H, W)``.
+        rois: ``(K, 5)``: batch index, x1, y1, x2, y2 in pixels of the image.
+        output: ``(K, C, aligned_height, aligned_width)``.
+        argmax_y: Only for max pooling.
+        argmax_x: Only for max pooling.
+        aligned_height: Bins from top to bottom.
+        aligned_width: Bins from left to right.
+        spatial_scale: Pixels of ``input`` per pixel of the image.
+        sampling_ratio: Samples per bin and axis; 0 for as many as pixels.
+        pool_mode: 1 for the average; 0 for the maximum, which torchvision lacks.
+        aligned: Shift by half a pixel, so that pixel centres lie at .5.
+    """
+    _refuse_max_pooling(pool_mode)
+    features, boxes = _at_least_single(input, rois)
+    bins = (aligned_height, aligned_width)
+    output.copy_(
+        torch.ops.torchvision.roi_align(
+            features, boxes, spatial_scale, *bins, sampling_ratio, aligned
+        )
+    )
+
+
+def roi_align_backward(
+    grad_output: Tensor,
+    rois: Tensor,
+    argmax_y: Tensor,
+    argmax_x: Tensor,
+    grad_input: Tensor,
+    aligned_height: int,
+    aligned_width: int,
+    spatial_scale: float,
+    sampling_ratio: int,
+    pool_mode: int,
+    aligned: bool,
+) -> None:
+    """The gradient of :func:`roi_align_forward`; writes into ``grad_input``, ``(N, C, H, W)``."""
+    _refuse_max_pooling(pool_mode)
+    gradient, boxes = _at_least_single(grad_output, rois)
+    bins = (aligned_height, aligned_width)
+    grad_input.copy_(
+        torch.ops.torchvision._roi_align_backward(
+            gradient, boxes, spatial_scale, *bins, *grad_input.shape, sampling_ratio, aligned
+        )
+    )
+
+
+def _refuse_max_pooling(pool_mode: int) -> None:
+    if pool_mode != 1:
+        raise NotImplementedError(
+            "RoIAlign with pool_mode='max' needs mmcv with compiled operators ('mim install "
+            "mmcv'); torchvision's operator averages: use pool_mode='avg'"
+        )

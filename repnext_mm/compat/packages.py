@@ -1,0 +1,49 @@
+"""Which of the OpenMMLab packages are installed, and how to get the others.
+
+Two distributions provide the same import names: OpenMMLab's own, last released
+in 2024, and OneDL's maintained continuation. Installing one over the other
+leaves a mixture of both, so this package requires neither and works with either.
+"""
+
+import importlib
+import importlib.util
+import sys
+from types import ModuleType
+
+INSTALL = "pip install 'repnext-mm[onedl]'"
+"""What brings everything; ``[openmmlab]`` instead of ``[onedl]`` for the classic packages."""
+
+
+def is_installed(*packages: str) -> bool:
+    """Whether all these packages can be imported; imports none of them."""
+    return all(
+        sys.modules.get(name) is not None or importlib.util.find_spec(name) is not None
+        for name in packages
+    )
+
+
+def require(package: str, purpose: str) -> ModuleType:
+    """Imports a package of OpenMMLab.
+
+    Args:
+        package: Import name, such as ``'mmdet'``.
+        purpose: What it is needed for, for the error message.
+
+    Raises:
+        ImportError: If it is not installed; the message says how to install it.
+    """
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        raise ImportError(
+            f'{purpose} needs {package}, which is not installed: {INSTALL} (or '
+            "'repnext-mm[openmmlab]' for the classic packages, but not one over the other)"
+        ) from error
+
+
+def conv_module_type() -> tuple[type, ...]:
+    """mmcv's ``ConvModule`` for use with ``isinstance``; empty while mmcv is not imported."""
+    cnn = sys.modules.get('mmcv.cnn')
+    return () if cnn is None else (cnn.ConvModule,)

@@ -1,0 +1,185 @@
+"""Evaluates a merged copy of the model and leaves the training network alone."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from mmengine.dist import all_reduce
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.runner import Runner
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from repnext_mm.registry import HOOKS
+from repnext_mm.reparam import FORMS, mergeable_modules, reparameterize_model
+from repnext_mm.reparam.verify import feature_differences
+
+FEATURE_EXTRACTORS = ('backbone', 'neck')
+"""What OpenMMLab's models call the parts whose outputs are features."""
+
+
+@MMENGINE_HOOKS.register_module()
+@HOOKS.register_module()
+class ReparameterizeHook(Hook):
+    """Runs every test, and on request every validation, on a merged copy of the model.
+
+    The copy is made before the first batch, when all other hooks have prepared the
+    model (``EMAHook`` has swapped its averages in, whatever the order of the hooks),
+    and takes the model's place only while a batch is evaluated. So neither
+    ``EMAHook`` nor ``CheckpointHook`` nor an exception ever meets it, and the network
+    in training stays bit by bit what it was.
+
+    Config::
+
+        custom_hooks = [dict(type='repnext_mm.ReparameterizeHook', mode='fused')]
+
+    Args:
+        mode: ``'fused'`` or ``'plain'``; see :func:`repnext_mm.reparameterize_model`.
+        val: Also in validation, not only in tests.
+        fold_conv_bn: Also fold the batch norms of necks and heads.
+        verify: Tolerance for the maximum relative difference between the features
+            of the two forms on the first batch, which is evaluated twice for that;
+            None or False to skip the comparison. Float32 rounding gives about 1e-6.
+
+    Raises:
+        ValueError: If ``mode`` is unknown or ``verify`` not positive; in the run, if
+            the difference exceeds ``verify``.
+        TypeError: In the run, if the model is wrapped in something that shards it.
+    """
+
+    priority = 'NORMAL'
+
+    def __init__(
+        self,
+        mode: str = 'fused',
+        val: bool = False,
+        fold_conv_bn: bool = True,
+        verify: float | None = 1e-4,
+    ):
+        if mode not in FORMS:
+            raise ValueError(f'unknown mode {mode!r}: choose from {FORMS}')
+        if verify is True or (verify is not None and verify is not False and not verify > 0):
+            raise ValueError(
+                f'verify must be a positive tolerance such as 1e-4, or None to skip the '
+                f'comparison; got {verify!r}'
+            )
+        self.mode = mode
+        self.val = val
+        self.fold_conv_bn = fold_conv_bn
+        self.verify = verify
+        self._training_model: nn.Module | None = None
+        self._merged_model: nn.Module | None = None
+
+    def before_run(self, runner: Runner) -> None:
+        """Makes sure that the model is put back whenever an evaluation ends or breaks off."""
+        for loop in (runner._val_loop, runner._test_loop):
+            # A loop that is not built yet is a config, and is not run in this call either.
+            if hasattr(loop, 'run') and 'run' not in vars(loop):
+                loop.run = self._restores_model(runner)(loop.run)
+
+    def before_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | tuple | list | None = None
+    ) -> None:
+        """Puts the merged copy in the model's place, if validation is asked for."""
+        if self.val:
+            self._swap_in(runner, data_batch)
+
+    def before_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | tuple | list | None = None
+    ) -> None:
+        """Puts the merged copy in the model's place."""
+        self._swap_in(runner, data_batch)
+
+    def after_val_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | tuple | list | None = None,
+        outputs: Sequence | None = None,
+    ) -> None:
+        """Puts the model back."""
+        self._swap_out(runner)
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | tuple | list | None = None,
+        outputs: Sequence | None = None,
+    ) -> None:
+        """Puts the model back."""
+        self._swap_out(runner)
+
+    @contextmanager
+    def _restores_model(self, runner: Runner) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self._swap_out(runner)
+            self._merged_model = None
+
+    def _swap_in(self, runner: Runner, data_batch: dict | tuple | list | None) -> None:
+        if self._merged_model is None:
+            self._merged_model = self._merge(runner, data_batch)
+        self._training_model, runner.model = runner.model, self._merged_model
+
+    def _swap_out(self, runner: Runner) -> None:
+        if self._training_model is not None:
+            runner.model, self._training_model = self._training_model, None
+
+    def _merge(self, runner: Runner, data_batch: dict | tuple | list | None) -> nn.Module:
+        model = _unwrap(runner.model)
+        merged = reparameterize_model(model, self.mode, fold_conv_bn=self.fold_conv_bn)
+        before, after = (sum(p.numel() for p in m.parameters()) for m in (model, merged))
+        runner.logger.info(
+            f'Evaluating a merged copy, form {self.mode!r}: {before:,} -> {after:,} parameters'
+        )
+        if self.verify:
+            self._verify(runner, model, merged, data_batch)
+        return merged
+
+    def _verify(
+        self,
+        runner: Runner,
+        model: nn.Module,
+        merged: nn.Module,
+        data_batch: dict | tuple | list | None,
+    ) -> None:
+        names = [
+            name for name, _ in model.named_modules() if name.split('.')[-1] in FEATURE_EXTRACTORS
+        ] or list(mergeable_modules(model))
+        differences = feature_differences(
+            model, merged, names, lambda form: form.test_step(copy.deepcopy(data_batch))
+        )
+        # The worst of all processes, so that all of them raise or none.
+        worst = torch.tensor(max(differences.values()), dtype=torch.float64)
+        all_reduce(worst, 'max')
+        runner.logger.info(
+            f'Maximum relative difference of the features between training form and '
+            f'{self.mode!r}: {worst.item():.2e} (tolerance {self.verify:.0e})'
+        )
+        if not worst <= self.verify:
+            raise ValueError(
+                f'the merged model differs from the training form by {worst.item():.2e} '
+                f'(relative maximum per part: {differences}), more than verify={self.verify}; '
+                'if the features are finite, please report it with the config'
+            )
+
+
+def _unwrap(model: nn.Module) -> nn.Module:
+    """The model inside DDP; a model that is not wrapped as it is.
+
+    Raises:
+        TypeError: If the wrapper shards the parameters, so that no process could merge.
+    """
+    if not is_model_wrapper(model):
+        return model
+    if isinstance(model, DistributedDataParallel):
+        return model.module
+    raise TypeError(
+        f'a model inside {type(model).__name__} cannot be merged, since no process holds all of '
+        'its parameters: test it without a wrapper or in DistributedDataParallel'
+    )

@@ -1,0 +1,5 @@
+"""Networks, and what the registry finds under the scope ``repnext_mm``."""
+
+from repnext_mm.models.repnext import RepNeXt
+
+__all__ = ['RepNeXt']

@@ -1,0 +1,320 @@
+"""The RepNeXt backbone: OpenMMLab's backbone contract and the architecture rows."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+from repnext_mm.models import repnext_t
+from repnext_mm.models.family import Family
+from repnext_mm.registry import MODELS
+from repnext_mm.reparam import FORMS, SwitchToDeploy, reparameterize_model
+
+
+class Architecture(NamedTuple):
+    """A row of the architecture table."""
+
+    family: Family
+    channels: tuple[int, ...]
+    depths: tuple[int, ...]
+
+
+TINY = ((96, 192, 384, 768), (3, 3, 9, 3))
+SMALL = ((96, 192, 384, 768), (3, 3, 27, 3))
+BASE = ((128, 256, 512, 1024), (3, 3, 27, 3))
+
+ARCHITECTURES = {
+    'tiny': Architecture(repnext_t.family(repnext_t.V1), *TINY),
+    'tiny_v2': Architecture(repnext_t.family(repnext_t.V2), *TINY),
+    'tiny_v3': Architecture(repnext_t.family(repnext_t.V3), *TINY),
+    'convnext_er_tiny': Architecture(repnext_t.family(repnext_t.ER), *TINY),
+    'small': Architecture(repnext_t.family(repnext_t.V1), *SMALL),
+    'base': Architecture(repnext_t.family(repnext_t.V1), *BASE),
+}
+
+
+def resolve_architecture(arch: str | dict) -> Architecture:
+    """Looks an architecture up, or makes one from a dict.
+
+    Args:
+        arch: A name from :data:`ARCHITECTURES`; or a dict with ``channels`` and
+            ``depths``, one positive int per stage each, and optionally ``variant``,
+            the named architecture whose kind of layers it uses (``'tiny'``).
+
+    Raises:
+        ValueError: If the name or a value of the dict is not valid.
+        TypeError: If ``arch`` is neither a string nor a dict.
+    """
+    if isinstance(arch, dict):
+        row = _architecture_from_dict(dict(arch))
+    elif not isinstance(arch, str):
+        raise TypeError(f'arch must be a name or a dict, got {arch!r}')
+    elif arch not in ARCHITECTURES:
+        raise ValueError(
+            f'unknown arch {arch!r}: choose from {tuple(ARCHITECTURES)}, or pass a dict with '
+            "'channels' and 'depths'"
+        )
+    else:
+        row = ARCHITECTURES[arch]
+    return row
+
+
+def _architecture_from_dict(arch: dict) -> Architecture:
+    variant = arch.pop('variant', 'tiny')
+    if set(arch) != {'channels', 'depths'} or variant not in ARCHITECTURES:
+        raise ValueError(
+            "an arch dict has 'channels', 'depths' and optionally 'variant', one of "
+            f'{tuple(ARCHITECTURES)}; got keys {tuple(arch)} and variant {variant!r}'
+        )
+    channels, depths = tuple(arch['channels']), tuple(arch['depths'])
+    valid = all(isinstance(number, int) and number > 0 for number in channels + depths)
+    if not valid or len(channels) != len(depths) or not channels:
+        raise ValueError(
+            "'channels' and 'depths' need one positive int per stage each, got "
+            f'channels={channels}, depths={depths}'
+        )
+    return Architecture(ARCHITECTURES[variant].family, channels, depths)
+
+
+class Stage(nn.Module):
+    """An optional downsampling layer, then blocks at one resolution.
+
+    Args:
+        downsample: Halves height and width; None in the first stage.
+        blocks: Map ``(N, C, H, W)`` to the same shape.
+        with_cp: Recompute each block's activations in the backward pass.
+    """
+
+    def __init__(self, downsample: nn.Module | None, blocks: Sequence[nn.Module], with_cp: bool):
+        super().__init__()
+        if downsample is not None:
+            self.downsample = downsample
+        self.blocks = nn.ModuleList(blocks)
+        self.with_cp = with_cp
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(N, C_in, H, W)`` to ``(N, C, H // 2, W // 2)``, or in the first stage to itself."""
+        if 'downsample' in self._modules:
+            x = self.downsample(x)
+        for block in self.blocks:
+            if self.with_cp and torch.is_grad_enabled():
+                # Unlike the forward pass, the recomputation must not count the batch again.
+                contexts = partial(_checkpoint_contexts, block)
+                x = checkpoint(block, x, use_reentrant=False, context_fn=contexts)
+            else:
+                x = block(x)
+        return x
+
+
+@contextmanager
+def _running_statistics_kept(module: nn.Module) -> Iterator[None]:
+    """Within it, batch norms in training mode leave their running statistics alone."""
+    norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    norms = [norm for norm in norms if norm.training]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+def _checkpoint_contexts(block: nn.Module):
+    """The contexts for the forward pass and for the recomputation."""
+    return _nothing(), _running_statistics_kept(block)
+
+
+@MMENGINE_MODELS.register_module()
+@MODELS.register_module()
+class RepNeXt(SwitchToDeploy, BaseModule):
+    """RepNeXt backbone.
+
+    It trains with parallel branches and can be merged, exactly, into a network
+    with fewer and simpler operations: see :func:`repnext_mm.reparameterize_model`.
+    Stages after the last of ``out_indices`` are not built, so that no parameter
+    stays without gradient.
+
+    Args:
+        arch: A name from ``RepNeXt.arch_settings``, or a dict with ``channels``,
+            ``depths`` and optionally ``variant``, the name of the architecture whose
+            kind of layers it uses. Defaults to ``'tiny'``.
+        in_channels: Channels of the input image.
+        out_indices: The stages whose outputs are returned, counted from 0;
+            negative ones count from the last.
+        frozen_stages: -1 freezes nothing, 0 the stem, k the stem and the first k
+            stages: no gradients, and batch norm in evaluation mode.
+        norm_eval: Keep every batch norm in evaluation mode while training.
+        drop_path_rate: Stochastic depth; the rate grows linearly from 0 in the
+            first block to this in the last.
+        with_cp: Save memory by recomputing activations in the backward pass.
+        norm_cfg: mmcv's norm config. Merging needs a batch norm.
+        deploy: None for the training form; ``'fused'`` or ``'plain'`` builds that
+            inference form directly, for loading a merged checkpoint.
+        init_cfg: mmengine's initialization config. Defaults to truncated normal
+            weights with standard deviation 0.02 and batch norm as identity; with
+            ``deploy``, to nothing.
+
+    Raises:
+        ValueError: If a value is not among the allowed ones; the message lists them.
+
+    Examples:
+        >>> import torch
+        >>> from repnext_mm.models import RepNeXt
+        >>> backbone = RepNeXt('tiny').eval()
+        >>> for features in backbone(torch.rand(1, 3, 64, 64)):
+        ...     print(tuple(features.shape))
+        (1, 96, 16, 16)
+        (1, 192, 8, 8)
+        (1, 384, 4, 4)
+        (1, 768, 2, 2)
+        >>> backbone.switch_to_deploy()
+        >>> backbone.deploy
+        'fused'
+    """
+
+    arch_settings = ARCHITECTURES
+
+    def __init__(
+        self,
+        arch: str | dict = 'tiny',
+        in_channels: int = 3,
+        out_indices: Sequence[int] | int = (0, 1, 2, 3),
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        drop_path_rate: float = 0.0,
+        with_cp: bool = False,
+        norm_cfg: dict[str, Any] = {'type': 'BN'},  # noqa: B006 (read only, as all over mmcv)
+        deploy: str | None = None,
+        init_cfg: dict | list | None = None,
+    ):
+        super().__init__(init_cfg or (default_init_cfg() if deploy is None else None))
+        if deploy not in (None, *FORMS):
+            raise ValueError(f'unknown deploy {deploy!r}: choose None or one of {FORMS}')
+        if not 0 <= drop_path_rate < 1:
+            raise ValueError(f'drop_path_rate must lie in [0, 1), got {drop_path_rate!r}')
+        family, self.channels, self.depths = resolve_architecture(arch)
+        self.out_indices = _resolve_out_indices(out_indices, len(self.depths))
+        if not -1 <= frozen_stages <= len(self.depths):
+            raise ValueError(
+                f'frozen_stages must lie between -1 (none) and {len(self.depths)} (all), got '
+                f'{frozen_stages!r}'
+            )
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
+
+        self.stem = family.build_stem(in_channels, self.channels[0], norm_cfg)
+        rates = iter(torch.linspace(0, drop_path_rate, sum(self.depths)).tolist())
+        self.stages = nn.ModuleList()
+        for index in range(max(self.out_indices) + 1):
+            channels = self.channels[index]
+            downsample = None
+            if index > 0:
+                downsample = family.build_downsample(self.channels[index - 1], channels, norm_cfg)
+            blocks = [
+                family.build_block(channels, next(rates), norm_cfg)
+                for _ in range(self.depths[index])
+            ]
+            self.stages.append(Stage(downsample, blocks, with_cp))
+        if deploy:
+            self.eval()
+            self.switch_to_deploy(deploy)
+        self._freeze_stages()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Extracts features.
+
+        Args:
+            x: Image batch, ``(N, in_channels, H, W)``.
+
+        Returns:
+            For each of ``out_indices``, ``(N, C, H / s, W / s)`` rounded down, with
+            s = 4, 8, 16, 32 from stage to stage.
+        """
+        x = self.stem(x)
+        outputs = {}
+        for index, stage in enumerate(self.stages):
+            x = stage(x)
+            outputs[index] = x
+        return tuple(outputs[index] for index in self.out_indices)
+
+    def train(self, mode: bool = True) -> 'RepNeXt':
+        """Sets the mode, except for what is frozen."""
+        super().train(mode)
+        self._freeze_stages()
+        if mode and self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Numbers the parameters from stem to head, for layer-wise learning rates.
+
+        As in mmpretrain's ConvNeXt (``backbones/convnext.py``), every stage is one
+        layer, except that the third is split into groups of three blocks.
+
+        Args:
+            param_name: Name of a parameter.
+            prefix: Where this backbone lies in the model, such as ``'backbone.'``.
+
+        Returns:
+            ``(depth, number of depths)``. The stem has depth 0, what does not lie in
+            the backbone the last one.
+        """
+        starts = []
+        layers = 1
+        for index, depth in enumerate(self.depths):
+            starts.append(layers)
+            layers += -(-depth // 3) if index == 2 else 1
+        name = param_name.removeprefix(prefix)
+        if not param_name.startswith(prefix) or not name.startswith(('stem.', 'stages.')):
+            return layers, layers + 1
+        if name.startswith('stem.'):
+            return 0, layers + 1
+        _, stage, part, block, *_ = name.split('.')
+        inner = int(block) // 3 if part == 'blocks' and int(stage) == 2 else 0
+        return starts[int(stage)] + inner, layers + 1
+
+    def _freeze_stages(self) -> None:
+        if self.frozen_stages >= 0:
+            for module in (self.stem, *self.stages[: self.frozen_stages]):
+                module.eval().requires_grad_(False)
+
+
+def default_init_cfg() -> list[dict]:
+    """How the field initializes networks of this shape."""
+    return [
+        dict(type='TruncNormal', layer='Conv2d', std=0.02, bias=0.0),
+        dict(type='Constant', layer='_BatchNorm', val=1.0, bias=0.0),
+    ]
+
+
+def _resolve_out_indices(out_indices: Sequence[int] | int, stages: int) -> tuple[int, ...]:
+    """Non-negative indices of stages.
+
+    Raises:
+        ValueError: If one is out of range, given twice, or none is given.
+    """
+    given = (out_indices,) if isinstance(out_indices, int) else tuple(out_indices)
+    if not given or any(not -stages <= index < stages for index in given):
+        raise ValueError(
+            f'out_indices must name some of the {stages} stages, 0 to {stages - 1}, got '
+            f'{out_indices!r}'
+        )
+    resolved = tuple(index % stages for index in given)
+    if len(set(resolved)) < len(resolved):
+        raise ValueError(f'out_indices names a stage twice: {out_indices!r}')
+    return resolved

@@ -1,0 +1,160 @@
+"""The protocol that a mergeable block fulfils, and the conversion of whole models."""
+
+import copy
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from repnext_mm.compat import conv_module_type
+from repnext_mm.reparam.layers import fuse_conv_norm
+
+FORMS = ('fused', 'plain')
+"""The inference forms; a block may offer some of them only."""
+
+
+class Reparameterizable(nn.Module, ABC):
+    """A module that can be replaced by an equal one with fewer operations."""
+
+    @property
+    @abstractmethod
+    def form(self) -> str | None:
+        """The inference form that this module is in; None for the training form."""
+
+    @abstractmethod
+    def reparameterized(self, mode: str) -> nn.Module:
+        """Returns an equal module in the form ``mode``; ``self`` if it already has it.
+
+        It leaves ``self`` as it is, and may share with it the submodules that
+        merging does not touch.
+
+        Args:
+            mode: One of :data:`FORMS`.
+
+        Raises:
+            ValueError: If this module cannot take that form.
+        """
+
+
+class SwitchToDeploy(nn.Module):
+    """Gives a network made of mergeable blocks the verb that the ecosystem calls."""
+
+    @property
+    def deploy(self) -> str | None:
+        """The inference form that the network is in; None for the training form."""
+        return next((block.form for block in mergeable_modules(self).values()), None)
+
+    def switch_to_deploy(self, mode: str = 'fused') -> None:
+        """Merges this network in place; see :func:`reparameterize_model`."""
+        reparameterize_model(self, mode, inplace=True)
+
+
+def mergeable_modules(model: nn.Module) -> dict[str, Reparameterizable]:
+    """The outermost mergeable modules of ``model`` by name, ``''`` for ``model`` itself."""
+    return dict(_outermost(model, lambda module: isinstance(module, Reparameterizable)))
+
+
+def reparameterize_model(
+    model: nn.Module, mode: str = 'fused', inplace: bool = False, fold_conv_bn: bool = True
+) -> nn.Module:
+    """Merges everything in ``model`` that can be merged without changing its outputs.
+
+    That is: every :class:`Reparameterizable` block; blocks of other packages that
+    offer ``switch_to_deploy`` (mmpretrain's RepVGG, MobileOne and RepLKNet; they
+    know one form, so ``mode`` does not concern them); and convolutions with a batch
+    norm right behind them. Merging a merged model again changes nothing.
+
+    Args:
+        model: A backbone, detector, segmentor, or any module that contains some, in
+            evaluation mode.
+        mode: ``'fused'``: same topology, batch norms folded and parallel branches
+            merged. ``'plain'``: no residual either, only a chain of convolutions and
+            activations, for twice the arithmetic.
+        inplace: Rewrite ``model`` itself instead of a copy. When one of our blocks
+            refuses, ``model`` is as it was.
+        fold_conv_bn: Also fold the batch norms of mmcv's ``ConvModule`` and of
+            ``nn.Sequential`` (necks, heads), where the order of execution is known.
+
+    Returns:
+        The merged model. With ``inplace=True`` it is ``model``, unless that is
+        itself a mergeable block.
+
+    Raises:
+        ValueError: If ``mode`` is unknown or a block cannot take it, or if the model
+            is in training mode.
+    """
+    if mode not in FORMS:
+        raise ValueError(f'unknown mode {mode!r}: choose from {FORMS}')
+    blocks = mergeable_modules(model)
+    if model.training or any(block.training for block in blocks.values()):
+        raise ValueError(
+            'merging freezes batch statistics, so it needs the evaluation mode: call model.eval() '
+            'first'
+        )
+    if not inplace:
+        return reparameterize_model(copy.deepcopy(model), mode, True, fold_conv_bn)
+
+    merged = {block: block.reparameterized(mode) for block in blocks.values()}
+    for _, network in _outermost(model, _is_foreign):
+        network.switch_to_deploy()
+    if fold_conv_bn:
+        for conv, norm in _conv_bn_pairs(model):
+            merged |= {conv: fuse_conv_norm(conv, norm), norm: nn.Identity()}
+    _replace(model, merged)
+    return merged.get(model, model)
+
+
+def _replace(model: nn.Module, replacements: dict[nn.Module, nn.Module]) -> None:
+    """Puts the new modules in the place of the old ones, wherever ``model`` refers to them."""
+    for module in list(model.modules()):
+        for name, child in module._modules.items():
+            if child in replacements:
+                module._modules[name] = replacements[child]
+        if isinstance(module, conv_module_type()) and isinstance(module.norm, nn.Identity):
+            module.turn_on_efficient_conv_bn_eval(False)  # it reads the statistics of the norm
+
+
+def _outermost(module: nn.Module, matches, name: str = '') -> Iterator[tuple[str, nn.Module]]:
+    """Yields the matching modules that lie in no other matching module."""
+    if matches(module):
+        yield name, module
+        return
+    for child_name, child in module.named_children():
+        yield from _outermost(child, matches, f'{name}.{child_name}' if name else child_name)
+
+
+def _is_foreign(module: nn.Module) -> bool:
+    """Whether another package offers to merge this module."""
+    offers = callable(getattr(module, 'switch_to_deploy', None))
+    return offers and not isinstance(module, SwitchToDeploy)
+
+
+def _conv_bn_pairs(model: nn.Module) -> Iterator[tuple[nn.Conv2d, _BatchNorm]]:
+    """Yields the convolutions whose output goes into one batch norm and nowhere else.
+
+    ``mmcv.cnn.fuse_conv_bn`` pairs layers by the order in which a module registers
+    them, which need not be the order in which it runs them, and computes in the
+    parameters' precision. Here only containers with a known order count, and only
+    layers that the model uses in one place.
+    """
+    uses = Counter(id(child) for module in model.modules() for child in module._modules.values())
+    own = {id(part) for block in mergeable_modules(model).values() for part in block.modules()}
+    for module in model.modules():
+        for conv, norm in _consecutive_layers(module):
+            plain = type(conv) is nn.Conv2d and not conv._forward_pre_hooks
+            foldable = isinstance(norm, _BatchNorm) and norm.running_mean is not None
+            single = uses[id(conv)] == uses[id(norm)] == 1 and id(conv) not in own
+            if plain and foldable and single and conv.out_channels == norm.num_features:
+                yield conv, norm
+
+
+def _consecutive_layers(module: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
+    """Yields the pairs of children of which the second reads just the first's output."""
+    if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
+        layers = list(module.children())
+        yield from zip(layers, layers[1:], strict=False)
+    elif isinstance(module, conv_module_type()) and module.with_norm:
+        if module.order.index('norm') == module.order.index('conv') + 1:
+            yield module.conv, module.norm

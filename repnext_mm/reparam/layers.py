@@ -1,0 +1,106 @@
+"""The kernel algebra on torch layers: layers in, new layers out.
+
+Nothing here changes its arguments. All arithmetic runs in float64; the result
+takes dtype and device from the layer it replaces, and requires gradients if any
+of its sources did.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from repnext_mm.reparam import kernels
+
+
+def _exact(tensor: Tensor) -> Tensor:
+    """A detached float64 copy, on the CPU where the device has no float64 (Apple's MPS)."""
+    device = 'cpu' if tensor.device.type == 'mps' else tensor.device
+    return tensor.detach().to(device, torch.float64)
+
+
+def conv_weights(conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a convolution in float64; a missing bias is zeros."""
+    weight = _exact(conv.weight)
+    return weight, weight.new_zeros(conv.out_channels) if conv.bias is None else _exact(conv.bias)
+
+
+def norm_affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
+    """``(scale, shift)`` of a batch norm in float64, each ``(C,)``.
+
+    Args:
+        norm: Any batch norm: ``BatchNorm2d``, ``SyncBatchNorm``, mmengine's
+            ``_BatchNormXd``.
+
+    Raises:
+        TypeError: If it is no batch norm, or keeps no running statistics; then it
+            is no fixed affine map and cannot be folded.
+    """
+    if not isinstance(norm, _BatchNorm) or norm.running_mean is None:
+        raise TypeError(
+            f'only a batch norm with running statistics can be folded, got {norm}; build the '
+            "model with norm_cfg=dict(type='BN') or 'SyncBN'"
+        )
+    weight, bias = (None if p is None else _exact(p) for p in (norm.weight, norm.bias))
+    return kernels.batch_norm_affine(
+        _exact(norm.running_mean), _exact(norm.running_var), norm.eps, weight, bias
+    )
+
+
+def build_conv(
+    weight: Tensor,
+    bias: Tensor | None,
+    like: nn.Conv2d,
+    sources: Iterable[nn.Module] = (),
+    **geometry,
+) -> nn.Conv2d:
+    """A convolution in evaluation mode with the given float64 weights.
+
+    Args:
+        weight: ``(C_out, C_in / groups, kH, kW)``.
+        bias: ``(C_out,)``, or None.
+        like: Gives dtype, device and, unless overridden, the geometry.
+        sources: What was merged besides ``like``: the result requires gradients
+            if any parameter of ``like`` or of these does.
+        geometry: ``groups``, ``stride``, ``padding``, ``dilation`` that differ from ``like``.
+    """
+    inherited = ('groups', 'stride', 'padding', 'dilation', 'padding_mode')
+    geometry = {name: getattr(like, name) for name in inherited} | geometry
+    out_channels, in_channels, *kernel_size = weight.shape
+    conv = nn.Conv2d(
+        in_channels * geometry['groups'],
+        out_channels,
+        tuple(kernel_size),
+        bias=bias is not None,
+        device='meta',  # neither memory nor random numbers for values that are replaced below
+        **geometry,
+    )
+    trainable = any(p.requires_grad for module in (like, *sources) for p in module.parameters())
+    for name, value in (('weight', weight), ('bias', bias)):
+        if value is not None:
+            value = value.to(like.weight.device, like.weight.dtype).contiguous()
+            setattr(conv, name, nn.Parameter(value, requires_grad=trainable))
+    return conv.eval()
+
+
+def fuse_conv_norm(conv: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:
+    """``norm(conv(x))`` as one convolution."""
+    weight, bias = kernels.fuse_conv_bn(*conv_weights(conv), *norm_affine(norm))
+    return build_conv(weight, bias, like=conv, sources=[norm])
+
+
+def fuse_norm_conv(norm: nn.Module, conv: nn.Conv2d) -> nn.Conv2d:
+    """``conv(norm(x))`` as one convolution.
+
+    Raises:
+        ValueError: If the convolution is grouped or zero-pads, where folding is
+            not exact.
+    """
+    if conv.groups != 1 or any(conv.padding):
+        raise ValueError(
+            f'a batch norm folds exactly only into an ungrouped convolution without padding '
+            f'behind it, got {conv}'
+        )
+    weight, bias = kernels.fuse_bn_conv(*conv_weights(conv), *norm_affine(norm))
+    return build_conv(weight, bias, like=conv, sources=[norm])
