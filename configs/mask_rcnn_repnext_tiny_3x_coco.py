@@ -1,0 +1,7 @@
+# Mask R-CNN, RepNeXt-T, 3x: 36 epochs, multi-scale crops.
+_base_ = [
+    './_base_/models/mask_rcnn_repnext_fpn.py',
+    './_base_/datasets/coco_instance_multiscale.py',
+    './_base_/schedules/adamw_3x.py',
+    './_base_/default_runtime.py',
+]

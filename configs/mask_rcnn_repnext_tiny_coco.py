@@ -1,0 +1,7 @@
+# Mask R-CNN, RepNeXt-T, 1x: 12 epochs, one scale.
+_base_ = [
+    './_base_/models/mask_rcnn_repnext_fpn.py',
+    './_base_/datasets/coco_instance.py',
+    './_base_/schedules/adamw_1x.py',
+    './_base_/default_runtime.py',
+]

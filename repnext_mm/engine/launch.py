@@ -1,0 +1,122 @@
+"""What the tools do with a config before it becomes a Runner."""
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
+from mmengine.logging import print_log
+from mmengine.registry import RUNNERS, DefaultScope
+from mmengine.runner import Runner
+
+from repnext_mm.compat import require
+
+PACKAGES = {'mmdet': 'mmdet', 'mmseg': 'mmseg', 'mmpretrain': 'mmpretrain'}
+DATA_HELP = {
+    'coco/': (
+        'COCO 2017 comes from https://cocodataset.org/#download: unpack train2017.zip, val2017.zip '
+        'and annotations_trainval2017.zip into one folder and name it with COCO_ROOT=FOLDER, or '
+        'link it as data/coco'
+    ),
+    'shapes': 'python tools/demo.py generates this dataset',
+}
+
+
+def load_config(path: str, options: dict | None, launcher: str, work_dir: str | None) -> Config:
+    """Reads a config and applies what the command line says.
+
+    Args:
+        path: Config file.
+        options: Keys to override, from ``--cfg-options``.
+        launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+        work_dir: Overrides the config's; else ``work_dirs/NAME_OF_CONFIG``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ImportError: If the package of the config's scope is not installed.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'there is no config {path!r}: the configs of RepNeXt-MM are in '
+                                "the folder 'configs', installed as repnext_mm/.mim/configs")
+    cfg = Config.fromfile(path)
+    cfg.merge_from_dict(options or {})
+    cfg.launcher = launcher
+    cfg.work_dir = work_dir or cfg.get('work_dir') or f'./work_dirs/{Path(path).stem}'
+    scope = cfg.get('default_scope')
+    if scope in PACKAGES:
+        require(PACKAGES[scope], f'the config {path}')
+    adapt_to_device(cfg)
+    return cfg
+
+
+def adapt_to_device(cfg: Config) -> None:
+    """Lets a config that was written for GPUs run on CPUs, with a warning for each change.
+
+    mmengine's ``AmpOptimWrapper`` and NCCL refuse to work without a GPU, and its
+    launcher selects one before it does anything else.
+    """
+    if get_device() != 'cpu':
+        return
+    optim_wrapper = cfg.get('optim_wrapper') or {}
+    if optim_wrapper.get('type') == 'AmpOptimWrapper':
+        _warn('no GPU: training in full precision (OptimWrapper instead of AmpOptimWrapper)')
+        optim_wrapper.type = 'OptimWrapper'
+        for name in ('loss_scale', 'dtype', 'use_fsdp'):
+            optim_wrapper.pop(name, None)
+    if cfg.launcher != 'none':
+        _warn('no GPU: distributed over CPU processes with gloo')
+        if cfg.launcher == 'pytorch' and not torch.distributed.is_initialized():
+            torch.distributed.init_process_group('gloo')
+        cfg.setdefault('env_cfg', ConfigDict()).dist_cfg = ConfigDict(backend='gloo')
+        wrapper = cfg.setdefault('model_wrapper_cfg', ConfigDict(type='MMDistributedDataParallel'))
+        wrapper.device_ids = None
+
+
+def check_data(cfg: Config, *splits: str) -> None:
+    """Makes sure that the files of these splits exist, before anything slow happens.
+
+    Args:
+        cfg: A config.
+        splits: Of ``'train'``, ``'val'`` and ``'test'``; those that the config lacks
+            are skipped, as are paths that are not on the local disk.
+
+    Raises:
+        FileNotFoundError: If an annotation file or a folder of images is missing;
+            the message names it and says how to get the data.
+    """
+    for split in splits:
+        loader = cfg.get(f'{split}_dataloader') or {}
+        for path in _expected_paths(loader.get('dataset') or {}):
+            if '://' not in path and not Path(path).exists():
+                helps = [text for part, text in DATA_HELP.items() if part in path]
+                hint = helps[0] if helps else f'set {split}_dataloader.dataset.data_root'
+                raise FileNotFoundError(
+                    f'the {split} data of this config is not there: expected '
+                    f'{Path(path).absolute()}. {hint}'
+                )
+
+
+def _expected_paths(dataset: dict) -> Iterator[str]:
+    """The annotation file and the folders that a dataset config, nested or not, refers to."""
+    for inner in [dataset.get('dataset'), *(dataset.get('datasets') or [])]:
+        if isinstance(inner, dict):
+            yield from _expected_paths(inner)
+    root = dataset.get('data_root') or ''
+    prefix = dataset.get('data_prefix') or {}
+    folders = prefix.values() if isinstance(prefix, dict) else [prefix]
+    for part in [dataset.get('ann_file'), *folders]:
+        if isinstance(part, str) and (root or part):
+            yield os.path.join(root, part)  # noqa: PTH118 (the root may be a URL)
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Builds the config's Runner, mmengine's unless ``runner_type`` says otherwise."""
+    DefaultScope.get_instance('repnext_mm_tools', scope_name=cfg.get('default_scope', 'mmengine'))
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def _warn(message: str) -> None:
+    print_log(message, logger='current', level=logging.WARNING)

@@ -1,0 +1,80 @@
+"""Packaging. Everything that is not code for setuptools is in pyproject.toml."""
+
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).parent
+MIM = ('configs', 'tools', 'model-index.yml')
+"""What OpenMMLab packages carry in ``.mim``, where mim and users look for it."""
+
+ONEDL = [
+    'onedl-mmengine>=0.10.12',
+    'onedl-mmcv>=2.3.6',
+    'onedl-mmdetection>=3.5.1',
+    'onedl-mmsegmentation>=1.4.2',
+    'onedl-mmpretrain>=1.3.6',
+]
+OPENMMLAB = [
+    'mmengine>=0.10.7',
+    'mmcv-lite>=2.1.0,<2.2',  # mmdet 3.3 and mmsegmentation 1.2 refuse newer ones
+    'mmdet>=3.3.0',
+    'mmsegmentation>=1.2.2',
+    'mmpretrain>=1.2.0',
+    'ftfy',
+    'regex',
+    'setuptools<82',  # mmengine 0.10 reads configs of packages through pkg_resources
+]
+DEV = ['build', 'mypy', 'pytest', 'pytest-timeout', 'ruff', 'types-PyYAML']
+
+
+def version() -> str:
+    namespace: dict[str, str] = {}
+    exec((ROOT / 'repnext_mm' / 'version.py').read_text(), namespace)
+    return namespace['__version__']
+
+
+class BuildWithMim(build_py):
+    """Also copies the files of :data:`MIM` into the built package."""
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:
+            return
+        target = Path(self.build_lib) / 'repnext_mm' / '.mim'
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        for name in MIM:
+            source = ROOT / name
+            if source.is_dir():
+                ignored = shutil.ignore_patterns('__pycache__')
+                shutil.copytree(source, target / name, ignore=ignored)
+            else:
+                shutil.copy2(source, target / name)
+
+
+setup(
+    name='repnext-mm',
+    version=version(),
+    description='RepNeXt backbones for OpenMMLab: train with branches, test and ship without',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    author='The RepNeXt-MM authors',
+    license='Apache-2.0',
+    license_files=['LICENSE'],
+    classifiers=[
+        'Development Status :: 4 - Beta',
+        'Intended Audience :: Science/Research',
+        'Operating System :: OS Independent',
+        'Programming Language :: Python :: 3',
+        'Topic :: Scientific/Engineering :: Image Recognition',
+    ],
+    packages=find_packages(include=['repnext_mm', 'repnext_mm.*']),
+    python_requires='>=3.10',
+    install_requires=['numpy', 'torch>=2.4', 'torchvision>=0.19'],
+    extras_require={'onedl': ONEDL, 'openmmlab': OPENMMLAB, 'dev': DEV},
+    cmdclass={'build_py': BuildWithMim},
+    zip_safe=False,
+)

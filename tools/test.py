@@ -1,0 +1,157 @@
+"""Tests a checkpoint: AP, mIoU or accuracy, on the merged network unless told otherwise."""
+
+import argparse
+import json
+import os
+import tempfile
+from copy import deepcopy
+from pathlib import Path
+
+from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.dist import is_main_process
+from mmengine.evaluator import DumpResults
+from mmengine.logging import print_log
+
+from repnext_mm.engine.launch import build_runner, check_data, load_config
+
+HOOK = 'ReparameterizeHook'
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file of the training form')
+    parser.add_argument('--work-dir', help='folder for logs and metrics.json')
+    parser.add_argument(
+        '--deploy',
+        choices=['none', 'fused', 'plain'],
+        default='fused',
+        help='test the training form, or merged to this form',
+    )
+    parser.add_argument('--out', help='write the predictions to this .pkl file')
+    parser.add_argument('--show', action='store_true', help='show predictions in a window')
+    parser.add_argument(
+        '--show-dir', help='save pictures in this folder, below the time stamp in the work dir'
+    )
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds for each --show')
+    parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override the config: key=value, lists as key="[a,b]" or key=a,b',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    if args.out and not args.out.endswith(('.pkl', '.pickle')):
+        parser.error(f'--out writes a pickle file, so it must end in .pkl; got {args.out!r}')
+    if not args.checkpoint.startswith(('http:', 'https:')) and not Path(args.checkpoint).is_file():
+        parser.error(f'there is no checkpoint {args.checkpoint!r}')
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def choose_form(cfg: Config, deploy: str) -> None:
+    """Replaces the config's own hook, if it has one, by what the command line asks for."""
+    hooks = cfg.get('custom_hooks') or []
+    cfg.custom_hooks = [hook for hook in hooks if not hook['type'].endswith(HOOK)]
+    if deploy != 'none':
+        cfg.custom_hooks.append(dict(type=f'repnext_mm.{HOOK}', mode=deploy))
+
+
+def enable_pictures(cfg: Config, args: argparse.Namespace) -> None:
+    """Turns the visualization hook on, in the words of the config's package."""
+    hook = cfg.default_hooks.get('visualization')
+    if hook is None:
+        raise ValueError(
+            f'--show and --show-dir need a visualization hook in default_hooks of {args.config}'
+        )
+    hook.show, hook.wait_time = args.show, args.wait_time
+    scope = cfg.get('default_scope')
+    if scope == 'mmpretrain':
+        hook.enable, hook.out_dir = True, args.show_dir
+    else:
+        hook.draw = True
+    if scope == 'mmdet' and args.show_dir:
+        hook.test_out_dir = args.show_dir
+    if scope == 'mmseg' and args.show_dir:
+        cfg.visualizer.save_dir = args.show_dir
+
+
+DEFAULT_TTA = {
+    'mmdet': dict(
+        type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)
+    ),
+    'mmseg': dict(type='SegTTAModel'),
+    'mmpretrain': dict(type='AverageClsScoreTTA'),
+}
+
+
+def enable_tta(cfg: Config) -> None:
+    """Wraps the model for test-time augmentation; flips, unless the config has its own plan."""
+    dataset = cfg.test_dataloader.dataset
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    scope = cfg.get('default_scope')
+    if 'tta_model' not in cfg:
+        cfg.tta_model = DEFAULT_TTA[scope]
+    if 'tta_pipeline' not in cfg:
+        *steps, pack = deepcopy(dataset.pipeline)
+        if 'meta_keys' in pack:
+            pack.meta_keys = (*pack.meta_keys, 'flip', 'flip_direction')
+        flips = [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)]
+        cfg.tta_pipeline = [*steps, dict(type='TestTimeAug', transforms=[flips, [pack]])]
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    dataset.pipeline = cfg.tta_pipeline
+    metric = cfg.test_evaluator.get('metric') if isinstance(cfg.test_evaluator, dict) else None
+    if scope == 'mmdet' and isinstance(metric, list) and 'segm' in metric:
+        print_log("mmdet's TTA merges boxes only: testing without masks", logger='current')
+        cfg.test_evaluator.metric = [name for name in metric if name != 'segm']
+
+
+def dump_metric(scope: str | None, path: str):
+    """The metric that writes predictions; mmdet's keeps masks as RLE."""
+    if scope == 'mmdet':
+        from mmdet.evaluation import DumpDetResults
+
+        return DumpDetResults(out_file_path=path)
+    return DumpResults(out_file_path=path)
+
+
+def write_json(content: dict, path: Path) -> None:
+    """Writes the whole file or none."""
+    with tempfile.NamedTemporaryFile('w', dir=path.parent, suffix='.tmp', delete=False) as file:
+        json.dump(content, file, indent=2)
+    Path(file.name).replace(path)
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = load_config(args.config, args.cfg_options, args.launcher, args.work_dir)
+    cfg.load_from = args.checkpoint
+    check_data(cfg, 'test')
+    choose_form(cfg, args.deploy)
+    if args.show or args.show_dir:
+        enable_pictures(cfg, args)
+    if args.tta:
+        enable_tta(cfg)
+    runner = build_runner(cfg)
+    if args.out:
+        runner.test_evaluator.metrics.append(dump_metric(cfg.get('default_scope'), args.out))
+    metrics = runner.test()
+    if is_main_process():
+        report = dict(
+            config=args.config,
+            checkpoint=args.checkpoint,
+            deploy=args.deploy,
+            tta=args.tta,
+            metrics={name: float(value) for name, value in metrics.items()},
+        )
+        path = Path(runner.work_dir) / 'metrics.json'
+        write_json(report, path)
+        runner.logger.info(f'Metrics written to {path}')
+
+
+if __name__ == '__main__':
+    main()
