@@ -6,22 +6,20 @@
 
 from repnext_mm.compat import require
 
-require('mmengine', 'building RepNeXt from a config')
+for _package in ('mmengine', 'mmcv'):
+    require(_package, 'building RepNeXt')
 
-from mmengine.registry import HOOKS as MMENGINE_HOOKS  # noqa: E402
-from mmengine.registry import MODELS as MMENGINE_MODELS  # noqa: E402
-from mmengine.registry import (  # noqa: E402
-    OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
-)
-from mmengine.registry import Registry  # noqa: E402
+from mmengine import registry as mmengine_registry  # noqa: E402 (the check comes first)
 
-MODELS = Registry(
-    'model', parent=MMENGINE_MODELS, scope='repnext_mm', locations=['repnext_mm.models']
+MODELS = mmengine_registry.Registry(
+    'model', parent=mmengine_registry.MODELS, scope='repnext_mm', locations=['repnext_mm.models']
 )
-HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='repnext_mm', locations=['repnext_mm.hooks'])
-OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+HOOKS = mmengine_registry.Registry(
+    'hook', parent=mmengine_registry.HOOKS, scope='repnext_mm', locations=['repnext_mm.hooks']
+)
+OPTIM_WRAPPER_CONSTRUCTORS = mmengine_registry.Registry(
     'optimizer wrapper constructor',
-    parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
+    parent=mmengine_registry.OPTIM_WRAPPER_CONSTRUCTORS,
     scope='repnext_mm',
     locations=['repnext_mm.engine'],
 )

@@ -42,6 +42,8 @@ class _ExtensionLoader(importlib.abc.Loader):
         return None
 
     def exec_module(self, module: ModuleType) -> None:
+        import torchvision  # noqa: F401 (registers torch.ops.torchvision)
+
         module.__doc__ = __doc__
         for function in (nms, roi_align_forward, roi_align_backward):
             setattr(module, function.__name__, function)

@@ -50,7 +50,9 @@ def generate_shapes(root: str | Path, train: int = 400, val: int = 100, seed: in
     if (root / 'recipe.json').is_file():
         if json.loads((root / 'recipe.json').read_text()) == recipe:
             return root
-        raise FileExistsError(f'{root} holds a dataset made otherwise: remove it, or choose another')
+        raise FileExistsError(
+            f'{root} holds a dataset made otherwise: remove it, or choose another'
+        )
     if root.exists() and any(root.iterdir()):
         raise FileExistsError(f'{root} is not empty: remove it, or choose another folder')
 

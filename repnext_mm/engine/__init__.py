@@ -1,5 +1,6 @@
 """What drives training besides the hooks."""
 
+from repnext_mm import registry  # noqa: F401 (says so if mmengine or mmcv is missing)
 from repnext_mm.engine.layer_decay import LayerDecayOptimWrapperConstructor
 
 __all__ = ['LayerDecayOptimWrapperConstructor']

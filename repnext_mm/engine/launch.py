@@ -39,8 +39,10 @@ def load_config(path: str, options: dict | None, launcher: str, work_dir: str | 
         ImportError: If the package of the config's scope is not installed.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f'there is no config {path!r}: the configs of RepNeXt-MM are in '
-                                "the folder 'configs', installed as repnext_mm/.mim/configs")
+        raise FileNotFoundError(
+            f'there is no config {path!r}: the configs of RepNeXt-MM are in '
+            "the folder 'configs', installed as repnext_mm/.mim/configs"
+        )
     cfg = Config.fromfile(path)
     cfg.merge_from_dict(options or {})
     cfg.launcher = launcher

@@ -1,5 +1,6 @@
 """Networks, and what the registry finds under the scope ``repnext_mm``."""
 
+from repnext_mm import registry  # noqa: F401 (says so if mmengine or mmcv is missing)
 from repnext_mm.models.repnext import RepNeXt
 
 __all__ = ['RepNeXt']

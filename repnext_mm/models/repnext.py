@@ -1,7 +1,8 @@
 """The RepNeXt backbone: OpenMMLab's backbone contract and the architecture rows."""
 
+import copy
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from repnext_mm.models import repnext_t
 from repnext_mm.models.family import Family
 from repnext_mm.registry import MODELS
-from repnext_mm.reparam import FORMS, SwitchToDeploy, reparameterize_model
+from repnext_mm.reparam import FORMS, SwitchToDeploy
 
 
 class Architecture(NamedTuple):
@@ -116,25 +117,22 @@ class Stage(nn.Module):
 @contextmanager
 def _running_statistics_kept(module: nn.Module) -> Iterator[None]:
     """Within it, batch norms in training mode leave their running statistics alone."""
-    norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-    norms = [norm for norm in norms if norm.training]
+    norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.training]
+    before = [(norm, norm.momentum, copy.deepcopy(norm.num_batches_tracked)) for norm in norms]
     for norm in norms:
-        norm.track_running_stats = False
+        norm.momentum = 0.0
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
+        for norm, momentum, batches in before:
+            norm.momentum = momentum
+            if batches is not None:
+                norm.num_batches_tracked.copy_(batches)
 
 
 def _checkpoint_contexts(block: nn.Module):
     """The contexts for the forward pass and for the recomputation."""
-    return _nothing(), _running_statistics_kept(block)
+    return nullcontext(), _running_statistics_kept(block)
 
 
 @MMENGINE_MODELS.register_module()

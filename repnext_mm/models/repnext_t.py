@@ -202,7 +202,10 @@ class PlainBlock(nn.Sequential, Reparameterizable):
             (kernels.carry_input_project, project),
         )
         return cls(
-            *(layers.build_conv(*widen(*layers.conv_weights(conv)), conv) for widen, conv in widened)
+            *(
+                layers.build_conv(*widen(*layers.conv_weights(conv)), conv)
+                for widen, conv in widened
+            )
         ).eval()
 
     def reparameterized(self, mode: str) -> nn.Module:

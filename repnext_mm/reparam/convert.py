@@ -4,6 +4,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -153,8 +154,7 @@ def _conv_bn_pairs(model: nn.Module) -> Iterator[tuple[nn.Conv2d, _BatchNorm]]:
 def _consecutive_layers(module: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
     """Yields the pairs of children of which the second reads just the first's output."""
     if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
-        layers = list(module.children())
-        yield from zip(layers, layers[1:], strict=False)
+        yield from pairwise(module.children())
     elif isinstance(module, conv_module_type()) and module.with_norm:
         if module.order.index('norm') == module.order.index('conv') + 1:
             yield module.conv, module.norm

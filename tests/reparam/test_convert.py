@@ -96,9 +96,7 @@ def test_fused_can_still_become_plain_but_not_back():
 
 
 def test_refused_conversion_leaves_the_model_whole():
-    model = nn.Sequential(
-        backbone(slim()), reparameterize_model(backbone(slim()), 'plain')
-    ).eval()
+    model = nn.Sequential(backbone(slim()), reparameterize_model(backbone(slim()), 'plain')).eval()
     structure = [(name, id(module)) for name, module in model.named_modules()]
     with pytest.raises(ValueError):
         reparameterize_model(model, 'fused', inplace=True)
@@ -159,7 +157,7 @@ def test_training_mode_and_unknown_modes_are_refused():
     half.stages[1].blocks[0].train()
     with pytest.raises(ValueError, match=r'model\.eval\(\)'):
         reparameterize_model(half)
-    with pytest.raises(ValueError, match="'deploy'.*fused.*plain"):
+    with pytest.raises(ValueError, match=r"'deploy'.*fused.*plain"):
         reparameterize_model(model, 'deploy')
 
 

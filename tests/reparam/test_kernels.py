@@ -28,7 +28,12 @@ def test_batch_norm_affine_equals_batch_norm(learned):
 
 @pytest.mark.parametrize('groups', [1, 2, 4])
 def test_fuse_conv_bn_equals_conv_then_norm(groups):
-    weight, bias, x, (scale, shift) = rand(8, 4 // groups, 3, 3), rand(8), rand(2, 4, 7, 9), affine(8)
+    weight, bias, x, (scale, shift) = (
+        rand(8, 4 // groups, 3, 3),
+        rand(8),
+        rand(2, 4, 7, 9),
+        affine(8),
+    )
     expected = F.conv2d(x, weight, bias, padding=1, groups=groups)
     expected = expected * scale.view(-1, 1, 1) + shift.view(-1, 1, 1)
     fused = kernels.fuse_conv_bn(weight, bias, scale, shift)
@@ -48,9 +53,7 @@ def test_dilated_to_dense_equals_dilated_conv(size, dilation):
     weight, x = rand(4, 1, size, size), rand(1, 4, 20, 23)
     dense = kernels.dilated_to_dense(weight, dilation)
     assert dense.shape[2:] == (dilation * (size - 1) + 1,) * 2
-    assert_close(
-        F.conv2d(x, dense, groups=4), F.conv2d(x, weight, dilation=dilation, groups=4)
-    )
+    assert_close(F.conv2d(x, dense, groups=4), F.conv2d(x, weight, dilation=dilation, groups=4))
 
 
 @pytest.mark.parametrize('shape', [(1, 1), (3, 3), (1, 5), (7, 7)])

@@ -1,0 +1,127 @@
+"""Importing with any subset of the mm packages, and registration in every scope."""
+
+import subprocess
+import sys
+
+import pytest
+
+PACKAGES = ('mmdet', 'mmseg', 'mmpretrain', 'mmcv', 'mmengine')
+
+
+def run(code: str) -> str:
+    """The output of a fresh Python."""
+    command = [sys.executable, '-W', 'ignore', '-c', code]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+def without(*packages: str) -> str:
+    """Code that makes these packages look as if they were not installed."""
+    return f"""
+import importlib.abc, sys
+class Missing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] in {packages!r}:
+            raise ModuleNotFoundError(f'No module named {{name!r}}', name=name.split('.')[0])
+sys.meta_path.insert(0, Missing())
+import importlib.util
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *a: None if name in {packages!r} else find(name, *a)
+"""
+
+
+@pytest.mark.distribution
+def test_import_is_light():
+    heavy = ('mmdet', 'mmseg', 'mmpretrain', 'matplotlib', 'pycocotools')
+    code = f'import sys, repnext_mm; print([n for n in {heavy} if n in sys.modules])'
+    assert run(code) == '[]'
+
+
+@pytest.mark.parametrize('missing', [*[(name,) for name in PACKAGES], PACKAGES], ids=str)
+def test_import_works_without(missing):
+    merge = """
+import torch
+from torch import nn
+import repnext_mm
+model = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)).eval()
+print(len([m for m in repnext_mm.reparameterize_model(model).modules()
+           if isinstance(m, nn.BatchNorm2d)]))
+"""
+    assert run(without(*missing) + merge) == '0'
+
+
+def test_missing_mmengine_is_reported_with_the_install_line():
+    code = """
+try:
+    import repnext_mm.models
+except ImportError as error:
+    print(error)
+"""
+    assert "pip install 'repnext-mm[onedl]'" in run(without('mmengine') + code)
+    assert "pip install 'repnext-mm[onedl]'" in run(without('mmcv') + code)
+
+
+def test_missing_task_package_is_reported_with_the_install_line(tmp_path):
+    (tmp_path / 'config.py').write_text("default_scope = 'mmdet'")
+    code = f"""
+from repnext_mm.engine.launch import load_config
+try:
+    load_config({str(tmp_path / 'config.py')!r}, None, 'none', None)
+except ImportError as error:
+    print(error)
+"""
+    message = run(without('mmdet') + code)
+    assert 'mmdet' in message and "pip install 'repnext-mm[onedl]'" in message
+
+
+BUILD = """
+from mmengine.registry import DefaultScope
+{before}
+scope = {scope!r}
+DefaultScope.get_instance('test', scope_name=scope)
+import importlib
+registry = importlib.import_module(scope + '.registry').MODELS
+arch = dict(channels=[8, 8, 8, 8], depths=[1, 1, 1, 1])
+print(type(registry.build(dict(type={type!r}, arch=arch))).__module__)
+"""
+# Without mmcv's extension mmdet can only be imported after repnext_mm, so here it is there.
+COMPILED = """
+import sys, types
+extension = sys.modules['mmcv._ext'] = types.ModuleType('mmcv._ext')
+def operator(name):
+    if name.startswith('__'):
+        raise AttributeError(name)
+    return print
+extension.__getattr__ = operator
+assert 'repnext_mm' not in sys.modules
+"""
+SCOPES = ('mmdet', 'mmseg', 'mmpretrain', 'mmengine')
+
+
+@pytest.mark.distribution
+@pytest.mark.parametrize('scope', SCOPES)
+def test_scoped_type_needs_no_custom_imports(scope):
+    code = BUILD.format(before=COMPILED, scope=scope, type='repnext_mm.RepNeXt')
+    assert run(code).endswith('repnext_mm.models.repnext')
+
+
+@pytest.mark.distribution
+@pytest.mark.parametrize('scope', SCOPES)
+def test_plain_type_works_after_custom_imports(scope):
+    before = """
+from mmengine.config import Config
+Config.fromstring("custom_imports = dict(imports=['repnext_mm'])", '.py')
+"""
+    code = BUILD.format(before=before, scope=scope, type='RepNeXt')
+    assert run(code).endswith('repnext_mm.models.repnext')
+
+
+@pytest.mark.distribution
+def test_hook_and_constructor_are_found_by_their_scoped_names():
+    code = """
+from mmengine.registry import HOOKS, OPTIM_WRAPPER_CONSTRUCTORS
+print(HOOKS.get('repnext_mm.ReparameterizeHook').__name__,
+      OPTIM_WRAPPER_CONSTRUCTORS.get('repnext_mm.LayerDecayOptimWrapperConstructor').__name__)
+"""
+    assert run(code) == 'ReparameterizeHook LayerDecayOptimWrapperConstructor'
