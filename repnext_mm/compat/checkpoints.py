@@ -1,5 +1,8 @@
 """Loading mmengine's own checkpoints without running code from them."""
 
+import pickle
+from collections.abc import Callable
+
 import numpy
 import torch
 
@@ -8,10 +11,10 @@ def trust_mmengine_checkpoints() -> None:
     """Lets ``torch.load(weights_only=True)`` read what mmengine's ``CheckpointHook`` writes.
 
     Such a checkpoint holds, besides tensors, the log history: ``HistoryBuffer``
-    objects around NumPy arrays and scalars. Since torch 2.6 the safe loader is the
-    default and refuses them: mmengine 0.10.7 then cannot resume, and onedl-mmengine
-    falls back to the loader that runs code. All of these are plain data. NumPy 1
-    and 2 write different module names, so both spellings are allowed.
+    objects around NumPy arrays, and references to their methods. Since torch 2.6 the
+    safe loader is the default and refuses them: mmengine 0.10.7 then cannot resume,
+    and onedl-mmengine falls back to the loader that runs code. NumPy 1 and 2 write
+    different module names, so both spellings are allowed.
     """
     from mmengine.logging import HistoryBuffer
 
@@ -21,4 +24,14 @@ def trust_mmengine_checkpoints() -> None:
     trusted: list = [HistoryBuffer, numpy.ndarray, numpy.dtype, *dtypes]
     for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
         trusted += [(reconstruct, f'{module}._reconstruct'), (scalar, f'{module}.scalar')]
+    trusted.append((_method_of_history, 'builtins.getattr'))
     torch.serialization.add_safe_globals(trusted)
+
+
+def _method_of_history(owner: object, name: str) -> Callable:
+    """What a checkpoint gets for ``getattr``: the methods of ``HistoryBuffer`` and nothing else."""
+    from mmengine.logging import HistoryBuffer
+
+    if owner is not HistoryBuffer or name.startswith('_'):
+        raise pickle.UnpicklingError(f'refusing to read the attribute {name!r} of {owner!r}')
+    return getattr(HistoryBuffer, name)

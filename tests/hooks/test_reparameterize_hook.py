@@ -1,0 +1,274 @@
+"""The hook in a real Runner: what is evaluated, and what is left behind."""
+
+import uuid
+
+import pytest
+import torch
+from helpers import assert_close, assert_same_state, state_of
+from mmengine.hooks import EMAHook, Hook
+from runners import Augmented, Classifier, Failure, Logits, MeanOverViews, build_runner, loader
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from repnext_mm import reparameterize_model
+from repnext_mm.hooks import ReparameterizeHook
+
+pytestmark = pytest.mark.distribution
+
+
+class Probe(Hook):
+    """Notes which form the network has in every batch, and its batch norms."""
+
+    priority = 'LOWEST'
+
+    def __init__(self):
+        self.forms: dict[str, list] = {'train': [], 'val': [], 'test': []}
+        self.norms: list[int] = []
+
+    def _before_iter(self, runner, batch_idx, data_batch=None, mode='train'):
+        model = getattr(runner.model, 'module', runner.model)
+        self.forms[mode].append(model.backbone.deploy)
+        if mode == 'test':
+            self.norms.append(sum(isinstance(m, _BatchNorm) for m in model.modules()))
+
+
+def name() -> str:
+    return f'run_{uuid.uuid4().hex}'
+
+
+def optimizer_state(runner) -> list[torch.Tensor]:
+    groups = runner.optim_wrapper.optimizer.state.values()
+    return [state['momentum_buffer'].clone() for state in groups]
+
+
+@pytest.mark.parametrize('mode', ['fused', 'plain'])
+def test_test_runs_on_the_merged_network_and_gives_the_same(tmp_path, mode):
+    probe, plain, merged = Probe(), Logits(), Logits()
+    build_runner(tmp_path, name(), metric=plain).test()
+    hooks = [ReparameterizeHook(mode), probe]
+    runner = build_runner(tmp_path, name(), hooks, metric=merged)
+    runner.test()
+    assert probe.forms['test'] == [mode] * 3 and set(probe.norms) == {0}
+    assert runner.model.backbone.deploy is None
+    assert_close(merged.logits, plain.logits, 1e-5)
+
+
+@pytest.mark.parametrize('val', [False, True])
+def test_validation_is_merged_only_on_request(tmp_path, val):
+    probe = Probe()
+    runner = build_runner(tmp_path, name(), [ReparameterizeHook(val=val), probe])
+    runner.train()
+    assert probe.forms['val'] == ['fused' if val else None] * 6
+    assert probe.forms['train'] == [None] * 6
+
+
+def test_training_goes_on_bit_by_bit_as_if_there_had_been_no_test(tmp_path):
+    def train_in_two_parts(test_between: bool):
+        options = dict(train_cfg=dict(by_epoch=True, max_epochs=2, val_interval=100))
+        hooks = [ReparameterizeHook('plain', val=True), TestAfterEpoch()] if test_between else []
+        runner = build_runner(tmp_path / str(test_between), name(), hooks, **options)
+        runner.train()
+        return state_of(runner.model), optimizer_state(runner)
+
+    class TestAfterEpoch(Hook):
+        tested = 0
+
+        def after_train_epoch(self, runner):
+            model = runner.model
+            runner.build_test_loop(runner._test_loop)
+            runner._test_loop = runner.build_test_loop(runner._test_loop)
+            runner.call_hook('before_run')
+            runner.test_loop.run()
+            assert runner.model is model
+            TestAfterEpoch.tested += 1
+
+    expected_state, expected_optimizer = train_in_two_parts(False)
+    state, optimizer = train_in_two_parts(True)
+    assert TestAfterEpoch.tested == 2
+    assert all(torch.equal(state[key], expected_state[key]) for key in expected_state)
+    for actual, expected in zip(optimizer, expected_optimizer, strict=True):
+        assert torch.equal(actual, expected)
+
+
+@pytest.mark.parametrize('stage', ['metric', 'model'])
+def test_training_network_is_back_after_an_evaluation_that_raises(tmp_path, stage, monkeypatch):
+    model = Classifier()
+    state = state_of(model)
+    metric = Failure() if stage == 'metric' else Logits()
+    if stage == 'model':
+        # Raises in the merged copy only, in the middle of a batch.
+        forward = Classifier.forward
+
+        def broken(self, *args, **kwargs):
+            if self.backbone.deploy:
+                raise RuntimeError('no space left on device')
+            return forward(self, *args, **kwargs)
+
+        monkeypatch.setattr(Classifier, 'forward', broken)
+    hook = ReparameterizeHook(verify=None)
+    runner = build_runner(tmp_path, name(), [hook], model=model, metric=metric)
+    with pytest.raises(RuntimeError, match='no space left'):
+        runner.test()
+    assert runner.model is model
+    assert_same_state(model, state)
+    monkeypatch.undo()
+    if stage == 'model':
+        runner.test()
+        assert metric.logits.shape == (12, 3)
+
+
+@pytest.mark.parametrize('order', ['ema_first', 'ema_last'])
+@pytest.mark.parametrize('priority', ['NORMAL', 'VERY_HIGH', 'LOWEST'])
+@pytest.mark.parametrize('update_buffers', [False, True])
+def test_ema_weights_are_what_is_merged_in_any_order(tmp_path, order, priority, update_buffers):
+    metric, probe = Logits(), Probe()
+    ema = EMAHook(momentum=0.3, update_buffers=update_buffers)
+    hook = ReparameterizeHook('plain')
+    hook.priority = priority
+    hooks = [ema, hook, probe] if order == 'ema_first' else [hook, ema, probe]
+    runner = build_runner(tmp_path, name(), hooks, metric=metric)
+    runner.train()
+    trained, averaged = state_of(runner.model), state_of(ema.ema_model.module)
+    assert not torch.equal(trained['head.weight'], averaged['head.weight'])
+
+    # Runner.test() would run before_run again, with which EMAHook starts anew.
+    runner._test_loop = runner.build_test_loop(runner._test_loop)
+    hook.before_run(runner)
+    runner.test_loop.run()
+    assert probe.forms['test'] == ['plain'] * 3
+    assert_same_state(runner.model, trained)
+    assert_same_state(ema.ema_model.module, averaged)
+
+    reference = Classifier()
+    parameters = dict(reference.named_parameters())
+    chosen = averaged if update_buffers else None
+    reference.load_state_dict(
+        {key: averaged[key] if key in parameters or chosen else trained[key] for key in trained}
+    )
+    expected = Logits()
+    build_runner(tmp_path, name(), model=reference, metric=expected).test()
+    assert_close(metric.logits, expected.logits, 1e-5)
+
+
+@pytest.mark.parametrize('ema', [False, True])
+def test_checkpoints_hold_the_training_form(tmp_path, ema):
+    hooks = [ReparameterizeHook(val=True), *([EMAHook()] if ema else [])]
+    checkpoints = dict(type='CheckpointHook', interval=1, save_best='test/mean', rule='greater')
+    runner = build_runner(
+        tmp_path, name(), hooks, default_hooks=dict(checkpoint=checkpoints), val_cfg=dict()
+    )
+    runner.train()
+    files = sorted(tmp_path.glob('*.pth'))
+    assert len(files) >= 3 and any(file.name.startswith('best') for file in files)
+    for file in files:
+        checkpoint = torch.load(file, weights_only=True)
+        assert list(checkpoint['state_dict']) == list(Classifier().state_dict())
+
+
+def test_resumed_training_equals_uninterrupted_training(tmp_path):
+    def run(folder, epochs, **options):
+        hooks = [ReparameterizeHook('plain', val=True)]
+        cfg = dict(by_epoch=True, max_epochs=epochs, val_interval=1)
+        runner = build_runner(tmp_path / folder, name(), hooks, train_cfg=cfg, **options)
+        runner.train()
+        return runner
+
+    expected = state_of(run('whole', 2).model)
+    run('parts', 1)
+    resumed = run('parts', 2, resume=True)
+    assert resumed.epoch == 2
+    assert_same_state(resumed.model, expected)
+
+
+def test_amp_evaluation_is_verified_in_full_precision(tmp_path):
+    metric, plain = Logits(), Logits()
+    options = dict(test_cfg=dict(fp16=True), log_level='INFO')
+    build_runner(tmp_path, name(), [ReparameterizeHook('plain')], metric=metric, **options).test()
+    build_runner(tmp_path, name(), metric=plain).test()
+    assert_close(metric.logits, plain.logits, 5e-2)
+    [log] = tmp_path.glob('*/*.log')
+    [line] = [line for line in log.read_text().splitlines() if 'relative difference' in line]
+    assert 0 < float(line.split("'plain': ")[1].split()[0]) < 1e-5
+    assert not torch.equal(metric.logits, plain.logits)  # autocast was on
+
+
+def test_test_time_augmentation_runs_on_the_merged_network(tmp_path):
+    results = []
+    for hooks in ([], [ReparameterizeHook('plain')]):
+        metric, model = Logits(), MeanOverViews(Classifier())
+        options = dict(test_dataloader=loader(Augmented()))
+        runner = build_runner(tmp_path, name(), hooks, model, metric, **options)
+        runner.test()
+        assert runner.model is model and model.module.backbone.deploy is None
+        results.append(metric.logits)
+    assert_close(results[1], results[0], 1e-5)
+
+
+class WrongMerge(ReparameterizeHook):
+    """What a faulty conversion would do."""
+
+    def _merge(self, runner, data_batch):
+        merged = reparameterize_model(runner.model, self.mode)
+        with torch.no_grad():
+            merged.backbone.stages[0].blocks[0].project.bias.add_(0.1)
+        self._verify(runner, runner.model, merged, data_batch)
+        return merged
+
+
+def test_verification_raises_when_the_forms_differ(tmp_path):
+    model = Classifier()
+    runner = build_runner(tmp_path, name(), [WrongMerge('plain')], model=model)
+    with pytest.raises(ValueError, match=r'differs from the training form.*verify=0.0001'):
+        runner.test()
+    assert runner.model is model
+
+
+def test_verification_raises_when_features_are_not_finite(tmp_path):
+    model = Classifier()
+    with torch.no_grad():
+        model.backbone.stem.norm.weight[0] = float('nan')
+    runner = build_runner(tmp_path, name(), [ReparameterizeHook()], model=model)
+    with pytest.raises(ValueError, match='nan'):
+        runner.test()
+
+
+@pytest.mark.parametrize('verify', [0, -1.0, True])
+def test_bad_tolerances_and_modes_are_refused(verify):
+    with pytest.raises(ValueError, match='verify must be a positive'):
+        ReparameterizeHook(verify=verify)
+    with pytest.raises(ValueError, match=r"'merged'.*fused"):
+        ReparameterizeHook('merged')
+
+
+def test_wrappers_that_shard_parameters_are_refused(tmp_path):
+    from mmengine.registry import MODEL_WRAPPERS
+
+    @MODEL_WRAPPERS.register_module(name=name())
+    class Sharded(nn.Module):
+        def __init__(self, module):
+            super().__init__()
+            self.module = module
+
+        def test_step(self, data):
+            return self.module.test_step(data)
+
+    runner = build_runner(tmp_path, name(), [ReparameterizeHook()], model=Sharded(Classifier()))
+    with pytest.raises(TypeError, match='Sharded'):
+        runner.test()
+
+
+def test_merging_counts_once_per_evaluation(tmp_path, monkeypatch):
+    from repnext_mm.hooks import reparameterize_hook
+
+    calls = []
+
+    def counted(*args, **kwargs):
+        calls.append(1)
+        return reparameterize_model(*args, **kwargs)
+
+    monkeypatch.setattr(reparameterize_hook, 'reparameterize_model', counted)
+    runner = build_runner(tmp_path, name(), [ReparameterizeHook(val=True)])
+    runner.train()
+    assert len(calls) == 2
+    runner.test()
+    assert len(calls) == 3
