@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import tempfile
 from copy import deepcopy
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from mmengine.evaluator import DumpResults
 from mmengine.logging import print_log
 
 from repnext_mm.engine.launch import build_runner, check_data, load_config
+from repnext_mm.files import write_text
 
 HOOK = 'ReparameterizeHook'
 
@@ -119,13 +119,6 @@ def dump_metric(scope: str | None, path: str):
     return DumpResults(out_file_path=path)
 
 
-def write_json(content: dict, path: Path) -> None:
-    """Writes the whole file or none."""
-    with tempfile.NamedTemporaryFile('w', dir=path.parent, suffix='.tmp', delete=False) as file:
-        json.dump(content, file, indent=2)
-    Path(file.name).replace(path)
-
-
 def main() -> None:
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options, args.launcher, args.work_dir)
@@ -149,7 +142,7 @@ def main() -> None:
             metrics={name: float(value) for name, value in metrics.items()},
         )
         path = Path(runner.work_dir) / 'metrics.json'
-        write_json(report, path)
+        write_text(path, json.dumps(report, indent=2))
         runner.logger.info(f'Metrics written to {path}')
 
 

@@ -5,7 +5,7 @@ _base_ = '../mask_rcnn_repnext_tiny_coco.py'
 data_root = '{{$SHAPES_ROOT:data/shapes/}}'
 classes = ('disk', 'box', 'triangle', 'star', 'ring')
 data = dict(data_root=data_root, metainfo=dict(classes=classes))
-iterations, width, hidden = 1000, 64, 256
+iterations, width, hidden = 800, 64, 256
 rois = dict(roi_layer=dict(sampling_ratio=2), out_channels=width)
 
 model = dict(

@@ -1,0 +1,135 @@
+"""Pictures and the table of the demo."""
+
+import json
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.figure
+import matplotlib.font_manager
+import numpy as np
+import torch
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from torch import Tensor
+from torchvision.io import decode_image
+from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
+
+SCALE = 3
+MIN_SCORE = 0.5
+COLOURS = [(230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 130, 48)]
+
+
+def format_table(rows: Sequence[dict]) -> str:
+    """The results of the forms as a Markdown table with aligned columns.
+
+    Args:
+        rows: One dict per form, with the same keys: column titles.
+    """
+    titles = list(rows[0])
+    cells = [titles, *[[_format(row[title]) for title in titles] for row in rows]]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(titles))]
+    lines = [
+        '| '
+        + ' | '.join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+        + ' |'
+        for line in cells
+    ]
+    rule = '|' + '|'.join('-' * (width + 1) + ':' for width in widths) + '|'
+    return '\n'.join([lines[0], rule, *lines[1:]])
+
+
+def _format(value: object) -> str:
+    if isinstance(value, int):
+        return f'{value:,}'
+    return f'{value:.3f}' if isinstance(value, float) else str(value)
+
+
+def draw_curves(scalars: Path, path: Path) -> None:
+    """Plots the training loss and the held-out AP over the iterations.
+
+    Args:
+        scalars: ``vis_data/scalars.json`` of a run, one JSON object per line.
+        path: PNG to write.
+    """
+    records = [json.loads(line) for line in scalars.read_text().splitlines()]
+    losses = [(record['step'], record['loss']) for record in records if 'loss' in record]
+    scores = [record for record in records if 'coco/bbox_mAP' in record]
+    figure = matplotlib.figure.Figure(figsize=(9, 3.6), layout='constrained')
+    left, right = figure.subplots(1, 2)
+    left.plot(*zip(*losses, strict=True), color='tab:blue')
+    left.set(xlabel='iteration', ylabel='training loss', ylim=(0, None))
+    steps = [record['step'] for record in scores]
+    for key, label in (('bbox', 'box AP'), ('segm', 'mask AP')):
+        right.plot(steps, [record[f'coco/{key}_mAP'] for record in scores], 'o-', label=label)
+    right.set(xlabel='iteration', ylabel='held-out AP', xlim=(0, None), ylim=(0, 1))
+    right.legend()
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=120)
+
+
+def draw_predictions(data_root: Path, predictions: Path, path: Path, count: int = 12) -> None:
+    """Draws held-out images with ground truth beside prediction.
+
+    Args:
+        data_root: The generated dataset.
+        predictions: What ``tools/test.py --out`` wrote.
+        path: PNG to write.
+        count: How many images.
+    """
+    coco = COCO(str(data_root / 'annotations' / 'instances_val.json'))
+    names = {category['id']: category['name'] for category in coco.cats.values()}
+    with predictions.open('rb') as file:
+        samples = {sample['img_id']: sample for sample in pickle.load(file)}
+    figure = matplotlib.figure.Figure(figsize=(16, 3 * 4.1), layout='constrained')
+    grid = figure.subplots(3, count // 3 * 2, squeeze=False).reshape(-1, 2)
+    for number, (truth, prediction) in zip(sorted(samples)[:count], grid, strict=True):
+        info = coco.imgs[number]
+        image = decode_image(str(data_root / 'val' / info['file_name']), mode='RGB')
+        annotations = coco.imgToAnns[number]
+        _show(truth, image, *_ground_truth(coco, annotations, names), 'ground truth')
+        found = samples[number]['pred_instances']
+        _show(prediction, image, *_found(found, list(names.values())), 'prediction')
+    figure.savefig(path, dpi=70)
+
+
+Instances = tuple[Tensor, Tensor, list[str], list[int]]
+"""Masks ``(N, H, W)``, boxes ``(N, 4)`` as x1, y1, x2, y2 in pixels, captions, classes."""
+
+
+def _ground_truth(coco: COCO, annotations: list[dict], names: dict[int, str]) -> Instances:
+    masks = [coco.annToMask(annotation) for annotation in annotations]
+    boxes = torch.tensor([annotation['bbox'] for annotation in annotations]).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    captions = [
+        'crowd' if annotation['iscrowd'] else names[annotation['category_id']]
+        for annotation in annotations
+    ]
+    classes = [annotation['category_id'] - 1 for annotation in annotations]
+    return torch.from_numpy(np.array(masks)).bool(), boxes, captions, classes
+
+
+def _found(instances: dict, names: list[str]) -> Instances:
+    chosen = [i for i, score in enumerate(instances['scores']) if score >= MIN_SCORE]
+    masks = [coco_mask.decode(instances['masks'][i]) for i in chosen]
+    classes = [int(instances['labels'][i]) for i in chosen]
+    captions = [
+        f'{names[int(instances["labels"][i])]} {instances["scores"][i]:.2f}' for i in chosen
+    ]
+    return torch.from_numpy(np.array(masks)).bool(), instances['bboxes'][chosen], captions, classes
+
+
+def _show(axes, image: Tensor, masks: Tensor, boxes: Tensor, captions, classes, title: str) -> None:
+    picture = image.repeat_interleave(SCALE, 1).repeat_interleave(SCALE, 2)
+    if captions:
+        colours = [COLOURS[number] for number in classes]
+        masks = masks.repeat_interleave(SCALE, 1).repeat_interleave(SCALE, 2)
+        picture = draw_segmentation_masks(picture, masks, alpha=0.45, colors=colours)
+        font = matplotlib.font_manager.findfont('DejaVu Sans')
+        picture = draw_bounding_boxes(
+            picture, boxes * SCALE, captions, colours, width=2, font=font, font_size=22
+        )
+    axes.imshow(picture.permute(1, 2, 0).numpy())
+    axes.set_title(title, fontsize=11)
+    axes.set_axis_off()

@@ -1,0 +1,93 @@
+"""How fast the forms of one model are, side by side in one run."""
+
+import statistics
+import time
+from collections.abc import Sequence
+from copy import deepcopy
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.registry import MODELS
+from mmengine.runner import Runner, load_checkpoint
+from torch import nn
+
+from repnext_mm.reparam import FORMS, reparameterize_model
+
+TRAINING = 'training'
+
+
+def measure_forms(
+    cfg: Config, checkpoint: str | None = None, images: int = 32, rounds: int = 5
+) -> dict[str, dict[str, float]]:
+    """Times whole predictions on test images, training form, ``fused`` and ``plain`` in turn.
+
+    The forms alternate from round to round, so that a machine that is busy for a
+    while slows all of them; the median round counts. Compare numbers of one run
+    only.
+
+    Args:
+        cfg: A config with a model and a test dataloader.
+        checkpoint: Weights of the training form; they matter for detectors, whose
+            time depends on how much they find.
+        images: How many test images to use.
+        rounds: How often to time each form.
+
+    Returns:
+        For ``'training'``, ``'fused'`` and ``'plain'``: ``images_per_second``,
+        ``ratio`` to the training form, and ``parameters``.
+
+    Raises:
+        ValueError: If ``images`` or ``rounds`` is not positive.
+    """
+    if min(images, rounds) < 1:
+        raise ValueError(f'images and rounds must be positive, got {images} and {rounds}')
+    model = MODELS.build(cfg.model)
+    if checkpoint:
+        load_checkpoint(model, checkpoint, map_location='cpu')
+    model.to(get_device()).eval()
+    models = {TRAINING: model} | {form: reparameterize_model(model, form) for form in FORMS}
+    batches, count = _first_batches(cfg, images)
+    for form in models.values():
+        _seconds(form, batches[:1])  # warm-up
+    times: dict[str, list[float]] = {name: [] for name in models}
+    for _ in range(rounds):
+        for name, form in models.items():
+            times[name].append(_seconds(form, batches))
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    return {
+        name: dict(
+            images_per_second=count / medians[name],
+            ratio=medians[TRAINING] / medians[name],
+            parameters=sum(p.numel() for p in form.parameters()),
+        )
+        for name, form in models.items()
+    }
+
+
+def _first_batches(cfg: Config, images: int) -> tuple[list[dict], int]:
+    """Batches of the test data with at least so many images if there are, and their number."""
+    batches, count = [], 0
+    for batch in Runner.build_dataloader(cfg.test_dataloader, seed=0):
+        batches.append(batch)
+        count += len(batch['inputs'])
+        if count >= images:
+            break
+    return batches, count
+
+
+@torch.inference_mode()
+def _seconds(model: nn.Module, batches: Sequence[dict]) -> float:
+    """How long predictions of these batches take; without loading and copying the data."""
+    batches = deepcopy(batches)
+    _synchronize()
+    start = time.perf_counter()
+    for batch in batches:
+        model.test_step(batch)
+    _synchronize()
+    return time.perf_counter() - start
+
+
+def _synchronize() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
