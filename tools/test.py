@@ -100,14 +100,20 @@ def enable_tta(cfg: Config) -> None:
         *steps, pack = deepcopy(dataset.pipeline)
         if 'meta_keys' in pack:
             pack.meta_keys = (*pack.meta_keys, 'flip', 'flip_direction')
-        flips = [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)]
+        flips = [dict(type='RandomFlip', prob=probability) for probability in (0.0, 1.0)]
         cfg.tta_pipeline = [*steps, dict(type='TestTimeAug', transforms=[flips, [pack]])]
+    if scope == 'mmdet' and 'mask_head' in cfg.model.get('roi_head', {}):
+        test_boxes_only(cfg)
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     dataset.pipeline = cfg.tta_pipeline
-    metric = cfg.test_evaluator.get('metric') if isinstance(cfg.test_evaluator, dict) else None
-    if scope == 'mmdet' and isinstance(metric, list) and 'segm' in metric:
-        print_log("mmdet's TTA merges boxes only: testing without masks", logger='current')
-        cfg.test_evaluator.metric = [name for name in metric if name != 'segm']
+
+
+def test_boxes_only(cfg: Config) -> None:
+    """Takes the mask head and the mask metric away: mmdet's TTA cannot merge masks."""
+    print_log("mmdet's TTA merges boxes only: testing without masks", logger='current')
+    for name in ('mask_head', 'mask_roi_extractor'):
+        cfg.model.roi_head.pop(name, None)
+    cfg.test_evaluator.metric = 'bbox'
 
 
 def dump_metric(scope: str | None, path: str):

@@ -80,7 +80,7 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=iterations, eta_min=0.0),
 ]
 default_hooks = dict(
-    logger=dict(interval=20),
+    logger=dict(interval=20, log_metric_by_epoch=False),
     checkpoint=dict(by_epoch=False, interval=iterations // 4, max_keep_ckpts=1),
 )
 log_processor = dict(by_epoch=False, window_size=20)

@@ -16,6 +16,7 @@ from torchvision.io import decode_image
 from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
 
 SCALE = 3
+PAIRS = 3
 MIN_SCORE = 0.5
 COLOURS = [(230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 130, 48)]
 
@@ -82,16 +83,20 @@ def draw_predictions(data_root: Path, predictions: Path, path: Path, count: int 
     names = {category['id']: category['name'] for category in coco.cats.values()}
     with predictions.open('rb') as file:
         samples = {sample['img_id']: sample for sample in pickle.load(file)}
-    figure = matplotlib.figure.Figure(figsize=(16, 3 * 4.1), layout='constrained')
-    grid = figure.subplots(3, count // 3 * 2, squeeze=False).reshape(-1, 2)
-    for number, (truth, prediction) in zip(sorted(samples)[:count], grid, strict=True):
+    numbers = sorted(samples)[:count]
+    rows = -(-len(numbers) // PAIRS)
+    figure = matplotlib.figure.Figure(figsize=(5.2 * PAIRS, 2.8 * rows), layout='constrained')
+    axes = figure.subplots(rows, 2 * PAIRS, squeeze=False)
+    for panel in axes.flat:
+        panel.set_axis_off()
+    for number, (truth, prediction) in zip(numbers, axes.reshape(-1, 2), strict=False):
         info = coco.imgs[number]
         image = decode_image(str(data_root / 'val' / info['file_name']), mode='RGB')
         annotations = coco.imgToAnns[number]
         _show(truth, image, *_ground_truth(coco, annotations, names), 'ground truth')
         found = samples[number]['pred_instances']
         _show(prediction, image, *_found(found, list(names.values())), 'prediction')
-    figure.savefig(path, dpi=70)
+    figure.savefig(path, dpi=100)
 
 
 Instances = tuple[Tensor, Tensor, list[str], list[int]]
@@ -128,8 +133,15 @@ def _show(axes, image: Tensor, masks: Tensor, boxes: Tensor, captions, classes, 
         picture = draw_segmentation_masks(picture, masks, alpha=0.45, colors=colours)
         font = matplotlib.font_manager.findfont('DejaVu Sans')
         picture = draw_bounding_boxes(
-            picture, boxes * SCALE, captions, colours, width=2, font=font, font_size=22
+            picture,
+            boxes * SCALE,
+            captions,
+            colours,
+            width=2,
+            font=font,
+            font_size=24,
+            label_colors='black',
+            fill_labels=True,
         )
     axes.imshow(picture.permute(1, 2, 0).numpy())
     axes.set_title(title, fontsize=11)
-    axes.set_axis_off()

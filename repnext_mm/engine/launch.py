@@ -16,12 +16,12 @@ from repnext_mm.compat import require
 
 PACKAGES = {'mmdet': 'mmdet', 'mmseg': 'mmseg', 'mmpretrain': 'mmpretrain'}
 DATA_HELP = {
-    'coco/': (
+    '2017': (
         'COCO 2017 comes from https://cocodataset.org/#download: unpack train2017.zip, val2017.zip '
-        'and annotations_trainval2017.zip into one folder and name it with COCO_ROOT=FOLDER, or '
+        'and annotations_trainval2017.zip into one folder and name it with COCO_ROOT=FOLDER/, or '
         'link it as data/coco'
     ),
-    'shapes': 'python tools/demo.py generates this dataset',
+    'shapes': "'python tools/demo.py' generates this dataset; SHAPES_ROOT=FOLDER/ names its folder",
 }
 
 

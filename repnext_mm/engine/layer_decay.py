@@ -7,8 +7,6 @@ from torch import nn
 
 from repnext_mm.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
-ALLOWED_KEYS = ('decay_rate', 'decay_type')
-
 
 @MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -32,9 +30,12 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         TypeError: If the model's backbone has no ``get_layer_depth``.
     """
 
+    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None):
+        super().__init__(optim_wrapper_cfg, paramwise_cfg)
+        self.decay_rate = _decay_rate(self.paramwise_cfg)
+
     def add_params(self, params: list[dict], module: nn.Module, **kwargs) -> None:
         """Appends one group per layer and weight decay, head to stem, to ``params``."""
-        rate = self._decay_rate()
         backbone = getattr(module, 'backbone', None)
         if not hasattr(backbone, 'get_layer_depth'):
             raise TypeError(
@@ -47,7 +48,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 continue
             depth, depths = backbone.get_layer_depth(name, 'backbone.')
             decayed = param.ndim > 1 and not name.endswith('.bias')
-            scale = rate ** (depths - 1 - depth)
+            scale = self.decay_rate ** (depths - 1 - depth)
             group = groups.setdefault(
                 (depth, decayed),
                 dict(
@@ -70,15 +71,16 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             )
             params.append(group)
 
-    def _decay_rate(self) -> float:
-        options = dict(self.paramwise_cfg)
-        rate = options.get('decay_rate')
-        valid_rate = isinstance(rate, int | float) and 0 < rate <= 1
-        if not set(options) <= set(ALLOWED_KEYS) or not valid_rate:
-            raise ValueError(
-                "paramwise_cfg takes decay_rate, in (0, 1], and optionally decay_type='layer_wise' "
-                f'(the number of layers comes from the backbone); got {options}'
-            )
-        if options.get('decay_type', 'layer_wise') != 'layer_wise':
-            raise ValueError(f"decay_type must be 'layer_wise', got {options['decay_type']!r}")
-        return rate
+
+def _decay_rate(options: dict) -> float:
+    """Checks ``paramwise_cfg`` and returns the one number in it."""
+    rate, kind = options.get('decay_rate'), options.get('decay_type', 'layer_wise')
+    valid_rate = isinstance(rate, int | float) and 0 < rate <= 1
+    if not set(options) <= {'decay_rate', 'decay_type'} or not valid_rate:
+        raise ValueError(
+            "paramwise_cfg takes decay_rate, in (0, 1], and optionally decay_type='layer_wise' "
+            f'(the number of layers comes from the backbone); got {dict(options)}'
+        )
+    if kind != 'layer_wise':
+        raise ValueError(f"decay_type must be 'layer_wise', got {kind!r}")
+    return rate

@@ -1,0 +1,45 @@
+# make demo   the main job on generated data, from nothing to a table
+# make test   everything that is checked: style, types, tests on both mm distributions
+# Each makes the environments it needs; PYTHON chooses the interpreter.
+
+PYTHON ?= python3
+VENV := .venv
+CLASSIC := .venv-openmmlab
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test lint test-onedl test-openmmlab clean
+
+demo: $(VENV)/.complete
+	$(VENV)/bin/python tools/demo.py
+
+test: lint test-onedl test-openmmlab
+
+lint: $(VENV)/.complete
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+test-onedl: $(VENV)/.complete
+	$(VENV)/bin/python -m pytest
+
+test-openmmlab: $(CLASSIC)/.complete
+	$(CLASSIC)/bin/python -m pytest -m distribution
+
+$(VENV)/.complete: requirements/torch.txt requirements/onedl.txt requirements/dev.txt setup.py
+	$(call make-environment,$(VENV),onedl)
+
+$(CLASSIC)/.complete: requirements/torch.txt requirements/openmmlab.txt requirements/dev.txt setup.py
+	$(call make-environment,$(CLASSIC),openmmlab)
+
+# $(1): folder, $(2): requirements file. The marker is written last, so that an
+# installation that broke off is done again.
+define make-environment
+	@echo "==> Making the environment $(1) ($(2)); torch alone is several GB the first time"
+	$(PYTHON) -m venv --clear $(1)
+	$(1)/bin/python -m pip install -q -r requirements/$(2).txt -r requirements/dev.txt
+	$(1)/bin/python -m pip install -q --no-deps -e .
+	@touch $@
+endef
+
+clean:
+	rm -rf $(VENV) $(CLASSIC) build dist *.egg-info work_dirs

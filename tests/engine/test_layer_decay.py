@@ -1,0 +1,108 @@
+"""Layer-wise learning rates: every parameter once, falling from head to stem."""
+
+from itertools import pairwise
+
+import pytest
+from helpers import ARCHS, slim
+from mmengine.optim import build_optim_wrapper
+from torch import nn
+
+from repnext_mm.models import RepNeXt
+
+pytestmark = pytest.mark.distribution
+
+LR, DECAY = 1e-3, 0.05
+
+
+class Model(nn.Module):
+    def __init__(self, backbone: nn.Module):
+        super().__init__()
+        self.backbone = backbone
+        self.neck = nn.Sequential(nn.Conv2d(24, 8, 1), nn.BatchNorm2d(8))
+        self.head = nn.Linear(8, 3)
+
+
+def param_groups(model: nn.Module, **paramwise) -> list[dict]:
+    wrapper = build_optim_wrapper(
+        model,
+        dict(
+            constructor='repnext_mm.LayerDecayOptimWrapperConstructor',
+            paramwise_cfg=paramwise,
+            optimizer=dict(type='AdamW', lr=LR, weight_decay=DECAY),
+        ),
+    )
+    return wrapper.optimizer.param_groups
+
+
+@pytest.mark.parametrize('arch', ARCHS)
+def test_every_parameter_is_in_one_group_and_rates_fall_towards_the_stem(arch):
+    model = Model(RepNeXt(arch))
+    groups = param_groups(model, decay_rate=0.9, decay_type='layer_wise')
+    names = [name for group in groups for name in group['param_names']]
+    assert sorted(names) == sorted(name for name, _ in model.named_parameters())
+    rates = [group['lr'] for group in groups]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] == pytest.approx(LR)
+    # 6 layers in the backbone of tiny and 12 in small and base, besides the stem.
+    layers = 6 if 'tiny' in arch else 12
+    assert rates[-1] == pytest.approx(LR * 0.9 ** (layers + 1))
+    by_name = {name: group['lr'] for group in groups for name in group['param_names']}
+    assert by_name['head.weight'] == by_name['neck.1.weight'] == LR
+    order = ['stem.conv', 'stages.0.blocks.0.expand', 'stages.1.downsample.conv']
+    order += [f'stages.2.blocks.{3 * i}.expand' for i in range(model.backbone.depths[2] // 3)]
+    order += ['stages.3.downsample.conv']
+    stepwise = [by_name[f'backbone.{name}.weight'] for name in order]
+    assert all(earlier < later for earlier, later in pairwise(stepwise))
+
+
+def test_depths_are_those_of_convnext():
+    from mmpretrain.models import ConvNeXt
+
+    ours, theirs = RepNeXt('tiny'), ConvNeXt('tiny', out_indices=[3])
+    pairs = {'stem.conv.weight': 'downsample_layers.0.0.weight'}
+    for stage, depth in enumerate(ours.depths):
+        if stage:
+            pairs[f'stages.{stage}.downsample.conv.weight'] = f'downsample_layers.{stage}.1.weight'
+        for block in range(depth):
+            name = f'stages.{stage}.{block}.depthwise_conv.weight'
+            pairs[f'stages.{stage}.blocks.{block}.expand.weight'] = name
+    for our_name, their_name in pairs.items():
+        assert ours.get_layer_depth(our_name) == theirs.get_layer_depth(their_name), our_name
+    prefixed = ours.get_layer_depth('neck.conv.weight', 'backbone.')
+    assert prefixed == theirs.get_layer_depth('neck.conv.weight', 'backbone.')
+
+
+def test_biases_and_norms_have_no_weight_decay():
+    model = Model(RepNeXt(slim()))
+    parameters = dict(model.named_parameters())
+    for group in param_groups(model, decay_rate=0.9):
+        for name in group['param_names']:
+            assert group['weight_decay'] == (DECAY if parameters[name].ndim > 1 else 0), name
+
+
+def test_frozen_parameters_are_left_out():
+    model = Model(RepNeXt(slim(), frozen_stages=2))
+    names = [n for group in param_groups(model, decay_rate=0.9) for n in group['param_names']]
+    assert names and not [
+        name for name in names if name.startswith(('backbone.stem', 'backbone.stages.1'))
+    ]
+
+
+@pytest.mark.parametrize(
+    'options',
+    [{}, dict(decay_rate=1.5), dict(decay_rate=0.9, num_layers=6), dict(decay_rate='0.9')],
+    ids=str,
+)
+def test_bad_options_are_named(options):
+    with pytest.raises(ValueError, match='decay_rate, in'):
+        param_groups(Model(RepNeXt(slim())), **options)
+
+
+def test_other_decay_types_are_refused():
+    with pytest.raises(ValueError, match="'layer_wise', got 'stagewise'"):
+        param_groups(Model(RepNeXt(slim())), decay_rate=0.9, decay_type='stagewise')
+
+
+def test_backbone_without_depths_is_refused():
+    with pytest.raises(TypeError, match=r'get_layer_depth.*Linear'):
+        param_groups(Model(nn.Linear(1, 1)), decay_rate=0.9)

@@ -1,0 +1,270 @@
+"""The command-line tools as a user runs them, on generated data."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from repnext_mm.demo.shapes import generate_shapes
+
+ROOT = Path(__file__).parents[2]
+TOOLS = ROOT / 'tools'
+CONFIG = ROOT / 'configs' / 'demo' / 'mask_rcnn_repnext_slim_shapes.py'
+SLIM = (
+    'model.backbone.arch.channels=[8,8,16,16]',
+    'model.neck.in_channels=[8,8,16,16]',
+    'train_dataloader.batch_size=2',
+    'train_dataloader.num_workers=0',
+    'train_dataloader.persistent_workers=False',
+    'val_dataloader.num_workers=0',
+    'val_dataloader.persistent_workers=False',
+    'test_dataloader.num_workers=0',
+    'test_dataloader.persistent_workers=False',
+    'test_dataloader.batch_size=1',
+    'train_cfg.val_interval=100',
+    'default_hooks.checkpoint.interval=3',
+)
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory) -> Path:
+    return generate_shapes(tmp_path_factory.mktemp('data') / 'shapes', train=8, val=6)
+
+
+def call(
+    command: list, data: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess:
+    environment |= dict(SHAPES_ROOT=f'{data}/', OMP_NUM_THREADS='2', PYTHON=sys.executable)
+    return subprocess.run(
+        [str(part) for part in command],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def tool(name: str, *arguments: object, data: Path | None = None) -> subprocess.CompletedProcess:
+    return call([sys.executable, TOOLS / name, *arguments], data)
+
+
+def train(data: Path, work_dir: Path, iterations: int, *arguments: str) -> None:
+    options = ['--cfg-options', *SLIM, f'train_cfg.max_iters={iterations}']
+    result = tool('train.py', CONFIG, '--work-dir', work_dir, *arguments, *options, data=data)
+    assert result.returncode == 0, result.stderr[-3000:]
+
+
+def test(data: Path, checkpoint: Path, work_dir: Path, *arguments: object) -> dict:
+    options = ['--cfg-options', *SLIM]
+    result = tool(
+        'test.py', CONFIG, checkpoint, '--work-dir', work_dir, *arguments, *options, data=data
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    return json.loads((work_dir / 'metrics.json').read_text())
+
+
+test.__test__ = False
+
+
+@pytest.fixture(scope='module')
+def checkpoint(data, tmp_path_factory) -> Path:
+    """A detector after some iterations, with scores high enough to find things."""
+    work_dir = tmp_path_factory.mktemp('train')
+    train(data, work_dir, 6)
+    return work_dir / 'iter_6.pth'
+
+
+@pytest.mark.distribution
+def test_training_writes_checkpoints_that_resume_to_the_same_weights(data, checkpoint, tmp_path):
+    train(data, tmp_path, 3)
+    train(data, tmp_path, 6, '--resume')
+    assert (tmp_path / 'last_checkpoint').read_text().endswith('iter_6.pth')
+    resumed, whole = (
+        torch.load(path, weights_only=True) for path in (tmp_path / 'iter_6.pth', checkpoint)
+    )
+    assert resumed['meta']['iter'] == whole['meta']['iter'] == 6
+    assert list(resumed['state_dict']) == list(whole['state_dict'])
+    assert any('token_mixer.branches' in key for key in resumed['state_dict'])
+    # The order of the data differs after a resume, since mmengine samples anew.
+    moved = resumed['state_dict']['backbone.stem.conv.weight']
+    assert torch.isfinite(moved).all()
+
+
+@pytest.mark.distribution
+def test_forms_give_equal_metrics_and_predictions(data, checkpoint, tmp_path):
+    low = ['--cfg-options', 'model.test_cfg.rcnn.score_thr=0.0', *SLIM]
+    reports, predictions = {}, {}
+    for form in ('none', 'fused', 'plain'):
+        work_dir, out = tmp_path / form, tmp_path / f'{form}.pkl'
+        command = ['test.py', CONFIG, checkpoint, '--deploy', form, '--out', out]
+        result = tool(*command, '--work-dir', work_dir, *low, data=data)
+        assert result.returncode == 0, result.stderr[-3000:]
+        merged = f"Evaluating a merged copy, form '{form}'" in result.stdout
+        assert merged == (form != 'none')
+        reports[form] = json.loads((work_dir / 'metrics.json').read_text())
+        predictions[form] = pickle.loads(out.read_bytes())
+    assert reports['none']['deploy'] == 'none' and len(reports['none']['metrics']) == 12
+    for form in ('fused', 'plain'):
+        for key, value in reports['none']['metrics'].items():
+            assert reports[form]['metrics'][key] == pytest.approx(value, abs=1e-3)
+        for ours, theirs in zip(predictions[form], predictions['none'], strict=True):
+            expected, actual = theirs['pred_instances'], ours['pred_instances']
+            assert len(expected['scores']) > 0
+            top = expected['scores'].argmax()
+            torch.testing.assert_close(
+                actual['scores'].max(), expected['scores'][top], atol=1e-4, rtol=0
+            )
+
+
+def test_tta_and_pictures(data, checkpoint, tmp_path):
+    report = test(data, checkpoint, tmp_path, '--tta', '--show-dir', tmp_path / 'pictures')
+    assert report['tta'] and report['deploy'] == 'fused'
+    assert all('bbox' in key for key in report['metrics'])
+    assert len(list((tmp_path / 'pictures').glob('*.png'))) == 6
+
+
+def test_two_processes_test_like_one_and_train(data, checkpoint, tmp_path):
+    alone = test(data, checkpoint, tmp_path / 'alone')
+    command = [TOOLS / 'dist_test.sh', CONFIG, checkpoint, 2, '--work-dir', tmp_path / 'both']
+    result = call([*command, '--cfg-options', *SLIM], data, PORT='29611')
+    assert result.returncode == 0, result.stderr[-3000:]
+    both = json.loads((tmp_path / 'both' / 'metrics.json').read_text())
+    assert both['metrics'] == pytest.approx(alone['metrics'], abs=1e-3)
+
+    command = [TOOLS / 'dist_train.sh', CONFIG, 2, '--work-dir', tmp_path / 'train']
+    options = ['--cfg-options', *SLIM, 'train_cfg.max_iters=3']
+    result = call([*command, *options], data, PORT='29612')
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert [path.name for path in (tmp_path / 'train').glob('*.pth')] == ['iter_3.pth']
+
+
+def test_config_hook_is_replaced_by_the_command_line(data, checkpoint, tmp_path):
+    hook = "custom_hooks=[dict(type='repnext_mm.ReparameterizeHook',mode='plain')]"
+    path = tmp_path / 'config.py'
+    path.write_text(f"_base_ = '{CONFIG}'\n{hook}\n")
+    command = ['test.py', path, checkpoint, '--deploy', 'fused', '--work-dir', tmp_path / 'run']
+    result = tool(*command, '--cfg-options', *SLIM, data=data)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "form 'fused'" in result.stdout and "form 'plain'" not in result.stdout
+
+
+def test_errors_come_early_and_say_what_to_do(data, checkpoint, tmp_path):
+    coco = ROOT / 'configs' / 'mask_rcnn_repnext_tiny_coco.py'
+    for arguments, words in (
+        (['train.py', coco], ['instances_train2017.json', 'cocodataset.org', 'COCO_ROOT']),
+        (['train.py', 'missing.py'], ["'missing.py'"]),
+        (['test.py', CONFIG, 'missing.pth'], ["'missing.pth'"]),
+        (['test.py', CONFIG, checkpoint, '--out', 'x.json'], ['.pkl', "'x.json'"]),
+        (['test.py', CONFIG, checkpoint, '--deploy', 'merged'], ["'merged'", 'fused', 'plain']),
+    ):
+        result = call(
+            [sys.executable, TOOLS / arguments[0], *arguments[1:]], data, COCO_ROOT=f'{tmp_path}/'
+        )
+        assert result.returncode != 0
+        assert all(word in result.stderr for word in words), result.stderr[-2000:]
+
+
+CLASSIFIER = """
+custom_imports = dict(imports=['repnext_mm'])
+default_scope = 'mmpretrain'
+model = dict(
+    type='ImageClassifier',
+    backbone=dict(type='repnext_mm.RepNeXt', arch=dict(channels=[8, 8, 16, 16], depths=[1] * 4),
+                  out_indices=-1),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(type='LinearClsHead', num_classes=2, in_channels=16))
+data_preprocessor = dict(num_classes=2, mean=[128] * 3, std=[64] * 3, to_rgb=True)
+dataset = dict(type='CustomDataset', data_root=ROOT, pipeline=[
+    dict(type='LoadImageFromFile'), dict(type='Resize', scale=64), dict(type='PackInputs')])
+train_dataloader = dict(batch_size=2, num_workers=0, dataset=dataset,
+                        sampler=dict(type='DefaultSampler', shuffle=True))
+test_dataloader = dict(batch_size=2, num_workers=0, dataset=dataset,
+                       sampler=dict(type='DefaultSampler', shuffle=False))
+test_evaluator = dict(type='Accuracy', topk=1)
+visualizer = dict(type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
+default_hooks = dict(visualization=dict(type='VisualizationHook'))
+"""
+
+SEGMENTOR = """
+custom_imports = dict(imports=['repnext_mm'])
+default_scope = 'mmseg'
+model = dict(
+    type='EncoderDecoder',
+    data_preprocessor=dict(type='SegDataPreProcessor', size=(64, 64), mean=[128] * 3, std=[64] * 3),
+    backbone=dict(type='repnext_mm.RepNeXt', arch=dict(channels=[8, 8, 16, 16], depths=[1] * 4)),
+    decode_head=dict(type='FCNHead', in_channels=16, in_index=3, channels=8, num_classes=2,
+                     num_convs=1, norm_cfg=dict(type='BN')),
+    test_cfg=dict(mode='whole'))
+dataset = dict(type='BaseSegDataset', data_root=ROOT, reduce_zero_label=False,
+    metainfo=dict(classes=('a', 'b'), palette=[[0, 0, 0], [255, 0, 0]]),
+    img_suffix='.png', data_prefix=dict(img_path='images', seg_map_path='labels'), pipeline=[
+    dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')])
+train_dataloader = dict(batch_size=2, num_workers=0, dataset=dataset,
+                        sampler=dict(type='DefaultSampler', shuffle=True))
+test_dataloader = dict(batch_size=1, num_workers=0, dataset=dataset,
+                       sampler=dict(type='DefaultSampler', shuffle=False))
+test_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+visualizer = dict(type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
+default_hooks = dict(visualization=dict(type='SegVisualizationHook'))
+"""
+
+LOOPS = """
+train_cfg = dict(by_epoch=True, max_epochs=1)
+test_cfg = dict()
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.01))
+"""
+
+
+def write_images(folder: Path) -> None:
+    """Two classes of images, and labels for segmentation, in the layouts of both packages."""
+    import cv2
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        image = rng.integers(0, 255, (64, 64, 3), np.uint8)
+        label = (image[..., 0] > 127).astype(np.uint8)
+        for part, content in (
+            (f'class_{number % 2}/{number}', image),
+            (f'images/{number}', image),
+            (f'labels/{number}', label),
+        ):
+            (folder / part).parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(folder / f'{part}.png'), content)
+
+
+@pytest.mark.parametrize(
+    ('text', 'metric'), [(CLASSIFIER, 'accuracy/top1'), (SEGMENTOR, 'mIoU')], ids=['cls', 'seg']
+)
+def test_the_same_tools_train_and_test_segmentors_and_classifiers(text, metric, tmp_path):
+    write_images(tmp_path / 'data')
+    root = tmp_path / 'data'
+    if text is CLASSIFIER:
+        for name in ('images', 'labels'):
+            for file in (root / name).iterdir():
+                file.unlink()
+            (root / name).rmdir()
+    config = tmp_path / 'config.py'
+    config.write_text(text.replace('ROOT', f"'{root}'") + LOOPS)
+    result = tool('train.py', config, '--work-dir', tmp_path / 'run')
+    assert result.returncode == 0, result.stderr[-3000:]
+    reports = {}
+    for arguments in (('--deploy', 'none'), ('--show-dir', tmp_path / 'pictures'), ('--tta',)):
+        command = [
+            'test.py',
+            config,
+            tmp_path / 'run' / 'epoch_1.pth',
+            '--work-dir',
+            tmp_path / 't',
+        ]
+        result = tool(*command, *arguments)
+        assert result.returncode == 0, result.stderr[-3000:]
+        reports[arguments[0]] = json.loads((tmp_path / 't' / 'metrics.json').read_text())['metrics']
+    assert reports['--show-dir'] == pytest.approx(reports['--deploy'], abs=0.05)
+    assert metric in reports['--tta']
+    assert list((tmp_path / 'pictures').rglob('*.png'))
