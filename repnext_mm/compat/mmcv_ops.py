@@ -44,12 +44,15 @@ class _ExtensionLoader(importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
         import torchvision  # noqa: F401 (registers torch.ops.torchvision)
 
-        module.__doc__ = __doc__
-        for function in (nms, roi_align_forward, roi_align_backward):
-            setattr(module, function.__name__, function)
-        module.get_compiler_version = lambda: 'none (torchvision operators)'
-        module.get_compiling_cuda_version = lambda: 'not available'
-        module.__getattr__ = _missing_operator
+        vars(module).update(
+            __doc__=__doc__,
+            __getattr__=_missing_operator,
+            nms=nms,
+            roi_align_forward=roi_align_forward,
+            roi_align_backward=roi_align_backward,
+            get_compiler_version=lambda: 'none (torchvision operators)',
+            get_compiling_cuda_version=lambda: 'not available',
+        )
 
 
 def _missing_operator(name: str) -> Callable:

@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import sys
 from types import ModuleType
+from typing import Any
 
 INSTALL = "pip install 'repnext-mm[onedl]'"
 """What brings everything; ``[openmmlab]`` instead of ``[onedl]`` for the classic packages."""
@@ -43,7 +44,7 @@ def require(package: str, purpose: str) -> ModuleType:
         ) from error
 
 
-def conv_module_type() -> tuple[type, ...]:
+def conv_module_type() -> tuple[Any, ...]:
     """mmcv's ``ConvModule`` for use with ``isinstance``; empty while mmcv is not imported."""
     cnn = sys.modules.get('mmcv.cnn')
     return () if cnn is None else (cnn.ConvModule,)

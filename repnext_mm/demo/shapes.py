@@ -71,7 +71,8 @@ def generate_shapes(root: str | Path, train: int = 400, val: int = 100, seed: in
 def _write_split(root: Path, split: str, numbers: range, seed: int) -> None:
     (root / split).mkdir(parents=True)
     (root / 'annotations').mkdir(exist_ok=True)
-    images, annotations = [], []
+    images: list[dict] = []
+    annotations: list[dict] = []
     for number in numbers:
         image, instances = draw_scene(np.random.default_rng([seed, number]))
         name = f'{number:06d}.png'

@@ -4,13 +4,13 @@ import statistics
 import time
 from collections.abc import Sequence
 from copy import deepcopy
+from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import MODELS
 from mmengine.runner import Runner, load_checkpoint
-from torch import nn
 
 from repnext_mm.reparam import FORMS, reparameterize_model
 
@@ -77,7 +77,7 @@ def _first_batches(cfg: Config, images: int) -> tuple[list[dict], int]:
 
 
 @torch.inference_mode()
-def _seconds(model: nn.Module, batches: Sequence[dict]) -> float:
+def _seconds(model: Any, batches: Sequence[dict]) -> float:
     """How long predictions of these batches take; without loading and copying the data."""
     batches = deepcopy(batches)
     _synchronize()

@@ -62,7 +62,7 @@ def adapt_to_device(cfg: Config) -> None:
     """
     if get_device() != 'cpu':
         return
-    optim_wrapper = cfg.get('optim_wrapper') or {}
+    optim_wrapper = cfg.get('optim_wrapper') or ConfigDict()
     if optim_wrapper.get('type') == 'AmpOptimWrapper':
         _warn('no GPU: training in full precision (OptimWrapper instead of AmpOptimWrapper)')
         optim_wrapper.type = 'OptimWrapper'

@@ -1,5 +1,7 @@
 """Layer-wise learning rates for any model whose backbone numbers its layers."""
 
+from typing import Any
+
 from mmengine.logging import print_log
 from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
@@ -36,7 +38,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     def add_params(self, params: list[dict], module: nn.Module, **kwargs) -> None:
         """Appends one group per layer and weight decay, head to stem, to ``params``."""
-        backbone = getattr(module, 'backbone', None)
+        backbone: Any = getattr(module, 'backbone', None)
         if not hasattr(backbone, 'get_layer_depth'):
             raise TypeError(
                 'layer-wise decay needs a model whose backbone has get_layer_depth(), got '
@@ -75,8 +77,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 def _decay_rate(options: dict) -> float:
     """Checks ``paramwise_cfg`` and returns the one number in it."""
     rate, kind = options.get('decay_rate'), options.get('decay_type', 'layer_wise')
-    valid_rate = isinstance(rate, int | float) and 0 < rate <= 1
-    if not set(options) <= {'decay_rate', 'decay_type'} or not valid_rate:
+    known = set(options) <= {'decay_rate', 'decay_type'}
+    if not known or not isinstance(rate, int | float) or not 0 < rate <= 1:
         raise ValueError(
             "paramwise_cfg takes decay_rate, in (0, 1], and optionally decay_type='layer_wise' "
             f'(the number of layers comes from the backbone); got {dict(options)}'

@@ -61,7 +61,11 @@ class ReparameterizeHook(Hook):
     ):
         if mode not in FORMS:
             raise ValueError(f'unknown mode {mode!r}: choose from {FORMS}')
-        if verify is True or (verify is not None and verify is not False and not verify > 0):
+        if verify is None or verify is False:
+            self.tolerance = 0.0
+        elif verify is not True and verify > 0:
+            self.tolerance = float(verify)
+        else:
             raise ValueError(
                 f'verify must be a positive tolerance such as 1e-4, or None to skip the '
                 f'comparison; got {verify!r}'
@@ -69,7 +73,6 @@ class ReparameterizeHook(Hook):
         self.mode = mode
         self.val = val
         self.fold_conv_bn = fold_conv_bn
-        self.verify = verify
         self._training_model: nn.Module | None = None
         self._merged_model: nn.Module | None = None
 
@@ -137,7 +140,7 @@ class ReparameterizeHook(Hook):
         runner.logger.info(
             f'Evaluating a merged copy, form {self.mode!r}: {before:,} -> {after:,} parameters'
         )
-        if self.verify:
+        if self.tolerance:
             self._verify(runner, model, merged, data_batch)
         return merged
 
@@ -159,12 +162,12 @@ class ReparameterizeHook(Hook):
         all_reduce(worst, 'max')
         runner.logger.info(
             f'Maximum relative difference of the features between training form and '
-            f'{self.mode!r}: {worst.item():.2e} (tolerance {self.verify:.0e})'
+            f'{self.mode!r}: {worst.item():.2e} (tolerance {self.tolerance:.0e})'
         )
-        if not worst <= self.verify:
+        if not worst.item() <= self.tolerance:
             raise ValueError(
                 f'the merged model differs from the training form by {worst.item():.2e} '
-                f'(relative maximum per part: {differences}), more than verify={self.verify}; '
+                f'(relative maximum per part: {differences}), more than verify={self.tolerance}; '
                 'if the features are finite, please report it with the config'
             )
 

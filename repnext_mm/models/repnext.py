@@ -126,7 +126,7 @@ def _running_statistics_kept(module: nn.Module) -> Iterator[None]:
     finally:
         for norm, momentum, batches in before:
             norm.momentum = momentum
-            if batches is not None:
+            if norm.num_batches_tracked is not None and batches is not None:
                 norm.num_batches_tracked.copy_(batches)
 
 

@@ -8,8 +8,9 @@ here is the one that reproduces the published parameter counts to the digit.
 
 from collections import OrderedDict
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
+import torch
 from mmcv.cnn import build_norm_layer
 from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
@@ -42,41 +43,58 @@ def build_norm(norm_cfg: dict, channels: int) -> nn.Module:
     return build_norm_layer(norm_cfg, channels)[1]
 
 
-def build_branch(branch: Branch, channels: int, norm_cfg: dict) -> nn.Module:
-    """Depthwise convolution and batch norm, or batch norm alone."""
-    norm = build_norm(norm_cfg, channels)
+class ConvBranch(nn.Sequential):
+    """Depthwise convolution without bias, then batch norm."""
+
+    conv: nn.Conv2d
+    norm: nn.Module
+
+    def __init__(self, branch: Branch, channels: int, norm_cfg: dict):
+        conv = nn.Conv2d(
+            channels,
+            channels,
+            branch.size,
+            padding=branch.dilation * (branch.size // 2),
+            dilation=branch.dilation,
+            groups=channels,
+            bias=False,
+        )
+        super().__init__(OrderedDict(conv=conv, norm=build_norm(norm_cfg, channels)))
+
+    def kernel(self) -> tuple[Tensor, Tensor]:
+        """The branch as a plain depthwise convolution in float64: weight and bias."""
+        weight, bias = layers.conv_weights(self.conv)
+        weight = kernels.dilated_to_dense(weight, self.conv.dilation[0])
+        return kernels.fuse_conv_bn(weight, bias, *layers.norm_affine(self.norm))
+
+
+class IdentityBranch(nn.Sequential):
+    """Batch norm alone."""
+
+    norm: nn.Module
+
+    def __init__(self, channels: int, norm_cfg: dict):
+        super().__init__(OrderedDict(norm=build_norm(norm_cfg, channels)))
+
+    def kernel(self) -> tuple[Tensor, Tensor]:
+        """The branch as a depthwise 1x1 convolution in float64: weight and bias."""
+        scale, shift = layers.norm_affine(self.norm)
+        identity = kernels.identity_depthwise(len(scale), 1, like=scale)
+        return kernels.fuse_conv_bn(identity, torch.zeros_like(shift), scale, shift)
+
+
+def build_branch(branch: Branch, channels: int, norm_cfg: dict) -> ConvBranch | IdentityBranch:
     if branch == IDENTITY:
-        return nn.Sequential(OrderedDict(norm=norm))
-    size, dilation = branch
-    conv = nn.Conv2d(
-        channels,
-        channels,
-        size,
-        padding=dilation * (size // 2),
-        dilation=dilation,
-        groups=channels,
-        bias=False,
-    )
-    return nn.Sequential(OrderedDict(conv=conv, norm=norm))
-
-
-def branch_kernel(branch: nn.Sequential, channels: int) -> tuple[Tensor, Tensor]:
-    """A branch as one depthwise kernel in float64: weight ``(C, 1, 7, 7)``, bias ``(C,)``."""
-    scale, shift = layers.norm_affine(branch.norm)
-    if hasattr(branch, 'conv'):
-        weight, bias = layers.conv_weights(branch.conv)
-        weight = kernels.dilated_to_dense(weight, branch.conv.dilation[0])
-    else:
-        weight = kernels.identity_depthwise(channels, 1, like=scale)
-        bias = scale.new_zeros(channels)
-    weight, bias = kernels.fuse_conv_bn(weight, bias, scale, shift)
-    return kernels.pad_kernel(weight, UNIT_SIZE), bias
+        return IdentityBranch(channels, norm_cfg)
+    return ConvBranch(branch, channels, norm_cfg)
 
 
 class Stem(nn.Sequential, Reparameterizable):
     """Convolution 4x4 with stride 4, batch norm, ReLU."""
 
     form = None
+    conv: nn.Conv2d
+    norm: nn.Module
 
     def __init__(self, in_channels: int, channels: int, norm_cfg: dict):
         conv = nn.Conv2d(in_channels, channels, 4, stride=4, bias=False)
@@ -92,6 +110,8 @@ class Downsample(nn.Sequential, Reparameterizable):
     """Batch norm, convolution 2x2 with stride 2, ReLU."""
 
     form = None
+    conv: nn.Conv2d
+    norm: nn.Module
 
     def __init__(self, in_channels: int, channels: int, norm_cfg: dict):
         norm = build_norm(norm_cfg, in_channels)
@@ -107,14 +127,13 @@ class RepUnit(nn.Module):
     """A sum of depthwise branches, each followed by its own batch norm.
 
     Args:
-        branches: The parallel branches.
+        branches: The parallel branches, the first of them a convolution.
         channels: Channels in and out.
         norm_cfg: mmcv's norm config.
     """
 
     def __init__(self, branches: tuple[Branch, ...], channels: int, norm_cfg: dict):
         super().__init__()
-        self.channels = channels
         self.branches = nn.ModuleList(build_branch(b, channels, norm_cfg) for b in branches)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -123,13 +142,13 @@ class RepUnit(nn.Module):
 
     def merged(self) -> nn.Conv2d:
         """The unit as one depthwise 7x7 convolution with bias."""
-        weight, bias = kernels.merge_parallel(
-            [branch_kernel(branch, self.channels) for branch in self.branches]
-        )
-        first = self.branches[0].conv
-        return layers.build_conv(
-            weight, bias, like=first, sources=[self], padding=UNIT_SIZE // 2, dilation=1
-        )
+        branches: list[ConvBranch | IdentityBranch] = list(self.branches)  # type: ignore[arg-type]
+        small = [branch.kernel() for branch in branches]
+        padded = [(kernels.pad_kernel(weight, UNIT_SIZE), bias) for weight, bias in small]
+        weight, bias = kernels.merge_parallel(padded)
+        first = cast(ConvBranch, branches[0]).conv
+        geometry = dict(padding=UNIT_SIZE // 2, dilation=1)
+        return layers.build_conv(weight, bias, like=first, sources=[self], **geometry)
 
 
 class Block(Reparameterizable):
@@ -168,7 +187,9 @@ class Block(Reparameterizable):
     def reparameterized(self, mode: str) -> nn.Module:
         if mode == self.form:
             return self
-        mixer = self.token_mixer.merged() if self.form is None else self.token_mixer
+        mixer = self.token_mixer
+        if isinstance(mixer, RepUnit):
+            mixer = mixer.merged()
         if mode == 'plain':
             return PlainBlock.from_residual(mixer, self.expand, self.project)
         return Block(mixer, self.expand, self.project).eval()

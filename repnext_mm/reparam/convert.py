@@ -3,8 +3,9 @@
 import copy
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
+from typing import Any
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -97,7 +98,9 @@ def reparameterize_model(
     if not inplace:
         return reparameterize_model(copy.deepcopy(model), mode, True, fold_conv_bn)
 
-    merged = {block: block.reparameterized(mode) for block in blocks.values()}
+    merged: dict[nn.Module, nn.Module] = {
+        block: block.reparameterized(mode) for block in blocks.values()
+    }
     for _, network in _outermost(model, _is_foreign):
         network.switch_to_deploy()
     if fold_conv_bn:
@@ -109,7 +112,8 @@ def reparameterize_model(
 
 def _replace(model: nn.Module, replacements: dict[nn.Module, nn.Module]) -> None:
     """Puts the new modules in the place of the old ones, wherever ``model`` refers to them."""
-    for module in list(model.modules()):
+    modules: list[Any] = list(model.modules())
+    for module in modules:
         for name, child in module._modules.items():
             if child in replacements:
                 module._modules[name] = replacements[child]
@@ -117,7 +121,9 @@ def _replace(model: nn.Module, replacements: dict[nn.Module, nn.Module]) -> None
             module.turn_on_efficient_conv_bn_eval(False)  # it reads the statistics of the norm
 
 
-def _outermost(module: nn.Module, matches, name: str = '') -> Iterator[tuple[str, nn.Module]]:
+def _outermost(
+    module: nn.Module, matches: Callable[[nn.Module], bool], name: str = ''
+) -> Iterator[tuple[str, Any]]:
     """Yields the matching modules that lie in no other matching module."""
     if matches(module):
         yield name, module
@@ -151,7 +157,7 @@ def _conv_bn_pairs(model: nn.Module) -> Iterator[tuple[nn.Conv2d, _BatchNorm]]:
                 yield conv, norm
 
 
-def _consecutive_layers(module: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
+def _consecutive_layers(module: Any) -> Iterator[tuple[Any, Any]]:
     """Yields the pairs of children of which the second reads just the first's output."""
     if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
         yield from pairwise(module.children())

@@ -37,7 +37,7 @@ def norm_affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
         TypeError: If it is no batch norm, or keeps no running statistics; then it
             is no fixed affine map and cannot be folded.
     """
-    if not isinstance(norm, _BatchNorm) or norm.running_mean is None:
+    if not isinstance(norm, _BatchNorm) or norm.running_mean is None or norm.running_var is None:
         raise TypeError(
             f'only a batch norm with running statistics can be folded, got {norm}; build the '
             "model with norm_cfg=dict(type='BN') or 'SyncBN'"
@@ -67,11 +67,11 @@ def build_conv(
     """
     inherited = ('groups', 'stride', 'padding', 'dilation', 'padding_mode')
     geometry = {name: getattr(like, name) for name in inherited} | geometry
-    out_channels, in_channels, *kernel_size = weight.shape
+    out_channels, in_channels, height, width = weight.shape
     conv = nn.Conv2d(
         in_channels * geometry['groups'],
         out_channels,
-        tuple(kernel_size),
+        (height, width),
         bias=bias is not None,
         device='meta',  # neither memory nor random numbers for values that are replaced below
         **geometry,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,7 @@ def relative_difference(reference: Tensor, candidate: Tensor) -> float:
 
 
 def feature_differences(
-    reference: nn.Module, candidate: nn.Module, names: list[str], run: Callable[[nn.Module], object]
+    reference: nn.Module, candidate: nn.Module, names: list[str], run: Callable[[Any], object]
 ) -> dict[str, float]:
     """Runs two models on the same input and compares what named submodules put out.
 
@@ -59,7 +60,7 @@ def feature_differences(
     return differences
 
 
-def _record(model: nn.Module, names: list[str], run: Callable[[nn.Module], object]) -> Features:
+def _record(model: nn.Module, names: list[str], run: Callable[[Any], object]) -> Features:
     """What each named submodule puts out while the model runs, call by call."""
     features: Features = {name: [] for name in names}
 

@@ -183,10 +183,11 @@ def test_resumed_training_equals_uninterrupted_training(tmp_path):
 def test_amp_evaluation_is_verified_in_full_precision(tmp_path):
     metric, plain = Logits(), Logits()
     options = dict(test_cfg=dict(fp16=True), log_level='INFO')
-    build_runner(tmp_path, name(), [ReparameterizeHook('plain')], metric=metric, **options).test()
-    build_runner(tmp_path, name(), metric=plain).test()
+    hooks = [ReparameterizeHook('plain')]
+    build_runner(tmp_path / 'amp', name(), hooks, metric=metric, **options).test()
+    build_runner(tmp_path / 'full', name(), metric=plain).test()
     assert_close(metric.logits, plain.logits, 5e-2)
-    [log] = tmp_path.glob('*/*.log')
+    [log] = (tmp_path / 'amp').glob('*/*.log')
     [line] = [line for line in log.read_text().splitlines() if 'relative difference' in line]
     assert 0 < float(line.split("'plain': ")[1].split()[0]) < 1e-5
     assert not torch.equal(metric.logits, plain.logits)  # autocast was on

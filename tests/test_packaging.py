@@ -1,0 +1,133 @@
+"""The wheel, used from an empty folder, and what the repository says of itself."""
+
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+DOCS = [ROOT / 'README.md', ROOT / 'CHANGELOG.md', *sorted((ROOT / 'docs').glob('*.md'))]
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp('wheel')
+    command = [sys.executable, '-m', 'build', '--outdir', out, ROOT]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+    return next(out.glob('*.whl'))
+
+
+def test_wheel_carries_configs_tools_and_index(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    expected = {
+        'repnext_mm/.mim/model-index.yml',
+        'repnext_mm/.mim/configs/metafile.yml',
+        'repnext_mm/.mim/configs/mask_rcnn_repnext_tiny_coco.py',
+        'repnext_mm/.mim/configs/_base_/default_runtime.py',
+        'repnext_mm/.mim/tools/train.py',
+        'repnext_mm/.mim/tools/dist_train.sh',
+        'repnext_mm/models/repnext_t.py',
+    }
+    assert expected <= names
+    assert not [name for name in names if name.startswith('tests') or '__pycache__' in name]
+
+
+def test_wheel_requires_neither_distribution(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith('METADATA'))
+        lines = archive.read(name).decode().splitlines()
+    required = [line for line in lines if line.startswith('Requires-Dist')]
+    hard = [line for line in required if 'extra ==' not in line]
+    assert sorted(re.split(r'[ ><=;]', line.split(': ')[1])[0] for line in hard) == [
+        'numpy',
+        'torch',
+        'torchvision',
+    ]
+    assert 'Requires-Python: >=3.10' in lines
+    for extra in ('onedl', 'openmmlab', 'dev'):
+        assert f'Provides-Extra: {extra}' in lines
+
+
+def test_installed_wheel_works_from_an_empty_folder(wheel, tmp_path):
+    """Unpacked in front of everything, so that the checkout is out of the game."""
+    site, empty = tmp_path / 'site', tmp_path / 'empty'
+    zipfile.ZipFile(wheel).extractall(site)
+    empty.mkdir()
+    code = """
+import repnext_mm, pathlib
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+folder = pathlib.Path(repnext_mm.__file__).parent
+cfg = Config.fromfile(folder / '.mim/configs/mask_rcnn_repnext_tiny_coco.py')
+init_default_scope('mmdet')
+print(folder, type(MODELS.build(cfg.model).backbone).__name__)
+"""
+    environment = os.environ | dict(PYTHONPATH=str(site), PYTHONWARNINGS='ignore')
+    options = dict(env=environment, cwd=empty, capture_output=True, text=True, check=False)
+    result = subprocess.run([sys.executable, '-c', code], **options)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert result.stdout.splitlines()[-1] == f'{site}/repnext_mm RepNeXt'
+    script = site / 'repnext_mm' / '.mim' / 'tools' / 'train.py'
+    config = site / 'repnext_mm' / '.mim' / 'configs' / 'mask_rcnn_repnext_tiny_coco.py'
+    result = subprocess.run([sys.executable, script, config], **options)
+    assert f'{empty}/data/coco' in result.stderr and 'cocodataset.org' in result.stderr
+
+
+def metafile_models() -> list[dict]:
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
+    files = [yaml.safe_load((ROOT / path).read_text()) for path in index['Import']]
+    return [model for file in files for model in file['Models']]
+
+
+@pytest.mark.parametrize('model', metafile_models(), ids=lambda model: model['Name'])
+def test_metafile_agrees_with_the_code(model):
+    from mmengine.config import Config
+
+    from repnext_mm.models import RepNeXt
+
+    cfg = Config.fromfile(ROOT / model['Config'])
+    assert Path(model['Config']).stem == model['Name']
+    for key, deploy in (('Backbone Parameters', None), ('Backbone Parameters, plain', 'plain')):
+        backbone = RepNeXt(cfg.model.backbone.arch, deploy=deploy)
+        assert sum(p.numel() for p in backbone.parameters()) == model['Metadata'][key]
+    assert cfg.train_cfg.max_epochs == model['Metadata']['Epochs']
+
+
+def test_every_config_is_in_the_readme_and_in_a_metafile():
+    readme = (ROOT / 'README.md').read_text()
+    known = {model['Config'] for model in metafile_models()}
+    for path in (ROOT / 'configs').rglob('*.py'):
+        name = path.relative_to(ROOT).as_posix()
+        if '_base_' not in path.parts:
+            assert f']({name})' in readme, name
+            assert name in known or 'demo' in path.parts, name
+
+
+@pytest.mark.parametrize('path', DOCS, ids=lambda path: path.name)
+def test_links_and_commands_of_the_docs_lead_somewhere(path):
+    text = path.read_text()
+    for target in re.findall(r'\]\(([^)#]+)\)', text):
+        if not target.startswith('http'):
+            assert (path.parent / target).exists(), target
+    for script in re.findall(r'(?:python |\b)((?:tools|configs)/[\w/]+\.(?:py|sh))', text):
+        assert (ROOT / script).exists(), script
+    makefile = (ROOT / 'Makefile').read_text()
+    for target in re.findall(r'^make (\w+)', text, re.MULTILINE):
+        assert f'\n{target}:' in makefile, target
+    assert '@@' not in text
+
+
+def test_python_examples_of_the_readme_run(tmp_path):
+    blocks = re.findall(r'```python\n(.*?)```', (ROOT / 'README.md').read_text(), re.DOTALL)
+    runnable = [block for block in blocks if 'import torch' in block]
+    assert runnable
+    for block in runnable:
+        command = [sys.executable, '-W', 'ignore', '-c', block]
+        result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+        assert result.returncode == 0, result.stderr
