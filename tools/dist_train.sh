@@ -1,18 +1,8 @@
 #!/usr/bin/env bash
 # Usage: tools/dist_train.sh CONFIG PROCESSES [options of train.py]
-# One process per GPU; without GPUs, that many CPU processes.
 set -euo pipefail
 if [ $# -lt 2 ]; then
     sed -n 2p "$0" | cut -c3- >&2
     exit 2
 fi
-config=$1
-processes=$2
-shift 2
-exec "${PYTHON:-python}" -m torch.distributed.run \
-    --nnodes="${NNODES:-1}" \
-    --node_rank="${NODE_RANK:-0}" \
-    --nproc_per_node="$processes" \
-    --master_addr="${MASTER_ADDR:-127.0.0.1}" \
-    --master_port="${PORT:-29500}" \
-    "$(dirname "$0")/train.py" "$config" --launcher pytorch "$@"
+exec "$(dirname "$0")/dist_run.sh" train.py "$2" "$1" "${@:3}"

@@ -2,26 +2,23 @@
 
 import argparse
 import json
-import os
 from copy import deepcopy
 from pathlib import Path
 
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.logging import print_log
 
-from repnext_mm.engine.launch import build_runner, check_data, load_config
+from repnext_mm.engine.launch import build_parser, build_runner, check_data, load_config
 from repnext_mm.files import write_text
 
 HOOK = 'ReparameterizeHook'
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file')
+    parser = build_parser(__doc__)
     parser.add_argument('checkpoint', help='checkpoint file of the training form')
-    parser.add_argument('--work-dir', help='folder for logs and metrics.json')
     parser.add_argument(
         '--deploy',
         choices=['none', 'fused', 'plain'],
@@ -35,20 +32,11 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--wait-time', type=float, default=2, help='seconds for each --show')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override the config: key=value, lists as key="[a,b]" or key=a,b',
-    )
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         parser.error(f'--out writes a pickle file, so it must end in .pkl; got {args.out!r}')
     if not args.checkpoint.startswith(('http:', 'https:')) and not Path(args.checkpoint).is_file():
         parser.error(f'there is no checkpoint {args.checkpoint!r}')
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
 
@@ -113,7 +101,10 @@ def test_boxes_only(cfg: Config) -> None:
     print_log("mmdet's TTA merges boxes only: testing without masks", logger='current')
     for name in ('mask_head', 'mask_roi_extractor'):
         cfg.model.roi_head.pop(name, None)
-    cfg.test_evaluator.metric = 'bbox'
+    evaluators = cfg.test_evaluator
+    for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
+        if 'metric' in evaluator:
+            evaluator.metric = 'bbox'
 
 
 def dump_metric(scope: str | None, path: str):
@@ -125,9 +116,14 @@ def dump_metric(scope: str | None, path: str):
     return DumpResults(out_file_path=path)
 
 
+def to_plain(value: object) -> object:
+    """What JSON lacks: tensors, arrays and NumPy's numbers as lists and numbers."""
+    return value.tolist() if hasattr(value, 'tolist') else str(value)
+
+
 def main() -> None:
     args = parse_args()
-    cfg = load_config(args.config, args.cfg_options, args.launcher, args.work_dir)
+    cfg = load_config(args)
     cfg.load_from = args.checkpoint
     check_data(cfg, 'test')
     choose_form(cfg, args.deploy)
@@ -145,10 +141,10 @@ def main() -> None:
             checkpoint=args.checkpoint,
             deploy=args.deploy,
             tta=args.tta,
-            metrics={name: float(value) for name, value in metrics.items()},
+            metrics=metrics,
         )
         path = Path(runner.work_dir) / 'metrics.json'
-        write_text(path, json.dumps(report, indent=2))
+        write_text(path, json.dumps(report, indent=2, default=to_plain))
         runner.logger.info(f'Metrics written to {path}')
 
 

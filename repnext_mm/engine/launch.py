@@ -1,12 +1,13 @@
 """What the tools do with a config before it becomes a Runner."""
 
+import argparse
 import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS, DefaultScope
@@ -25,28 +26,45 @@ DATA_HELP = {
 }
 
 
-def load_config(path: str, options: dict | None, launcher: str, work_dir: str | None) -> Config:
-    """Reads a config and applies what the command line says.
+def build_parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser with the arguments that all tools share, named as mmdet's tools name them."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--work-dir', help='folder for what is written; default: work_dirs/NAME_OF_CONFIG'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override the config: key=value, lists as key="[a,b]" or key=a,b',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    return parser
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Reads the config and applies what the command line says.
 
     Args:
-        path: Config file.
-        options: Keys to override, from ``--cfg-options``.
-        launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
-        work_dir: Overrides the config's; else ``work_dirs/NAME_OF_CONFIG``.
+        args: What a parser of :func:`build_parser` returned.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ImportError: If the package of the config's scope is not installed.
     """
+    path = args.config
     if not Path(path).is_file():
         raise FileNotFoundError(
             f'there is no config {path!r}: the configs of RepNeXt-MM are in '
             "the folder 'configs', installed as repnext_mm/.mim/configs"
         )
     cfg = Config.fromfile(path)
-    cfg.merge_from_dict(options or {})
-    cfg.launcher = launcher
-    cfg.work_dir = work_dir or cfg.get('work_dir') or f'./work_dirs/{Path(path).stem}'
+    cfg.merge_from_dict(args.cfg_options or {})
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg.launcher = args.launcher
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'./work_dirs/{Path(path).stem}'
     scope = cfg.get('default_scope')
     if scope in PACKAGES:
         require(PACKAGES[scope], f'the config {path}')

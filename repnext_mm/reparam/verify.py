@@ -1,5 +1,6 @@
 """Measuring that two forms of a model compute the same."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +12,7 @@ Features = dict[str, list[Tensor]]
 
 
 def relative_difference(reference: Tensor, candidate: Tensor) -> float:
-    """``max |candidate - reference| / max |reference|``; not finite if either input is not.
+    """``max |candidate - reference| / max |reference|``; infinite if either input is not finite.
 
     Raises:
         ValueError: If the shapes differ.
@@ -23,7 +24,8 @@ def relative_difference(reference: Tensor, candidate: Tensor) -> float:
     if reference.numel() == 0:
         return 0.0
     difference = (candidate.double() - reference.double()).abs().max()
-    return (difference / reference.double().abs().max().clamp(min=1e-30)).item()
+    relative = (difference / reference.double().abs().max().clamp(min=1e-30)).item()
+    return relative if math.isfinite(relative) else math.inf
 
 
 def feature_differences(

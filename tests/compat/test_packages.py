@@ -65,9 +65,9 @@ except ImportError as error:
 def test_missing_task_package_is_reported_with_the_install_line(tmp_path):
     (tmp_path / 'config.py').write_text("default_scope = 'mmdet'")
     code = f"""
-from repnext_mm.engine.launch import load_config
+from repnext_mm.engine.launch import build_parser, load_config
 try:
-    load_config({str(tmp_path / 'config.py')!r}, None, 'none', None)
+    load_config(build_parser('A tool.').parse_args([{str(tmp_path / 'config.py')!r}]))
 except ImportError as error:
     print(error)
 """

@@ -4,7 +4,11 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from repnext_mm.engine.launch import adapt_to_device, check_data, load_config
+from repnext_mm.engine.launch import adapt_to_device, build_parser, check_data, load_config
+
+
+def read(*arguments: object) -> Config:
+    return load_config(build_parser('A tool.').parse_args([str(part) for part in arguments]))
 
 
 def coco(root: str) -> Config:
@@ -41,15 +45,15 @@ def test_data_that_is_not_on_disk_is_left_to_mmengine():
 
 def test_missing_config_is_reported():
     with pytest.raises(FileNotFoundError, match=r"'nowhere\.py'.*configs"):
-        load_config('nowhere.py', None, 'none', None)
+        read('nowhere.py')
 
 
 def test_options_and_work_dir_take_precedence(tmp_path):
     path = tmp_path / 'name.py'
     path.write_text("model = dict(type='A', depth=1)")
-    cfg = load_config(str(path), {'model.depth': 2}, 'none', None)
+    cfg = read(path, '--cfg-options', 'model.depth=2')
     assert (cfg.model.depth, cfg.work_dir) == (2, './work_dirs/name')
-    assert load_config(str(path), None, 'none', 'elsewhere').work_dir == 'elsewhere'
+    assert read(path, '--work-dir', 'elsewhere').work_dir == 'elsewhere'
 
 
 def amp_config() -> Config:
