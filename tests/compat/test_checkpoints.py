@@ -8,15 +8,7 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 
-from repnext_mm.compat import trust_mmengine_checkpoints
-
 pytestmark = pytest.mark.distribution
-
-
-@pytest.fixture(autouse=True)
-def trust():
-    """Again, because onedl-mmengine takes its part of the list away after every load."""
-    trust_mmengine_checkpoints()
 
 
 def test_log_history_survives_the_safe_loader(tmp_path):

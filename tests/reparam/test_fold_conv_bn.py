@@ -98,10 +98,10 @@ def test_neck_of_mmdet_is_folded(norm):
 @pytest.mark.parametrize(
     'config',
     [
-        dict(type='RepVGG', arch='A0', out_indices=(0, 1, 2, 3)),
-        dict(type='MobileOne', arch='s0', out_indices=(0, 1, 2, 3)),
+        dict(type='mmpretrain.RepVGG', arch='A0', out_indices=(0, 1, 2, 3)),
+        dict(type='mmpretrain.MobileOne', arch='s0', out_indices=(0, 1, 2, 3)),
         dict(
-            type='RepLKNet',
+            type='mmpretrain.RepLKNet',
             arch=dict(
                 large_kernel_sizes=[7, 7, 7, 7],
                 layers=[1, 1, 1, 1],
@@ -115,7 +115,7 @@ def test_neck_of_mmdet_is_folded(norm):
     ids=lambda config: config['type'],
 )
 def test_blocks_of_mmpretrain_are_merged_by_the_same_call(config):
-    from mmpretrain.registry import MODELS
+    from mmengine.registry import MODELS
 
     model = randomize(MODELS.build(config)).double()
     model.eval()  # mmpretrain's train() does not return the model
