@@ -27,7 +27,7 @@ OPENMMLAB = [
     'regex',
     'setuptools<82',  # mmengine 0.10 reads configs of packages through pkg_resources
 ]
-DEV = ['build', 'mypy', 'pytest', 'pytest-timeout', 'ruff', 'types-PyYAML']
+DEV = ['build', 'mypy', 'pytest', 'pytest-timeout', 'ruff']
 
 
 def version() -> str:

@@ -5,6 +5,9 @@ mmengine, and offers torchvision's operators where mmcv has no compiled ones. It
 imports neither mmdet nor mmseg nor mmpretrain.
 """
 
+import importlib
+from types import ModuleType
+
 from repnext_mm import compat
 from repnext_mm.reparam import reparameterize_model
 from repnext_mm.version import __version__
@@ -18,3 +21,9 @@ if compat.is_installed('mmengine', 'mmcv'):
     __all__ = ['__version__', 'engine', 'hooks', 'models', 'reparameterize_model']
 else:
     __all__ = ['__version__', 'reparameterize_model']
+
+    def __getattr__(name: str) -> ModuleType:
+        """Importing one of these says what is missing and how to get it."""
+        if name in ('engine', 'hooks', 'models'):
+            return importlib.import_module(f'repnext_mm.{name}')
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -1,6 +1,6 @@
 """Writing files that are whole or not there."""
 
-import tempfile
+import os
 from pathlib import Path
 
 
@@ -8,8 +8,9 @@ def write_text(path: str | Path, text: str) -> None:
     """Writes ``text`` to a temporary file and renames it to ``path``; makes its folder."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        'w', dir=path.parent, prefix=path.name, suffix='.tmp', delete=False, encoding='utf-8'
-    ) as file:
-        file.write(text)
-    Path(file.name).replace(path)
+    draft = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    try:
+        draft.write_text(text, encoding='utf-8')
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

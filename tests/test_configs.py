@@ -119,13 +119,15 @@ def test_recipes_are_the_published_ones():
     assert scales[0] == (480, 1333) and scales[-1] == (800, 1333) and len(scales) == 11
 
 
-def test_coco_root_moves_all_paths(monkeypatch):
-    monkeypatch.setenv('COCO_ROOT', '/elsewhere/')
+@pytest.mark.parametrize('root', ['/elsewhere', '/elsewhere/'])
+def test_coco_root_moves_all_paths(root, monkeypatch):
+    monkeypatch.setenv('COCO_ROOT', root)
     cfg = read(ROOT / 'configs' / 'mask_rcnn_repnext_tiny_coco.py')
     for split in ('train', 'val', 'test'):
-        assert cfg[f'{split}_dataloader'].dataset.data_root == '/elsewhere/'
+        assert cfg[f'{split}_dataloader'].dataset.data_root == root
     for split in ('val', 'test'):
-        assert cfg[f'{split}_evaluator'].ann_file.startswith('/elsewhere/annotations/')
+        truth = Path(cfg[f'{split}_evaluator'].ann_file)
+        assert truth == Path('/elsewhere/annotations/instances_val2017.json')
 
 
 @pytest.mark.skipif(not (REAL / 'tiny_coco').is_dir(), reason='no real data')

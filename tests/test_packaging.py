@@ -120,7 +120,6 @@ def test_links_and_commands_of_the_docs_lead_somewhere(path):
     makefile = (ROOT / 'Makefile').read_text()
     for target in re.findall(r'^make (\w+)', text, re.MULTILINE):
         assert f'\n{target}:' in makefile, target
-    assert '@@' not in text
 
 
 def test_python_examples_of_the_readme_run(tmp_path):

@@ -1,9 +1,15 @@
-"""Measures images per second of the training form, fused and plain, in one run."""
+"""Measures images per second of the training form, fused and plain, in one run.
+
+Prints a line for each form, and writes speed.json to the work dir.
+"""
 
 import argparse
 import json
 from pathlib import Path
 
+import repnext_mm.engine  # noqa: F401 (says so if mmengine is missing)
+
+# isort: split
 from mmengine.registry import init_default_scope
 
 from repnext_mm.engine.benchmark import measure_forms
@@ -16,8 +22,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', nargs='?', help='checkpoint of the training form')
     parser.add_argument('--images', type=int, default=32, help='how many test images')
     parser.add_argument('--rounds', type=int, default=5, help='how often to time each form')
-    parser.add_argument('--out', type=Path, help='also write the numbers to this JSON file')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.launcher != 'none':
+        parser.error('the forms are measured in one process: leave --launcher out')
+    return args
 
 
 def main() -> None:
@@ -31,8 +39,9 @@ def main() -> None:
             f'{form:>8}: {row["images_per_second"]:8.2f} images/s, {row["ratio"]:.2f} x training '
             f'form, {row["parameters"]:,} parameters'
         )
-    if args.out:
-        write_text(args.out, json.dumps(results, indent=2))
+    path = Path(cfg.work_dir) / 'speed.json'
+    write_text(path, json.dumps(results, indent=2))
+    print(f'Written to {path}')
 
 
 if __name__ == '__main__':

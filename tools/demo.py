@@ -42,7 +42,7 @@ def say(text: str) -> None:
 def run(tool: str, *arguments: object, data: Path) -> None:
     """Runs one of the tools as a user would; what it prints is the progress."""
     command = [sys.executable, str(TOOLS / tool), *map(str, arguments)]
-    environment = os.environ | {'SHAPES_ROOT': f'{data}/', 'PYTHONWARNINGS': 'ignore'}
+    environment = os.environ | {'SHAPES_ROOT': str(data), 'PYTHONWARNINGS': 'ignore'}
     subprocess.run(command, check=True, env=environment)
 
 
@@ -99,7 +99,7 @@ def main() -> int:
         say(f'3/5 Testing the form {form!r}')
         metrics[form] = test(form, checkpoint, work_dir, data)
     say('4/5 Measuring speed, all forms in turn')
-    run('benchmark.py', CONFIG, checkpoint, '--out', work_dir / 'speed.json', data=data)
+    run('benchmark.py', CONFIG, checkpoint, '--work-dir', work_dir, data=data)
     speed = json.loads((work_dir / 'speed.json').read_text())
 
     say('5/5 Drawing')
@@ -113,9 +113,9 @@ def main() -> int:
             'form': form,
             'box AP': metrics[form]['coco/bbox_mAP'],
             'mask AP': metrics[form]['coco/segm_mAP'],
-            'images/s': round(speed[form]['images_per_second'], 1),
-            'x training': round(speed[form]['ratio'], 2),
-            'parameters': speed[form]['parameters'],
+            'images/s': f'{speed[form]["images_per_second"]:.1f}',
+            'x training': f'{speed[form]["ratio"]:.2f}',
+            'parameters': f'{speed[form]["parameters"]:,}',
         }
         for form in FORMS
     ]

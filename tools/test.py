@@ -5,12 +5,15 @@ import json
 from copy import deepcopy
 from pathlib import Path
 
+import repnext_mm.engine  # noqa: F401 (says so if mmengine is missing)
+
+# isort: split
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.logging import print_log
 
-from repnext_mm.engine.launch import build_parser, build_runner, check_data, load_config
+from repnext_mm.engine.launch import build_parser, build_runner, check_data, load_config, type_name
 from repnext_mm.files import write_text
 
 HOOK = 'ReparameterizeHook'
@@ -22,8 +25,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--deploy',
         choices=['none', 'fused', 'plain'],
-        default='fused',
-        help='test the training form, or merged to this form',
+        help="test the training form, or merged to this form; default: that of the config's "
+        'ReparameterizeHook, or fused',
     )
     parser.add_argument('--out', help='write the predictions to this .pkl file')
     parser.add_argument('--show', action='store_true', help='show predictions in a window')
@@ -40,12 +43,21 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def choose_form(cfg: Config, deploy: str) -> None:
-    """Replaces the config's own hook, if it has one, by what the command line asks for."""
-    hooks = cfg.get('custom_hooks') or []
-    cfg.custom_hooks = [hook for hook in hooks if not hook['type'].endswith(HOOK)]
-    if deploy != 'none':
-        cfg.custom_hooks.append(dict(type=f'repnext_mm.{HOOK}', mode=deploy))
+def choose_form(cfg: Config, deploy: str | None) -> str:
+    """Makes the config test the form that the command line asks for.
+
+    A hook of the config keeps its options, and without ``deploy`` its mode too.
+
+    Returns:
+        The form that is tested.
+    """
+    hooks = list(cfg.get('custom_hooks') or [])
+    own = [hook for hook in hooks if type_name(hook) == HOOK]
+    others = [hook for hook in hooks if type_name(hook) != HOOK]
+    hook = own[0] if own else dict(type=f'repnext_mm.{HOOK}')
+    deploy = deploy or hook.get('mode', 'fused')
+    cfg.custom_hooks = others if deploy == 'none' else [*others, dict(hook, mode=deploy)]
+    return deploy
 
 
 def enable_pictures(cfg: Config, args: argparse.Namespace) -> None:
@@ -126,7 +138,7 @@ def main() -> None:
     cfg = load_config(args)
     cfg.load_from = args.checkpoint
     check_data(cfg, 'test')
-    choose_form(cfg, args.deploy)
+    deploy = choose_form(cfg, args.deploy)
     if args.show or args.show_dir:
         enable_pictures(cfg, args)
     if args.tta:
@@ -139,7 +151,7 @@ def main() -> None:
         report = dict(
             config=args.config,
             checkpoint=args.checkpoint,
-            deploy=args.deploy,
+            deploy=deploy,
             tta=args.tta,
             metrics=metrics,
         )

@@ -2,7 +2,7 @@
 # tools/demo.py makes the data; SHAPES_ROOT moves its folder.
 _base_ = '../mask_rcnn_repnext_tiny_coco.py'
 
-data_root = '{{$SHAPES_ROOT:data/shapes/}}'
+data_root = '{{$SHAPES_ROOT:data/shapes}}'
 classes = ('disk', 'box', 'triangle', 'star', 'ring')
 data = dict(data_root=data_root, metainfo=dict(classes=classes))
 iterations, width, hidden = 800, 64, 256
@@ -66,7 +66,7 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(ann_file=data_root + 'annotations/instances_val.json')
+val_evaluator = dict(ann_file=data_root + '/annotations/instances_val.json')
 test_evaluator = val_evaluator
 
 train_cfg = dict(

@@ -12,11 +12,16 @@ def trust_mmengine_checkpoints() -> None:
 
     Such a checkpoint holds, besides tensors, the log history: ``HistoryBuffer``
     objects around NumPy arrays, and references to their methods. Since torch 2.6 the
-    safe loader is the default and refuses them: mmengine 0.10.7 then cannot resume,
-    and onedl-mmengine falls back to the loader that runs code. NumPy 1 and 2 write
-    different module names, so both spellings are allowed.
+    safe loader is the default and refuses them, so that mmengine 0.10.7 cannot resume.
+    (onedl-mmengine has a list of its own, which it takes away again after every load,
+    ours with it.) NumPy 1 and 2 write different module names, so both spellings are
+    allowed.
     """
     from mmengine.logging import HistoryBuffer
+    from mmengine.utils import digit_version
+
+    if digit_version(torch.__version__) < digit_version('2.6'):
+        return  # the safe loader is not the default there, and takes no names
 
     core = numpy._core if hasattr(numpy, '_core') else numpy.core
     reconstruct, scalar = core.multiarray._reconstruct, core.multiarray.scalar

@@ -17,6 +17,8 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from repnext_mm.compat.packages import compile_advice
+
 EXTENSION = 'mmcv._ext'
 
 
@@ -62,10 +64,7 @@ def _missing_operator(name: str) -> Callable:
 
     def missing(*args, **kwargs):
         raise NotImplementedError(
-            f'the mmcv operator {name!r} has no stand-in in torchvision: install mmcv with compiled '
-            "operators ('mim install mmcv', or MMCV_WITH_OPS=1 pip install --no-binary :all: "
-            '--no-build-isolation mmcv (onedl-mmcv) with a compiler; it is used as soon as it '
-            'is there)'
+            f'the mmcv operator {name!r} has no stand-in in torchvision. {compile_advice()}'
         )
 
     return missing
@@ -162,6 +161,6 @@ def roi_align_backward(
 def _refuse_max_pooling(pool_mode: int) -> None:
     if pool_mode != 1:
         raise NotImplementedError(
-            "RoIAlign with pool_mode='max' needs mmcv with compiled operators ('mim install "
-            "mmcv'); torchvision's operator averages: use pool_mode='avg'"
+            "torchvision's RoIAlign averages: use pool_mode='avg'; pool_mode='max' needs compiled "
+            f'operators. {compile_advice()}'
         )

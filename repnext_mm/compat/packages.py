@@ -6,6 +6,7 @@ leaves a mixture of both, so this package requires neither and works with either
 """
 
 import importlib
+import importlib.metadata
 import importlib.util
 import sys
 from types import ModuleType
@@ -42,6 +43,19 @@ def require(package: str, purpose: str) -> ModuleType:
             f'{purpose} needs {package}, which is not installed: {INSTALL} (or '
             "'repnext-mm[openmmlab]' for the classic packages, but not one over the other)"
         ) from error
+
+
+def compile_advice() -> str:
+    """How to get mmcv's compiled operators in the distribution that is installed."""
+    installed = {distribution.name for distribution in importlib.metadata.distributions()}
+    name = 'onedl-mmcv' if 'onedl-mmcv' in installed else 'mmcv'
+    remove = 'pip uninstall mmcv-lite && ' if 'mmcv-lite' in installed else ''
+    return (
+        'mmcv with compiled operators has it, and is used as soon as it is there; building it takes '
+        f"a compiler and some 20 minutes: {remove}pip install 'setuptools<82' ninja && "
+        f'MMCV_WITH_OPS=1 pip install --force-reinstall --no-deps --no-build-isolation '
+        f'--no-binary {name} {name}'
+    )
 
 
 def conv_module_type() -> tuple[Any, ...]:

@@ -25,7 +25,8 @@ def format_table(rows: Sequence[dict]) -> str:
     """The results of the forms as a Markdown table with aligned columns.
 
     Args:
-        rows: One dict per form, with the same keys: column titles.
+        rows: One dict per form, with the same keys: column titles. Floats get three
+            digits; anything else stands as it is.
     """
     titles = list(rows[0])
     cells = [titles, *[[_format(row[title]) for title in titles] for row in rows]]
@@ -41,8 +42,6 @@ def format_table(rows: Sequence[dict]) -> str:
 
 
 def _format(value: object) -> str:
-    if isinstance(value, int):
-        return f'{value:,}'
     return f'{value:.3f}' if isinstance(value, float) else str(value)
 
 

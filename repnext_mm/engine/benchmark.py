@@ -42,7 +42,10 @@ def measure_forms(
     """
     if min(images, rounds) < 1:
         raise ValueError(f'images and rounds must be positive, got {images} and {rounds}')
-    model = MODELS.build(cfg.model)
+    model_cfg = dict(cfg.model)
+    if 'data_preprocessor' in cfg:  # where mmpretrain's configs have it
+        model_cfg.setdefault('data_preprocessor', cfg.data_preprocessor)
+    model = MODELS.build(model_cfg)
     if checkpoint:
         load_checkpoint(model, checkpoint, map_location='cpu')
     model.to(get_device()).eval()

@@ -10,20 +10,29 @@ import torch
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.device import get_device
 from mmengine.logging import print_log
-from mmengine.registry import RUNNERS, DefaultScope
+from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
 
 from repnext_mm.compat import require
 
-PACKAGES = {'mmdet': 'mmdet', 'mmseg': 'mmseg', 'mmpretrain': 'mmpretrain'}
+PACKAGES = ('mmdet', 'mmseg', 'mmpretrain')
 DATA_HELP = {
     '2017': (
         'COCO 2017 comes from https://cocodataset.org/#download: unpack train2017.zip, val2017.zip '
-        'and annotations_trainval2017.zip into one folder and name it with COCO_ROOT=FOLDER/, or '
+        'and annotations_trainval2017.zip into one folder and name it with COCO_ROOT=FOLDER, or '
         'link it as data/coco'
     ),
-    'shapes': "'python tools/demo.py' generates this dataset; SHAPES_ROOT=FOLDER/ names its folder",
+    'shapes': (
+        "'python tools/demo.py' generates this dataset below work_dirs/demo and uses it; to use it "
+        'otherwise, name its folder with SHAPES_ROOT=FOLDER'
+    ),
 }
+
+
+def type_name(cfg: dict) -> str:
+    """The class that a config dict names, as ``type='mmdet.FPN'`` or ``type=FPN``, without scope."""
+    kind = cfg.get('type', '')
+    return kind.split('.')[-1] if isinstance(kind, str) else kind.__name__
 
 
 def build_parser(description: str | None) -> argparse.ArgumentParser:
@@ -63,11 +72,13 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg = Config.fromfile(path)
     cfg.merge_from_dict(args.cfg_options or {})
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    # onedl-mmengine otherwise answers a refusal of the safe loader with the one that runs code.
+    os.environ.setdefault('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '1')
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'./work_dirs/{Path(path).stem}'
     scope = cfg.get('default_scope')
     if scope in PACKAGES:
-        require(PACKAGES[scope], f'the config {path}')
+        require(scope, f'the config {path}')
     adapt_to_device(cfg)
     return cfg
 
@@ -81,7 +92,7 @@ def adapt_to_device(cfg: Config) -> None:
     if get_device() != 'cpu':
         return
     optim_wrapper = cfg.get('optim_wrapper') or ConfigDict()
-    if optim_wrapper.get('type') == 'AmpOptimWrapper':
+    if type_name(optim_wrapper) == 'AmpOptimWrapper':
         _warn('no GPU: training in full precision (OptimWrapper instead of AmpOptimWrapper)')
         optim_wrapper.type = 'OptimWrapper'
         for name in ('loss_scale', 'dtype', 'use_fsdp'):
@@ -91,8 +102,13 @@ def adapt_to_device(cfg: Config) -> None:
         if cfg.launcher == 'pytorch' and not torch.distributed.is_initialized():
             torch.distributed.init_process_group('gloo')
         cfg.setdefault('env_cfg', ConfigDict()).dist_cfg = ConfigDict(backend='gloo')
-        wrapper = cfg.setdefault('model_wrapper_cfg', ConfigDict(type='MMDistributedDataParallel'))
-        wrapper.device_ids = None
+        # What mmengine chooses itself where the config has no wrapper, but for the device.
+        wrapper = ConfigDict(
+            type='MMDistributedDataParallel',
+            broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False),
+        )
+        cfg.setdefault('model_wrapper_cfg', wrapper).device_ids = None
 
 
 def check_data(cfg: Config, *splits: str) -> None:
@@ -109,7 +125,9 @@ def check_data(cfg: Config, *splits: str) -> None:
     """
     for split in splits:
         loader = cfg.get(f'{split}_dataloader') or {}
-        for path in _expected_paths(loader.get('dataset') or {}):
+        evaluator = cfg.get(f'{split}_evaluator') or {}
+        truths = [evaluator.get('ann_file')] if isinstance(evaluator, dict) else []
+        for path in [*_expected_paths(loader.get('dataset') or {}), *filter(None, truths)]:
             if '://' not in path and not Path(path).exists():
                 helps = [text for part, text in DATA_HELP.items() if part in path]
                 hint = helps[0] if helps else f'set {split}_dataloader.dataset.data_root'
@@ -134,8 +152,10 @@ def _expected_paths(dataset: dict) -> Iterator[str]:
 
 def build_runner(cfg: Config) -> Runner:
     """Builds the config's Runner, mmengine's unless ``runner_type`` says otherwise."""
-    DefaultScope.get_instance('repnext_mm_tools', scope_name=cfg.get('default_scope', 'mmengine'))
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    if 'runner_type' not in cfg:
+        return Runner.from_cfg(cfg)
+    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    return RUNNERS.build(cfg)
 
 
 def _warn(message: str) -> None:

@@ -58,7 +58,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                     param_names=[],
                     lr=self.base_lr * scale,
                     lr_scale=scale,
-                    weight_decay=self.base_wd if decayed else 0.0,
+                    weight_decay=(self.base_wd or 0.0) if decayed else 0.0,
                     group_name=f'layer_{depth}_{"decay" if decayed else "no_decay"}',
                 ),
             )

@@ -46,7 +46,7 @@ class ReparameterizeHook(Hook):
 
     Raises:
         ValueError: If ``mode`` is unknown or ``verify`` not positive; in the run, if
-            the difference exceeds ``verify``.
+            there is a second such hook or the difference exceeds ``verify``.
         TypeError: In the run, if the model is wrapped in something that shards it.
     """
 
@@ -78,6 +78,11 @@ class ReparameterizeHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Makes sure that the model is put back whenever an evaluation ends or breaks off."""
+        if sum(isinstance(hook, ReparameterizeHook) for hook in runner._hooks) > 1:
+            raise ValueError(
+                'there are several ReparameterizeHooks, and a model can have one form at a time: '
+                'leave one of them in custom_hooks'
+            )
         for loop in (runner._val_loop, runner._test_loop):
             # A loop that is not built yet is a config, and is not run in this call either.
             if hasattr(loop, 'run') and 'run' not in vars(loop):

@@ -84,22 +84,22 @@ def reparameterize_model(
         itself a mergeable block.
 
     Raises:
-        ValueError: If ``mode`` is unknown or a block cannot take it, or if the model
-            is in training mode.
+        ValueError: If ``mode`` is unknown or a block cannot take it, or if any part of
+            the model is in training mode.
     """
     if mode not in FORMS:
         raise ValueError(f'unknown mode {mode!r}: choose from {FORMS}')
-    blocks = mergeable_modules(model)
-    if model.training or any(block.training for block in blocks.values()):
+    training = [name for name, module in model.named_modules() if module.training]
+    if training:
         raise ValueError(
-            'merging freezes batch statistics, so it needs the evaluation mode: call model.eval() '
-            'first'
+            'merging freezes batch statistics, so it needs the evaluation mode, but '
+            f'{training[0] or "the model"!r} is in training mode: call model.eval() first'
         )
     if not inplace:
         return reparameterize_model(copy.deepcopy(model), mode, True, fold_conv_bn)
 
     merged: dict[nn.Module, nn.Module] = {
-        block: block.reparameterized(mode) for block in blocks.values()
+        block: block.reparameterized(mode) for block in mergeable_modules(model).values()
     }
     for _, network in _outermost(model, _is_foreign):
         network.switch_to_deploy()

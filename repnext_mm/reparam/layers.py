@@ -17,7 +17,7 @@ from repnext_mm.reparam import kernels
 def _exact(tensor: Tensor) -> Tensor:
     """A detached float64 copy, on the CPU where the device has no float64 (Apple's MPS)."""
     device = 'cpu' if tensor.device.type == 'mps' else tensor.device
-    return tensor.detach().to(device, torch.float64)
+    return tensor.detach().to(device, torch.float64, copy=True)
 
 
 def conv_weights(conv: nn.Conv2d) -> tuple[Tensor, Tensor]:

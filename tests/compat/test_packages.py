@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -53,13 +54,28 @@ print(len([m for m in repnext_mm.reparameterize_model(model).modules()
 
 def test_missing_mmengine_is_reported_with_the_install_line():
     code = """
+import repnext_mm
+for access in (lambda: repnext_mm.models.RepNeXt, lambda: __import__('repnext_mm.hooks')):
+    try:
+        access()
+    except ImportError as error:
+        print("pip install 'repnext-mm[onedl]'" in str(error))
+"""
+    assert run(without('mmengine') + code).split() == ['True', 'True']
+    assert run(without('mmcv') + code).split() == ['True', 'True']
+
+
+@pytest.mark.parametrize('tool', ['train', 'test', 'benchmark'])
+def test_tools_without_mmengine_say_how_to_install_it(tool):
+    path = Path(__file__).parents[2] / 'tools' / f'{tool}.py'
+    code = f"""
+import runpy
 try:
-    import repnext_mm.models
+    runpy.run_path({str(path)!r})
 except ImportError as error:
     print(error)
 """
     assert "pip install 'repnext-mm[onedl]'" in run(without('mmengine') + code)
-    assert "pip install 'repnext-mm[onedl]'" in run(without('mmcv') + code)
 
 
 def test_missing_task_package_is_reported_with_the_install_line(tmp_path):

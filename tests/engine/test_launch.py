@@ -83,4 +83,9 @@ def test_without_gpu_processes_talk_over_gloo(monkeypatch):
     cfg.launcher = 'pytorch'
     adapt_to_device(cfg)
     assert opened == ['gloo'] and cfg.env_cfg.dist_cfg.backend == 'gloo'
-    assert cfg.model_wrapper_cfg == dict(type='MMDistributedDataParallel', device_ids=None)
+    assert cfg.model_wrapper_cfg == dict(
+        type='MMDistributedDataParallel',
+        broadcast_buffers=False,
+        find_unused_parameters=False,
+        device_ids=None,
+    )

@@ -80,6 +80,18 @@ def test_biases_and_norms_have_no_weight_decay():
             assert group['weight_decay'] == (DECAY if parameters[name].ndim > 1 else 0), name
 
 
+def test_optimizers_without_weight_decay_work():
+    wrapper = build_optim_wrapper(
+        Model(RepNeXt(slim())),
+        dict(
+            constructor='repnext_mm.LayerDecayOptimWrapperConstructor',
+            paramwise_cfg=dict(decay_rate=0.5),
+            optimizer=dict(type='SGD', lr=LR),
+        ),
+    )
+    assert {group['weight_decay'] for group in wrapper.optimizer.param_groups} == {0}
+
+
 def test_frozen_parameters_are_left_out():
     model = Model(RepNeXt(slim(), frozen_stages=2))
     names = [n for group in param_groups(model, decay_rate=0.9) for n in group['param_names']]

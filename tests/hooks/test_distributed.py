@@ -15,7 +15,7 @@ pytestmark = pytest.mark.distribution
 TESTS = Path(__file__).parents[1]
 
 
-def test_two_processes_train_alike_and_test_like_one(tmp_path):
+def test_two_processes_train_every_output_alike_and_test_like_one(tmp_path):
     launcher = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2']
     result = subprocess.run(
         [*launcher, str(TESTS / 'distributed_run.py'), str(tmp_path)],
@@ -26,6 +26,7 @@ def test_two_processes_train_alike_and_test_like_one(tmp_path):
     )
     assert result.returncode == 0, result.stderr[-3000:]
     ranks = [torch.load(tmp_path / f'rank{rank}.pt') for rank in range(2)]
+    assert [rank['subsets'] for rank in ranks] == [15, 15]
     parameters = [name for name, _ in Classifier().named_parameters()]
     for name in parameters:
         assert torch.equal(ranks[0]['trained'][name], ranks[1]['trained'][name])

@@ -233,6 +233,14 @@ def test_verification_raises_when_features_are_not_finite(tmp_path):
         runner.test()
 
 
+def test_a_second_hook_is_refused(tmp_path):
+    model = Classifier()
+    hooks = [ReparameterizeHook('fused'), ReparameterizeHook('plain')]
+    with pytest.raises(ValueError, match='several ReparameterizeHooks'):
+        build_runner(tmp_path, name(), hooks, model=model).test()
+    assert model.backbone.deploy is None
+
+
 @pytest.mark.parametrize('verify', [0, -1.0, True])
 def test_bad_tolerances_and_modes_are_refused(verify):
     with pytest.raises(ValueError, match='verify must be a positive'):

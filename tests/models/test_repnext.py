@@ -41,6 +41,7 @@ def test_parameters_are_the_published_ones(arch):
     # SPEC: parameters per channel of the units are 36, 35, 38 and 51; 6624 channels of units.
     model = RepNeXt(arch)
     assert parameters(model) + HEAD == TRAINING_PARAMETERS[arch]
+    assert parameters(RepNeXt(arch, deploy='fused')) + HEAD == 28_533_064
     assert parameters(RepNeXt(arch, deploy='plain')) + HEAD == 51_547_720
 
 

@@ -1,5 +1,5 @@
 # COCO 2017 instance segmentation. The environment variable COCO_ROOT moves the folder.
-data_root = '{{$COCO_ROOT:data/coco/}}'
+data_root = '{{$COCO_ROOT:data/coco}}'
 dataset_type = 'CocoDataset'
 image_scale = (1333, 800)
 
@@ -52,7 +52,7 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 val_evaluator = dict(
     type='CocoMetric',
-    ann_file=data_root + 'annotations/instances_val2017.json',
+    ann_file=data_root + '/annotations/instances_val2017.json',
     metric=['bbox', 'segm'],
 )
 test_evaluator = val_evaluator

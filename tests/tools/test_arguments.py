@@ -1,0 +1,106 @@
+"""What the command line makes of a config, without running it."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmengine.hooks import EMAHook
+
+from repnext_mm.engine import launch
+from repnext_mm.hooks import ReparameterizeHook
+
+TOOLS = Path(__file__).parents[2] / 'tools'
+HOOK = 'repnext_mm.ReparameterizeHook'
+
+
+class Built(Exception):  # noqa: N818 (it carries a result)
+    """Carries the config that a Runner would be built from."""
+
+
+@pytest.fixture
+def configure(tmp_path, monkeypatch):
+    """Calls a tool with arguments and returns the config that it arrives at."""
+    for name in ('LOCAL_RANK', 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'):
+        monkeypatch.setenv(name, '0')
+
+    def stop(cfg):
+        raise Built(cfg)
+
+    def call(tool: str, text: str, *arguments: str) -> Config:
+        path = tmp_path / 'config.py'
+        path.write_text(text)
+        monkeypatch.setattr(launch, 'build_runner', stop)
+        monkeypatch.setattr(sys, 'argv', [tool, str(path), *arguments])
+        with pytest.raises(Built) as info:
+            runpy.run_path(str(TOOLS / tool), run_name='__main__')
+        return info.value.args[0]
+
+    return call
+
+
+TRAIN = """
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1))
+auto_scale_lr = dict(enable=False, base_batch_size=16)
+"""
+
+
+def test_train_arguments_reach_the_config(configure, monkeypatch):
+    monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
+    cfg = configure('train.py', TRAIN, '--amp', '--auto-scale-lr', '--work-dir', 'here')
+    assert (cfg.optim_wrapper.type, cfg.optim_wrapper.loss_scale) == ('AmpOptimWrapper', 'dynamic')
+    assert cfg.auto_scale_lr.enable and cfg.work_dir == 'here'
+    assert not cfg.get('resume')
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'source'), [(['--resume'], None), (['--resume', 'last.pth'], 'last.pth')]
+)
+def test_resume_takes_the_latest_or_a_named_checkpoint(configure, arguments, source):
+    cfg = configure('train.py', TRAIN, *arguments)
+    assert cfg.resume and cfg.load_from == source
+
+
+@pytest.mark.parametrize('launcher', ['slurm', 'mpi'])
+def test_other_launchers_reach_the_config(configure, launcher):
+    assert configure('train.py', TRAIN, '--launcher', launcher).launcher == launcher
+
+
+def test_auto_scale_lr_needs_a_base_batch_size(configure):
+    with pytest.raises(ValueError, match='base_batch_size'):
+        configure('train.py', '', '--auto-scale-lr')
+
+
+@pytest.mark.parametrize(
+    ('hooks', 'arguments', 'expected'),
+    [
+        ('[]', [], [dict(type=HOOK, mode='fused')]),
+        ('[]', ['--deploy', 'plain'], [dict(type=HOOK, mode='plain')]),
+        ('[]', ['--deploy', 'none'], []),
+        (
+            f"[dict(type='{HOOK}', mode='plain', verify=None)]",
+            [],
+            [dict(type=HOOK, mode='plain', verify=None)],
+        ),
+        (
+            f"[dict(type='{HOOK}', mode='plain', verify=None)]",
+            ['--deploy', 'fused'],
+            [dict(type=HOOK, mode='fused', verify=None)],
+        ),
+        (f"[dict(type='{HOOK}')]", ['--deploy', 'none'], []),
+    ],
+    ids=str,
+)
+def test_deploy_chooses_the_form_and_keeps_the_options_of_the_hook(
+    configure, tmp_path, hooks, arguments, expected
+):
+    (tmp_path / 'any.pth').touch()
+    cfg = configure('test.py', f'custom_hooks = {hooks}', str(tmp_path / 'any.pth'), *arguments)
+    assert cfg.custom_hooks == expected
+
+
+def test_types_may_be_classes():
+    names = [launch.type_name(dict(type=kind)) for kind in (EMAHook, 'mmengine.EMAHook', HOOK)]
+    assert names == ['EMAHook', 'EMAHook', 'ReparameterizeHook']
+    assert launch.type_name(dict(type=ReparameterizeHook)) == 'ReparameterizeHook'
