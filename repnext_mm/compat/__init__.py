@@ -1,11 +1,12 @@
 """The only place that knows which mm distribution, and which of its parts, are there."""
 
-from repnext_mm.compat.checkpoints import trust_mmengine_checkpoints
+from repnext_mm.compat.checkpoints import forbid_code_in_checkpoints, trust_mmengine_checkpoints
 from repnext_mm.compat.mmcv_ops import provide_mmcv_ops
 from repnext_mm.compat.packages import conv_module_type, is_installed, require
 
 __all__ = [
     'conv_module_type',
+    'forbid_code_in_checkpoints',
     'is_installed',
     'provide_mmcv_ops',
     'require',

@@ -1,5 +1,6 @@
 """Loading mmengine's own checkpoints without running code from them."""
 
+import os
 import pickle
 from collections.abc import Callable
 
@@ -18,10 +19,9 @@ def trust_mmengine_checkpoints() -> None:
     allowed.
     """
     from mmengine.logging import HistoryBuffer
-    from mmengine.utils import digit_version
 
-    if digit_version(torch.__version__) < digit_version('2.6'):
-        return  # the safe loader is not the default there, and takes no names
+    if not _safe_loader_is_default():
+        return
 
     core = numpy._core if hasattr(numpy, '_core') else numpy.core
     reconstruct, scalar = core.multiarray._reconstruct, core.multiarray.scalar
@@ -31,6 +31,22 @@ def trust_mmengine_checkpoints() -> None:
         trusted += [(reconstruct, f'{module}._reconstruct'), (scalar, f'{module}.scalar')]
     trusted.append((_method_of_history, 'builtins.getattr'))
     torch.serialization.add_safe_globals(trusted)
+
+
+def forbid_code_in_checkpoints() -> None:
+    """Makes ``torch.load`` of this process, and of those that it starts, read data only.
+
+    onedl-mmengine otherwise answers a refusal of the safe loader with the one that
+    runs code. The environment variable ``TORCH_FORCE_WEIGHTS_ONLY_LOAD``, torch's own,
+    overrides it. Nothing happens before torch 2.6, whose safe loader does not take the
+    names of mmengine's log history.
+    """
+    if _safe_loader_is_default():
+        os.environ.setdefault('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '1')
+
+
+def _safe_loader_is_default() -> bool:
+    return tuple(int(part) for part in torch.__version__.split('.')[:2]) >= (2, 6)
 
 
 def _method_of_history(owner: object, name: str) -> Callable:

@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
 
-from repnext_mm.compat import require
+from repnext_mm.compat import forbid_code_in_checkpoints, require
 
 PACKAGES = ('mmdet', 'mmseg', 'mmpretrain')
 DATA_HELP = {
@@ -72,8 +72,7 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg = Config.fromfile(path)
     cfg.merge_from_dict(args.cfg_options or {})
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    # onedl-mmengine otherwise answers a refusal of the safe loader with the one that runs code.
-    os.environ.setdefault('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '1')
+    forbid_code_in_checkpoints()
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'./work_dirs/{Path(path).stem}'
     scope = cfg.get('default_scope')

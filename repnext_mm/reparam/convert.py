@@ -103,6 +103,7 @@ def reparameterize_model(
     }
     for _, network in _outermost(model, _is_foreign):
         network.switch_to_deploy()
+        network.eval()  # for the layers that it has just made
     if fold_conv_bn:
         for conv, norm in _conv_bn_pairs(model):
             merged |= {conv: fuse_conv_norm(conv, norm), norm: nn.Identity()}
