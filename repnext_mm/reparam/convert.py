@@ -106,7 +106,7 @@ def reparameterize_model(
         network.eval()  # for the layers that it has just made
     if fold_conv_bn:
         for conv, norm in _conv_bn_pairs(model):
-            merged |= {conv: fuse_conv_norm(conv, norm), norm: nn.Identity()}
+            merged |= {conv: fuse_conv_norm(conv, norm), norm: nn.Identity().eval()}
     _replace(model, merged)
     return merged.get(model, model)
 

@@ -24,6 +24,7 @@ def check(model: nn.Module, image: torch.Tensor, left: int = 0, **options) -> nn
         expected = model(image.double())
         merged = reparameterize_model(model, **options)
         assert_close(merged(image.double()), expected)
+        assert_close(reparameterize_model(merged, **options)(image.double()), expected)
     assert_same_state(model, state)
     assert norms(merged) == left
     return merged
