@@ -3,8 +3,8 @@
 mmcv installed without compiling has no extension module ``mmcv._ext``, and then
 mmdet's two-stage detectors cannot even be imported. They need two operators of
 it, NMS and RoIAlign, and torchvision has both for CPU and GPU. A finder at the
-end of ``sys.meta_path`` offers a module of that name made from them; it comes
-last, so a compiled extension is always found first.
+end of ``sys.meta_path`` offers a module of that name made from them; it stands
+behind Python's own finders, so a compiled extension is always found first.
 """
 
 import importlib.abc

@@ -50,8 +50,6 @@ class ReparameterizeHook(Hook):
         TypeError: In the run, if the model is wrapped in something that shards it.
     """
 
-    priority = 'NORMAL'
-
     def __init__(
         self,
         mode: str = 'fused',

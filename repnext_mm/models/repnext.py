@@ -54,17 +54,15 @@ def resolve_architecture(arch: str | dict) -> Architecture:
         TypeError: If ``arch`` is neither a string nor a dict.
     """
     if isinstance(arch, dict):
-        row = _architecture_from_dict(dict(arch))
-    elif not isinstance(arch, str):
+        return _architecture_from_dict(dict(arch))
+    if not isinstance(arch, str):
         raise TypeError(f'arch must be a name or a dict, got {arch!r}')
-    elif arch not in ARCHITECTURES:
+    if arch not in ARCHITECTURES:
         raise ValueError(
             f'unknown arch {arch!r}: choose from {tuple(ARCHITECTURES)}, or pass a dict with '
             "'channels' and 'depths'"
         )
-    else:
-        row = ARCHITECTURES[arch]
-    return row
+    return ARCHITECTURES[arch]
 
 
 def _architecture_from_dict(arch: dict) -> Architecture:

@@ -84,6 +84,7 @@ class IdentityBranch(nn.Sequential):
 
 
 def build_branch(branch: Branch, channels: int, norm_cfg: dict) -> ConvBranch | IdentityBranch:
+    """The layers of one branch in training form."""
     if branch == IDENTITY:
         return IdentityBranch(channels, norm_cfg)
     return ConvBranch(branch, channels, norm_cfg)

@@ -50,7 +50,7 @@ def norm_affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
 
 def build_conv(
     weight: Tensor,
-    bias: Tensor | None,
+    bias: Tensor,
     like: nn.Conv2d,
     sources: Iterable[nn.Module] = (),
     **geometry,
@@ -59,7 +59,7 @@ def build_conv(
 
     Args:
         weight: ``(C_out, C_in / groups, kH, kW)``.
-        bias: ``(C_out,)``, or None.
+        bias: ``(C_out,)``.
         like: Gives dtype, device and, unless overridden, the geometry.
         sources: What was merged besides ``like``: the result requires gradients
             if any parameter of ``like`` or of these does.
@@ -72,15 +72,13 @@ def build_conv(
         in_channels * geometry['groups'],
         out_channels,
         (height, width),
-        bias=bias is not None,
         device='meta',  # neither memory nor random numbers for values that are replaced below
         **geometry,
     )
     trainable = any(p.requires_grad for module in (like, *sources) for p in module.parameters())
     for name, value in (('weight', weight), ('bias', bias)):
-        if value is not None:
-            value = value.to(like.weight.device, like.weight.dtype).contiguous()
-            setattr(conv, name, nn.Parameter(value, requires_grad=trainable))
+        value = value.to(like.weight.device, like.weight.dtype).contiguous()
+        setattr(conv, name, nn.Parameter(value, requires_grad=trainable))
     return conv.eval()
 
 
