@@ -7,12 +7,19 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from repnext_mm.models import RepNeXt
 
 ARCHS = tuple(RepNeXt.arch_settings)
+M_ARCHS = ('m0', 'm1', 'm2', 'm3', 'm4', 'm5')
+T_ARCHS = tuple(arch for arch in ARCHS if arch not in M_ARCHS)
 MODES = ('fused', 'plain')
+FORMS = [(arch, 'fused') for arch in ARCHS] + [(arch, 'plain') for arch in T_ARCHS]
+"""Every architecture with every form that it offers."""
+
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
 
 
-def slim(variant: str = 'tiny', channels=(8, 12, 16, 24), depths=(1, 1, 2, 1)) -> dict:
+def slim(variant: str = 'tiny', channels=None, depths=(1, 1, 2, 1)) -> dict:
     """An arch dict with the layers of a named architecture, small enough for any test."""
+    if channels is None:
+        channels = (8, 16, 32, 64) if variant in M_ARCHS else (8, 12, 16, 24)
     return dict(channels=list(channels), depths=list(depths), variant=variant)
 
 

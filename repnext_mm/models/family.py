@@ -7,7 +7,7 @@ from torch import nn
 
 
 class Family(NamedTuple):
-    """The three builders that a family of networks consists of.
+    """What a family of networks consists of: three builders and an initialization.
 
     ``norm_cfg`` is mmcv's, such as ``dict(type='SyncBN')``.
     """
@@ -20,3 +20,6 @@ class Family(NamedTuple):
 
     build_block: Callable[[int, float, dict], nn.Module]
     """``(channels, drop_path_rate, norm_cfg)``: ``(N, C, H, W)`` to the same shape."""
+
+    init_cfg: tuple[dict, ...]
+    """mmengine's initialization configs for the training form."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from repnext_mm.models import repnext_t
+from repnext_mm.models import repnext_m, repnext_t
 from repnext_mm.models.family import Family
 from repnext_mm.registry import MODELS
 from repnext_mm.reparam import FORMS, SwitchToDeploy
@@ -38,6 +38,12 @@ ARCHITECTURES = {
     'convnext_er_tiny': Architecture(repnext_t.family(repnext_t.ER), *TINY),
     'small': Architecture(repnext_t.family(repnext_t.V1), *SMALL),
     'base': Architecture(repnext_t.family(repnext_t.V1), *BASE),
+    'm0': Architecture(repnext_m.FAMILY, (40, 80, 160, 320), (2, 2, 9, 1)),
+    'm1': Architecture(repnext_m.FAMILY, (48, 96, 192, 384), (3, 3, 15, 2)),
+    'm2': Architecture(repnext_m.FAMILY, (56, 112, 224, 448), (3, 3, 15, 2)),
+    'm3': Architecture(repnext_m.FAMILY, (64, 128, 256, 512), (3, 3, 13, 2)),
+    'm4': Architecture(repnext_m.FAMILY, (64, 128, 256, 512), (5, 5, 25, 4)),
+    'm5': Architecture(repnext_m.FAMILY, (80, 160, 320, 640), (7, 7, 35, 2)),
 }
 
 
@@ -196,12 +202,13 @@ class RepNeXt(SwitchToDeploy, BaseModule):
         deploy: str | None = None,
         init_cfg: dict | list | None = None,
     ):
-        super().__init__(init_cfg or (default_init_cfg() if deploy is None else None))
+        family, channels, depths = resolve_architecture(arch)
+        super().__init__(init_cfg or (list(family.init_cfg) if deploy is None else None))
+        self.channels, self.depths = channels, depths
         if deploy not in (None, *FORMS):
             raise ValueError(f'unknown deploy {deploy!r}: choose None or one of {FORMS}')
         if not 0 <= drop_path_rate < 1:
             raise ValueError(f'drop_path_rate must lie in [0, 1), got {drop_path_rate!r}')
-        family, self.channels, self.depths = resolve_architecture(arch)
         self.out_indices = _resolve_out_indices(out_indices, len(self.depths))
         if not -1 <= frozen_stages <= len(self.depths):
             raise ValueError(
@@ -215,13 +222,12 @@ class RepNeXt(SwitchToDeploy, BaseModule):
         rates = iter(torch.linspace(0, drop_path_rate, sum(self.depths)).tolist())
         self.stages = nn.ModuleList()
         for index in range(max(self.out_indices) + 1):
-            channels = self.channels[index]
+            width = self.channels[index]
             downsample = None
             if index > 0:
-                downsample = family.build_downsample(self.channels[index - 1], channels, norm_cfg)
+                downsample = family.build_downsample(self.channels[index - 1], width, norm_cfg)
             blocks = [
-                family.build_block(channels, next(rates), norm_cfg)
-                for _ in range(self.depths[index])
+                family.build_block(width, next(rates), norm_cfg) for _ in range(self.depths[index])
             ]
             self.stages.append(Stage(downsample, blocks, with_cp))
         if deploy:
@@ -236,8 +242,8 @@ class RepNeXt(SwitchToDeploy, BaseModule):
             x: Image batch, ``(N, in_channels, H, W)``.
 
         Returns:
-            For each of ``out_indices``, ``(N, C, H / s, W / s)`` rounded down, with
-            s = 4, 8, 16, 32 from stage to stage.
+            For each of ``out_indices``, ``(N, C, H / s, W / s)`` with s = 4, 8, 16, 32
+            from stage to stage; RepNeXt-T rounds sizes down, RepNeXt-M up.
         """
         x = self.stem(x)
         outputs = {}
@@ -288,14 +294,6 @@ class RepNeXt(SwitchToDeploy, BaseModule):
         if self.frozen_stages >= 0:
             for module in (self.stem, *self.stages[: self.frozen_stages]):
                 module.eval().requires_grad_(False)
-
-
-def default_init_cfg() -> list[dict]:
-    """How the field initializes networks of this shape."""
-    return [
-        dict(type='TruncNormal', layer='Conv2d', std=0.02, bias=0.0),
-        dict(type='Constant', layer='_BatchNorm', val=1.0, bias=0.0),
-    ]
 
 
 def _resolve_out_indices(out_indices: Sequence[int] | int, stages: int) -> tuple[int, ...]:

@@ -102,7 +102,7 @@ class Stem(nn.Sequential, Reparameterizable):
         norm = build_norm(norm_cfg, channels)
         super().__init__(OrderedDict(conv=conv, norm=norm, act=nn.ReLU()))
 
-    def reparameterized(self, mode: str) -> nn.Module:
+    def merged(self, mode: str) -> nn.Module:
         conv = layers.fuse_conv_norm(self.conv, self.norm)
         return nn.Sequential(OrderedDict(conv=conv, act=nn.ReLU())).eval()
 
@@ -119,7 +119,7 @@ class Downsample(nn.Sequential, Reparameterizable):
         conv = nn.Conv2d(in_channels, channels, 2, stride=2, bias=False)
         super().__init__(OrderedDict(norm=norm, conv=conv, act=nn.ReLU()))
 
-    def reparameterized(self, mode: str) -> nn.Module:
+    def merged(self, mode: str) -> nn.Module:
         conv = layers.fuse_norm_conv(self.norm, self.conv)
         return nn.Sequential(OrderedDict(conv=conv, act=nn.ReLU())).eval()
 
@@ -185,9 +185,7 @@ class Block(Reparameterizable):
         y = self.project(self.act(self.expand(self.token_mixer(x))))
         return self.act(x + self.drop_path(y))
 
-    def reparameterized(self, mode: str) -> nn.Module:
-        if mode == self.form:
-            return self
+    def merged(self, mode: str) -> nn.Module:
         mixer = self.token_mixer
         if isinstance(mixer, RepUnit):
             mixer = mixer.merged()
@@ -209,6 +207,7 @@ class PlainBlock(nn.Sequential, Reparameterizable):
     """
 
     form = 'plain'
+    forms = ('plain',)
 
     def __init__(self, mixer: nn.Conv2d, expand: nn.Conv2d, project: nn.Conv2d):
         super().__init__(
@@ -230,13 +229,8 @@ class PlainBlock(nn.Sequential, Reparameterizable):
             )
         ).eval()
 
-    def reparameterized(self, mode: str) -> nn.Module:
-        if mode != self.form:
-            raise ValueError(
-                f"a block that is already merged to 'plain' cannot become {mode!r}: start from the "
-                'training form'
-            )
-        return self
+    def merged(self, mode: str) -> nn.Module:
+        raise NotImplementedError('it has its only form already')
 
 
 def build_block(
@@ -252,6 +246,13 @@ def build_block(
     )
 
 
+INIT_CFG = (
+    dict(type='TruncNormal', layer='Conv2d', std=0.02, bias=0.0),
+    dict(type='Constant', layer='_BatchNorm', val=1.0, bias=0.0),
+)
+"""How the field initializes networks of ConvNeXt's shape."""
+
+
 def family(branches: tuple[Branch, ...]) -> Family:
     """RepNeXt-T with the given RepUnit."""
-    return Family(Stem, Downsample, partial(build_block, branches))
+    return Family(Stem, Downsample, partial(build_block, branches), INIT_CFG)

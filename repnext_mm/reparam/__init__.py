@@ -4,6 +4,7 @@ from repnext_mm.reparam.convert import (
     FORMS,
     Reparameterizable,
     SwitchToDeploy,
+    inference_forms,
     mergeable_modules,
     reparameterize_model,
 )
@@ -12,6 +13,7 @@ __all__ = [
     'FORMS',
     'Reparameterizable',
     'SwitchToDeploy',
+    'inference_forms',
     'mergeable_modules',
     'reparameterize_model',
 ]

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -20,24 +20,35 @@ FORMS = ('fused', 'plain')
 class Reparameterizable(nn.Module, ABC):
     """A module that can be replaced by an equal one with fewer operations."""
 
+    forms: ClassVar[tuple[str, ...]] = FORMS
+    """The inference forms that this module has or can take."""
+
     @property
     @abstractmethod
     def form(self) -> str | None:
         """The inference form that this module is in; None for the training form."""
 
     @abstractmethod
-    def reparameterized(self, mode: str) -> nn.Module:
-        """Returns an equal module in the form ``mode``; ``self`` if it already has it.
+    def merged(self, mode: str) -> nn.Module:
+        """Returns an equal module in the form ``mode``, which is one of ``forms`` and not ``form``.
 
         It leaves ``self`` as it is, and may share with it the submodules that
         merging does not touch.
+        """
 
-        Args:
-            mode: One of :data:`FORMS`.
+    def reparameterized(self, mode: str) -> nn.Module:
+        """An equal module in the form ``mode``; ``self`` if it already has it.
 
         Raises:
             ValueError: If this module cannot take that form.
         """
+        if mode not in self.forms:
+            raise ValueError(
+                f'{type(self).__name__} of {type(self).__module__} cannot take the form {mode!r}, '
+                f'only one of {self.forms}: choose that, or, if the network was merged before, '
+                'start from the training form'
+            )
+        return self if mode == self.form else self.merged(mode)
 
 
 class SwitchToDeploy(nn.Module):
@@ -51,6 +62,12 @@ class SwitchToDeploy(nn.Module):
     def switch_to_deploy(self, mode: str = 'fused') -> None:
         """Merges this network in place; see :func:`reparameterize_model`."""
         reparameterize_model(self, mode, inplace=True)
+
+
+def inference_forms(model: nn.Module) -> tuple[str, ...]:
+    """The forms that every block of ``model`` has or can take."""
+    blocks = mergeable_modules(model).values()
+    return tuple(form for form in FORMS if all(form in block.forms for block in blocks))
 
 
 def mergeable_modules(model: nn.Module) -> dict[str, Reparameterizable]:

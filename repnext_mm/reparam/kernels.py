@@ -8,7 +8,8 @@ biases ``(C_out,)``.
 Source of the identities: RepVGG (arXiv 2101.03697, section 3.3) for folding
 batch norm and merging parallel branches, RepLKNet (arXiv 2203.06717,
 section 3.1) for embedding small kernels in a large one, UniRepLKNet
-(arXiv 2311.15599, section 3.1) for turning a dilated kernel into a plain one.
+(arXiv 2311.15599, section 3.1) for turning a dilated kernel into a plain one,
+RepNeXt-M (arXiv 2406.16004) for composing serial branches.
 """
 
 from collections.abc import Sequence
@@ -102,6 +103,22 @@ def identity_depthwise(channels: int, size: int, like: Tensor) -> Tensor:
 def identity_pointwise(channels: int, like: Tensor) -> Tensor:
     """The 1x1 kernel that copies its input, ``(C, C, 1, 1)``."""
     return torch.eye(channels, dtype=like.dtype, device=like.device).view(channels, channels, 1, 1)
+
+
+def compose_row_column(row: Tensor, column: Tensor) -> Tensor:
+    """Makes one depthwise kernel of a ``1 x k`` and then a ``l x 1`` convolution.
+
+    ``W[c, i, j] = column[c, i] * row[c, j]``. Exact with zero padding and any stride as
+    long as there is no bias between the two: padding then stays zero.
+
+    Args:
+        row: First kernel, ``(C, 1, 1, k)``.
+        column: Second kernel, ``(C, 1, l, 1)``.
+
+    Returns:
+        ``(C, 1, l, k)``.
+    """
+    return column * row
 
 
 def merge_parallel(branches: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:

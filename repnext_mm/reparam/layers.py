@@ -88,8 +88,22 @@ def fuse_conv_norm(conv: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:
     return build_conv(weight, bias, like=conv, sources=[norm])
 
 
-def fuse_norm_conv(norm: nn.Module, conv: nn.Conv2d) -> nn.Conv2d:
-    """``conv(norm(x))`` as one convolution.
+def compose_row_column(row: nn.Conv2d, column: nn.Conv2d) -> tuple[Tensor, Tensor]:
+    """``column(row(x))``, depthwise ``1 x k`` and ``l x 1``, as one weight and bias in float64.
+
+    Raises:
+        ValueError: If ``row`` has a bias: it would meet the zero padding of ``column``.
+    """
+    if row.bias is not None:
+        raise ValueError(
+            f'convolutions in series compose exactly only without a bias between them, got {row}'
+        )
+    weight, bias = conv_weights(column)
+    return kernels.compose_row_column(conv_weights(row)[0], weight), bias
+
+
+def fuse_norm_conv(norm: nn.Module, conv: nn.Conv2d, after: nn.Module | None = None) -> nn.Conv2d:
+    """``conv(norm(x))``, or ``after(conv(norm(x)))``, as one convolution.
 
     Raises:
         ValueError: If the convolution is grouped or zero-pads, where folding is
@@ -101,4 +115,7 @@ def fuse_norm_conv(norm: nn.Module, conv: nn.Conv2d) -> nn.Conv2d:
             f'behind it, got {conv}'
         )
     weight, bias = kernels.fuse_bn_conv(*conv_weights(conv), *norm_affine(norm))
-    return build_conv(weight, bias, like=conv, sources=[norm])
+    if after is None:
+        return build_conv(weight, bias, like=conv, sources=[norm])
+    weight, bias = kernels.fuse_conv_bn(weight, bias, *norm_affine(after))
+    return build_conv(weight, bias, like=conv, sources=[norm, after])

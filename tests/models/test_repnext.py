@@ -68,10 +68,11 @@ def test_flops_are_the_published_ones(deploy, size, published, digits):
     assert round(multiply_adds(RepNeXt(deploy=deploy), size), digits) == published
 
 
+@pytest.mark.parametrize('variant', ['tiny', 'm1'])
 @pytest.mark.parametrize('indices', SUBSETS, ids=str)
-def test_out_indices_select_stages_and_leave_no_parameter_unused(indices):
-    full = backbone(slim())
-    part = RepNeXt(slim(), out_indices=indices).eval()
+def test_out_indices_select_stages_and_leave_no_parameter_unused(indices, variant):
+    full = backbone(slim(variant))
+    part = RepNeXt(slim(variant), out_indices=indices).eval()
     part.load_state_dict({k: v for k, v in full.state_dict().items() if k in part.state_dict()})
     image = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
@@ -85,10 +86,11 @@ def test_negative_and_single_out_indices_count_from_the_last():
     assert RepNeXt(slim(), out_indices=[-3, 3]).out_indices == (1, 3)
 
 
+@pytest.mark.parametrize('variant', ['tiny', 'm1'])
 @pytest.mark.parametrize('norm', ['BN', 'SyncBN'])
 @pytest.mark.parametrize('frozen', range(-1, 5))
-def test_frozen_stages_have_no_gradients_and_fixed_statistics(frozen, norm):
-    model = RepNeXt(slim(), frozen_stages=frozen, norm_cfg=dict(type=norm))
+def test_frozen_stages_have_no_gradients_and_fixed_statistics(frozen, norm, variant):
+    model = RepNeXt(slim(variant), frozen_stages=frozen, norm_cfg=dict(type=norm))
     assert model.train() is model
     parts = [model.stem, *model.stages]
     for index, part in enumerate(parts):
@@ -98,15 +100,18 @@ def test_frozen_stages_have_no_gradients_and_fixed_statistics(frozen, norm):
         assert norms and {m.training for m in norms} == {not is_frozen}
 
 
+@pytest.mark.parametrize('variant', ['tiny', 'm1'])
 @pytest.mark.parametrize('norm', ['BN', 'SyncBN'])
-def test_norm_eval_keeps_statistics_but_trains_the_rest(norm):
-    model = RepNeXt(slim(), norm_eval=True, drop_path_rate=0.5, norm_cfg=dict(type=norm)).train()
+def test_norm_eval_keeps_statistics_but_trains_the_rest(norm, variant):
+    model = RepNeXt(
+        slim(variant), norm_eval=True, drop_path_rate=0.5, norm_cfg=dict(type=norm)
+    ).train()
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
     assert norms and not any(m.training for m in norms)
     assert model.training and all(p.requires_grad for p in model.parameters())
 
 
-@pytest.mark.parametrize('variant', ['tiny', 'tiny_v3'])
+@pytest.mark.parametrize('variant', ['tiny', 'tiny_v3', 'm1'])
 def test_with_cp_gives_equal_outputs_gradients_and_statistics(variant):
     results = []
     for with_cp in (False, True):
@@ -124,8 +129,9 @@ def test_with_cp_gives_equal_outputs_gradients_and_statistics(variant):
     assert all(torch.equal(saved_state[name], plain_state[name]) for name in plain_state)
 
 
-def test_drop_path_grows_linearly_and_acts_in_training_only():
-    model = backbone(slim(depths=(2, 2, 2, 2)), drop_path_rate=0.7)
+@pytest.mark.parametrize('variant', ['tiny', 'm1'])
+def test_drop_path_grows_linearly_and_acts_in_training_only(variant):
+    model = backbone(slim(variant, depths=(2, 2, 2, 2)), drop_path_rate=0.7)
     rates = [getattr(b.drop_path, 'drop_prob', 0) for s in model.stages for b in s.blocks]
     assert rates == pytest.approx([0.1 * i for i in range(8)])
     image = torch.randn(8, 3, 32, 32)

@@ -4,19 +4,29 @@ import copy
 
 import pytest
 import torch
-from helpers import ARCHS, MODES, assert_close, assert_same_state, backbone, slim, state_of
+from helpers import (
+    ARCHS,
+    FORMS,
+    M_ARCHS,
+    MODES,
+    assert_close,
+    assert_same_state,
+    backbone,
+    slim,
+    state_of,
+)
 from torch import nn
 
 from repnext_mm import reparameterize_model
 from repnext_mm.models import RepNeXt
-from repnext_mm.reparam import mergeable_modules
+from repnext_mm.reparam import inference_forms, mergeable_modules
 
 SIZES = [(1, 32, 32), (2, 33, 47), (1, 61, 39), (1, 64, 96)]
+SMALLER = [(3, 7, 9), (1, 1, 5)]  # for the family that rounds sizes up
 NORMS = ['BN', 'SyncBN']
 
 
-@pytest.mark.parametrize('mode', MODES)
-@pytest.mark.parametrize('arch', ARCHS)
+@pytest.mark.parametrize(('arch', 'mode'), FORMS)
 def test_reparameterize_is_exact_for_every_arch_in_both_precisions(arch, mode):
     model = backbone(arch).double()
     image = torch.randn(1, 3, 39, 61, dtype=torch.float64)
@@ -28,10 +38,13 @@ def test_reparameterize_is_exact_for_every_arch_in_both_precisions(arch, mode):
     assert not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in merged.modules())
 
 
-@pytest.mark.parametrize('mode', MODES)
-@pytest.mark.parametrize('variant', ARCHS)
-@pytest.mark.parametrize('size', SIZES, ids=str)
-def test_reparameterize_is_exact_at_odd_sizes_and_borders(variant, size, mode):
+@pytest.mark.parametrize(
+    ('variant', 'mode', 'size'),
+    [(*form, size) for form in FORMS for size in SIZES]
+    + [(arch, 'fused', size) for arch in M_ARCHS for size in SMALLER],
+    ids=str,
+)
+def test_reparameterize_is_exact_at_odd_sizes_and_borders(variant, mode, size):
     model = backbone(slim(variant), seed=sum(size)).double()
     batch, height, width = size
     image = torch.randn(batch, 3, height, width, dtype=torch.float64)
@@ -119,6 +132,27 @@ def test_switch_to_deploy_merges_in_place_and_returns_nothing():
     assert model.deploy == 'fused'
 
 
+@pytest.mark.parametrize('arch', ARCHS)
+def test_forms_are_those_that_the_arch_offers(arch):
+    offered = tuple(mode for variant, mode in FORMS if variant == arch)
+    assert inference_forms(backbone(slim(arch))) == offered
+    assert inference_forms(nn.Conv2d(1, 1, 1)) == MODES
+
+
+@pytest.mark.parametrize('arch', ['m0', 'm5'])
+def test_mobile_family_has_no_plain_form(arch):
+    model = backbone(slim(arch))
+    for refused in (
+        lambda: reparameterize_model(model, 'plain'),
+        lambda: reparameterize_model(reparameterize_model(model), 'plain'),
+        lambda: RepNeXt(arch, deploy='plain'),
+        lambda: model.switch_to_deploy('plain'),
+    ):
+        with pytest.raises(ValueError, match=r"repnext_m cannot .*'plain', only .*'fused'"):
+            refused()
+    assert model.deploy is None
+
+
 def test_a_bare_block_is_returned_merged():
     block = backbone(slim()).double().stages[0].blocks[0]
     x = torch.rand(1, 8, 9, 11, dtype=torch.float64)
@@ -129,8 +163,7 @@ def test_a_bare_block_is_returned_merged():
             assert_close(merged(x), block(x))
 
 
-@pytest.mark.parametrize('mode', MODES)
-@pytest.mark.parametrize('arch', ['tiny', 'tiny_v2', 'tiny_v3', 'convnext_er_tiny'])
+@pytest.mark.parametrize(('arch', 'mode'), FORMS)
 def test_merged_checkpoint_loads_into_model_built_with_deploy(arch, mode):
     merged = reparameterize_model(backbone(slim(arch)), mode)
     built = RepNeXt(slim(arch), deploy=mode).eval()
