@@ -16,6 +16,7 @@ ONEDL = [
     'onedl-mmdetection>=3.5.1',
     'onedl-mmsegmentation>=1.4.2',
     'onedl-mmpretrain>=1.3.6',
+    'timm>=1.0',
 ]
 OPENMMLAB = [
     'mmengine>=0.10.7',
@@ -23,6 +24,7 @@ OPENMMLAB = [
     'mmdet>=3.3.0',
     'mmsegmentation>=1.2.2',
     'mmpretrain>=1.2.0',
+    'timm>=1.0',
     'ftfy',
     'regex',
     'setuptools<82',  # mmengine 0.10 reads configs of packages through pkg_resources
@@ -73,7 +75,7 @@ setup(
     ],
     packages=find_packages(include=['repnext_mm', 'repnext_mm.*']),
     python_requires='>=3.10',
-    install_requires=['numpy', 'torch>=2.4', 'torchvision>=0.19'],
+    install_requires=['numpy', 'safetensors', 'torch>=2.4', 'torchvision>=0.19'],
     extras_require={'onedl': ONEDL, 'openmmlab': OPENMMLAB, 'dev': DEV},
     cmdclass={'build_py': BuildWithMim},
     zip_safe=False,

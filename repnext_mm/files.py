@@ -1,16 +1,28 @@
 """Writing files that are whole or not there."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
-def write_text(path: str | Path, text: str) -> None:
-    """Writes ``text`` to a temporary file and renames it to ``path``; makes its folder."""
+@contextmanager
+def replaced(path: str | Path) -> Iterator[Path]:
+    """Gives a draft to write, which becomes ``path`` at the end if nothing was raised.
+
+    Makes the folder of ``path``.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
-        draft.write_text(text, encoding='utf-8')
+        yield draft
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes ``text`` to a temporary file and renames it to ``path``; makes its folder."""
+    with replaced(path) as draft:
+        draft.write_text(text, encoding='utf-8')

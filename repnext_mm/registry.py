@@ -17,6 +17,12 @@ MODELS = mmengine_registry.Registry(
 HOOKS = mmengine_registry.Registry(
     'hook', parent=mmengine_registry.HOOKS, scope='repnext_mm', locations=['repnext_mm.hooks']
 )
+OPTIM_WRAPPERS = mmengine_registry.Registry(
+    'optimizer wrapper',
+    parent=mmengine_registry.OPTIM_WRAPPERS,
+    scope='repnext_mm',
+    locations=['repnext_mm.engine'],
+)
 OPTIM_WRAPPER_CONSTRUCTORS = mmengine_registry.Registry(
     'optimizer wrapper constructor',
     parent=mmengine_registry.OPTIM_WRAPPER_CONSTRUCTORS,

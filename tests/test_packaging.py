@@ -46,6 +46,7 @@ def test_wheel_requires_neither_distribution(wheel):
     hard = [line for line in required if 'extra ==' not in line]
     assert sorted(re.split(r'[ ><=;]', line.split(': ')[1])[0] for line in hard) == [
         'numpy',
+        'safetensors',
         'torch',
         'torchvision',
     ]

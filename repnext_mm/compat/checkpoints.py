@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from argparse import Namespace
 from collections.abc import Callable
 
 import numpy
@@ -15,7 +16,8 @@ def trust_mmengine_checkpoints() -> None:
     objects around NumPy arrays, and references to their methods. Since torch 2.6 the
     safe loader is the default and refuses them, so that mmengine 0.10.7 cannot resume.
     (onedl-mmengine has a list of its own, which it takes away again after every load,
-    ours with it.) NumPy 1 and 2 write different module names, so both spellings are
+    ours with it.) The training scripts of the official RepNeXt-M add the ``Namespace`` of
+    their arguments. NumPy 1 and 2 write different module names, so both spellings are
     allowed.
     """
     from mmengine.logging import HistoryBuffer
@@ -26,7 +28,7 @@ def trust_mmengine_checkpoints() -> None:
     core = numpy._core if hasattr(numpy, '_core') else numpy.core
     reconstruct, scalar = core.multiarray._reconstruct, core.multiarray.scalar
     dtypes = {type(numpy.dtype(code)) for code in numpy.typecodes['All'] if code not in 'MmOSUV'}
-    trusted: list = [HistoryBuffer, numpy.ndarray, numpy.dtype, *dtypes]
+    trusted: list = [Namespace, HistoryBuffer, numpy.ndarray, numpy.dtype, *dtypes]
     for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
         trusted += [(reconstruct, f'{module}._reconstruct'), (scalar, f'{module}.scalar')]
     trusted.append((_method_of_history, 'builtins.getattr'))

@@ -37,10 +37,10 @@ def require(package: str, purpose: str) -> ModuleType:
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
-        if error.name != package:
+        if error.name != package.split('.')[0]:
             raise
         raise ImportError(
-            f'{purpose} needs {package}, which is not installed: {INSTALL} (or '
+            f'{purpose} needs {package.split(".")[0]}, which is not installed: {INSTALL} (or '
             "'repnext-mm[openmmlab]' for the classic packages, but not one over the other)"
         ) from error
 

@@ -1,7 +1,7 @@
 """The RepNeXt backbone: OpenMMLab's backbone contract and the architecture rows."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+from repnext_mm.models import checkpoint as checkpoints
 from repnext_mm.models import repnext_m, repnext_t
 from repnext_mm.models.family import Family
 from repnext_mm.registry import MODELS
-from repnext_mm.reparam import FORMS, SwitchToDeploy
+from repnext_mm.reparam import FORMS, FormAware
 
 
 class Architecture(NamedTuple):
@@ -141,13 +142,16 @@ def _checkpoint_contexts(block: nn.Module):
 
 @MMENGINE_MODELS.register_module()
 @MODELS.register_module()
-class RepNeXt(SwitchToDeploy, BaseModule):
+class RepNeXt(FormAware, BaseModule):
     """RepNeXt backbone.
 
     It trains with parallel branches and can be merged, exactly, into a network
     with fewer and simpler operations: see :func:`repnext_mm.reparameterize_model`.
     Stages after the last of ``out_indices`` are not built, so that no parameter
     stays without gradient.
+
+    It loads official RepNeXt-M checkpoints as they are, and those of every form that
+    can become its own; see :class:`repnext_mm.reparam.FormAware`.
 
     Args:
         arch: A name from ``RepNeXt.arch_settings``, or a dict with ``channels``,
@@ -164,7 +168,11 @@ class RepNeXt(SwitchToDeploy, BaseModule):
         with_cp: Save memory by recomputing activations in the backward pass.
         norm_cfg: mmcv's norm config. Merging needs a batch norm.
         deploy: None for the training form; ``'fused'`` or ``'plain'`` builds that
-            inference form directly, for loading a merged checkpoint.
+            inference form directly. A checkpoint of the training form is merged on
+            its way in.
+        allow_partial_load: Load what fits of a checkpoint in which entries are missing
+            or have another shape, instead of an error.
+        finetune_deployed: Let a merged network be trained, instead of an error.
         init_cfg: mmengine's initialization config. Defaults to truncated normal
             weights with standard deviation 0.02 and batch norm as identity; with
             ``deploy``, to nothing.
@@ -200,6 +208,8 @@ class RepNeXt(SwitchToDeploy, BaseModule):
         with_cp: bool = False,
         norm_cfg: dict[str, Any] = {'type': 'BN'},  # noqa: B006 (read only, as all over mmcv)
         deploy: str | None = None,
+        allow_partial_load: bool = False,
+        finetune_deployed: bool = False,
         init_cfg: dict | list | None = None,
     ):
         family, channels, depths = resolve_architecture(arch)
@@ -217,9 +227,12 @@ class RepNeXt(SwitchToDeploy, BaseModule):
             )
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
+        self.allow_partial_load = allow_partial_load
+        self.finetune_deployed = finetune_deployed
+        self._rebuild = partial(type(self), arch, in_channels, out_indices, norm_cfg=norm_cfg)
 
         self.stem = family.build_stem(in_channels, self.channels[0], norm_cfg)
-        rates = iter(torch.linspace(0, drop_path_rate, sum(self.depths)).tolist())
+        rates = iter(torch.linspace(0, drop_path_rate, sum(self.depths), device='cpu').tolist())
         self.stages = nn.ModuleList()
         for index in range(max(self.out_indices) + 1):
             width = self.channels[index]
@@ -261,6 +274,27 @@ class RepNeXt(SwitchToDeploy, BaseModule):
                 if isinstance(module, _BatchNorm):
                     module.eval()
         return self
+
+    def another_form(self, deploy: str | None) -> 'RepNeXt':
+        """This backbone in another form, without values: its parameters are on 'meta'."""
+        with torch.device('meta'):
+            return self._rebuild(deploy=deploy)
+
+    def own_part(self, state: dict[str, Any]) -> dict[str, Tensor]:
+        """The entries of the stages that are built, from a state dict of any known layout."""
+        unbuilt = tuple(f'stages.{i}.' for i in range(len(self.stages), len(self.depths)))
+        part = checkpoints.backbone_part(state)
+        return {name: value for name, value in part.items() if not name.startswith(unbuilt)}
+
+    def describe(self, state: Mapping[str, Tensor]) -> str:
+        """Which architecture the checkpoint is of."""
+        shape = checkpoints.shape_of(state)
+        names = [name for name, row in ARCHITECTURES.items() if row[1:] == shape]
+        if not shape.channels:
+            return 'It holds no RepNeXt. '
+        return f'It has channels {shape.channels} and depths {shape.depths}' + (
+            f', as {" or ".join(map(repr, names))}. ' if names else '. '
+        )
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Numbers the parameters from stem to head, for layer-wise learning rates.

@@ -8,11 +8,15 @@ from repnext_mm.reparam.convert import (
     mergeable_modules,
     reparameterize_model,
 )
+from repnext_mm.reparam.loading import FormAware, KeyReport, compare_keys
 
 __all__ = [
     'FORMS',
+    'FormAware',
+    'KeyReport',
     'Reparameterizable',
     'SwitchToDeploy',
+    'compare_keys',
     'inference_forms',
     'mergeable_modules',
     'reparameterize_model',

@@ -131,6 +131,12 @@ def merge_parallel(branches: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, T
     return torch.stack(weights).sum(0), torch.stack(biases).sum(0)
 
 
+def merge_mean(branches: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Averages layers that read the same input: ``W' = mean W_i``, ``b' = mean b_i``."""
+    weight, bias = merge_parallel(branches)
+    return weight / len(branches), bias / len(branches)
+
+
 def carry_input_depthwise(weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
     """Makes a depthwise convolution emit its input beside its output.
 

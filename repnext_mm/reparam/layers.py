@@ -6,12 +6,15 @@ of its sources did.
 """
 
 from collections.abc import Iterable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from repnext_mm.reparam import kernels
+
+Layer = TypeVar('Layer', bound=nn.Module)
 
 
 def _exact(tensor: Tensor) -> Tensor:
@@ -75,11 +78,35 @@ def build_conv(
         device='meta',  # neither memory nor random numbers for values that are replaced below
         **geometry,
     )
+    return _with_weights(conv, weight, bias, like, sources)
+
+
+def _with_weights(
+    layer: Layer, weight: Tensor, bias: Tensor, like: nn.Module, sources: Iterable[nn.Module]
+) -> Layer:
+    """``layer`` in evaluation mode, with these values in the dtype and on the device of ``like``."""
     trainable = any(p.requires_grad for module in (like, *sources) for p in module.parameters())
+    model: Any = like
     for name, value in (('weight', weight), ('bias', bias)):
-        value = value.to(like.weight.device, like.weight.dtype).contiguous()
-        setattr(conv, name, nn.Parameter(value, requires_grad=trainable))
-    return conv.eval()
+        value = value.to(model.weight.device, model.weight.dtype).contiguous()
+        setattr(layer, name, nn.Parameter(value, requires_grad=trainable))
+    return layer.eval()
+
+
+def norm_linear_weights(norm: nn.Module, linear: nn.Linear) -> tuple[Tensor, Tensor]:
+    """``linear(norm(x))`` as one linear layer in float64: weight ``(C_out, C)`` and bias."""
+    weight = _exact(linear.weight)
+    bias = weight.new_zeros(len(weight)) if linear.bias is None else _exact(linear.bias)
+    weight, bias = kernels.fuse_bn_conv(weight[..., None, None], bias, *norm_affine(norm))
+    return weight[..., 0, 0], bias
+
+
+def build_linear(
+    weight: Tensor, bias: Tensor, like: nn.Linear, sources: Iterable[nn.Module] = ()
+) -> nn.Linear:
+    """The counterpart of :func:`build_conv` for linear layers; ``weight`` is ``(C_out, C)``."""
+    linear = nn.Linear(weight.shape[1], weight.shape[0], device='meta')
+    return _with_weights(linear, weight, bias, like, sources)
 
 
 def fuse_conv_norm(conv: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:

@@ -1,0 +1,109 @@
+"""Reading and writing checkpoint files.
+
+mmengine's loader for paths and URLs is replaced by one that also reads safetensors
+and brings RepNeXt checkpoints of other layouts into OpenMMLab's, so that
+``load_from``, ``init_cfg=dict(type='Pretrained', ...)``, ``resume`` and all tools take
+them as they are. Checkpoints of other networks pass through unchanged.
+"""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from mmengine.fileio import get_local_path
+from mmengine.runner import CheckpointLoader
+from mmengine.runner import checkpoint as mmengine_checkpoint
+from torch import Tensor
+
+from repnext_mm.files import replaced
+from repnext_mm.models.checkpoint import to_openmmlab
+
+SAFETENSORS = '.safetensors'
+SUFFIXES = ('.pth', SAFETENSORS)
+
+
+@CheckpointLoader.register_scheme(prefixes='', force=True)
+def load_from_local(filename: str, map_location: Any = None) -> Any:
+    """Reads a file: of ``torch.save`` in any known layout, or safetensors.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is a TorchScript archive.
+    """
+    path = Path(filename).expanduser()
+    if path.suffix == SAFETENSORS:
+        return to_openmmlab(_read_safetensors(path, map_location))
+    if path.is_file() and _is_torchscript(path):
+        raise ValueError(
+            f'{filename} is a TorchScript archive, a network that was merged and compiled for '
+            'deployment: its weights cannot be taken apart again. Use the training checkpoint '
+            'of the same release (.pth), and merge it with tools/reparameterize.py'
+        )
+    return to_openmmlab(mmengine_checkpoint.load_from_local(str(path), map_location))
+
+
+@CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), force=True)
+def load_from_http(filename: str, map_location: Any = None, **options) -> Any:
+    """Downloads a file and reads it as :func:`load_from_local` does."""
+    if Path(filename).suffix == SAFETENSORS:
+        with get_local_path(filename) as path:
+            return to_openmmlab(_read_safetensors(Path(path), map_location))
+    return to_openmmlab(mmengine_checkpoint.load_from_http(filename, map_location, **options))
+
+
+def write_checkpoint(path: str | Path, state: Mapping[str, Tensor], meta: dict[str, Any]) -> None:
+    """Writes weights and metadata for mmengine, whole or not at all.
+
+    Args:
+        path: Its suffix decides: ``.pth``, or ``.safetensors`` with ``meta`` as JSON.
+        state: What the model's ``state_dict()`` gives.
+        meta: Plain data.
+
+    Raises:
+        ValueError: If the suffix is another one.
+    """
+    path = Path(path)
+    check_suffix(path)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    with replaced(path) as draft:
+        if path.suffix == SAFETENSORS:
+            metadata = dict(format='pt', meta=json.dumps(meta))
+            safetensors.torch.save_file(tensors, draft, metadata=metadata)
+        else:
+            torch.save(dict(state_dict=tensors, meta=meta), draft)
+
+
+def check_suffix(path: str | Path) -> None:
+    """Raises ValueError if :func:`write_checkpoint` cannot write such a file."""
+    if Path(path).suffix not in SUFFIXES:
+        raise ValueError(f'a checkpoint must end in one of {SUFFIXES}, got {str(path)!r}')
+
+
+def sha256(path: str | Path) -> str:
+    """The hash by which a file can be recognized."""
+    with Path(path).open('rb') as file:
+        digest = hashlib.sha256()
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _read_safetensors(path: Path, map_location: Any) -> dict[str, Any]:
+    device = map_location if isinstance(map_location, str | torch.device) else 'cpu'
+    with safetensors.safe_open(path, 'pt', device=str(device)) as file:
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        meta = json.loads((file.metadata() or {}).get('meta', '{}'))
+    return dict(state_dict=state, meta=meta)
+
+
+def _is_torchscript(path: Path) -> bool:
+    """Whether a file is what ``torch.jit.save`` writes; such archives hold source code."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any('/code/' in name or name.startswith('code/') for name in archive.namelist())

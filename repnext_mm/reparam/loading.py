@@ -1,0 +1,152 @@
+"""Loading checkpoints into networks that have several forms."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
+
+from torch import Tensor, nn
+
+from repnext_mm.reparam.convert import SwitchToDeploy, inference_forms
+
+SHOWN = 4
+"""How many names a message lists before it only counts them."""
+
+
+class KeyReport(NamedTuple):
+    """How a state dict fits a module."""
+
+    loaded: list[str]
+    missing: list[str]
+    unexpected: list[str]
+    mismatched: list[str]
+    """``name: shape in the state dict, not shape in the module``."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every entry of the module would be loaded."""
+        return not self.missing and not self.mismatched
+
+    def __str__(self) -> str:
+        parts = [f'{len(self.loaded)} loaded']
+        for kind, names in (
+            ('missing', self.missing),
+            ('unexpected', self.unexpected),
+            ('of another shape', self.mismatched),
+        ):
+            shown = ', '.join(names[:SHOWN]) + (', ...' if len(names) > SHOWN else '')
+            parts.append(f'{len(names)} {kind}' + (f' ({shown})' if names else ''))
+        return ', '.join(parts)
+
+
+def compare_keys(state: Mapping[str, Tensor], module: nn.Module) -> KeyReport:
+    """Compares names and shapes; counters of batch norms may be missing."""
+    wanted = module.state_dict()
+    mismatched = {
+        name: f'{name}: {tuple(value.shape)}, not {tuple(wanted[name].shape)}'
+        for name, value in state.items()
+        if name in wanted and value.shape != wanted[name].shape
+    }
+    return KeyReport(
+        loaded=[name for name in wanted if name in state and name not in mismatched],
+        missing=[n for n in wanted if n not in state and not n.endswith('num_batches_tracked')],
+        unexpected=[name for name in state if name not in wanted],
+        mismatched=list(mismatched.values()),
+    )
+
+
+class FormAware(SwitchToDeploy):
+    """A network that loads checkpoints of every form that can become its own.
+
+    A checkpoint of the training form is merged on its way into a merged network. One
+    that is merged already never gets into the training form, and where
+    ``complete_only`` is set, neither does one of which any entry is missing: OpenMMLab
+    loads what fits and logs the rest, which costs accuracy without notice.
+    """
+
+    complete_only: ClassVar[bool] = True
+    """Whether a checkpoint must have every entry."""
+
+    allow_partial_load = False
+    """Load what fits all the same, with a warning from the loader."""
+
+    finetune_deployed = False
+    """Whether the merged form may be trained."""
+
+    @abstractmethod
+    def another_form(self, deploy: str | None) -> 'FormAware':
+        """This network in another form, without values: its parameters are on 'meta'."""
+
+    def own_part(self, state: dict[str, Any]) -> dict[str, Tensor]:
+        """What concerns this network of a state dict given for it, under its own names."""
+        return state
+
+    def describe(self, state: Mapping[str, Tensor]) -> str:
+        """What else can be said of a checkpoint that does not fit, as a sentence or nothing."""
+        return ''
+
+    def train(self, mode: bool = True) -> 'FormAware':
+        """Sets the mode.
+
+        Raises:
+            ValueError: If a merged network is to be trained without ``finetune_deployed``.
+        """
+        if mode and self.deploy and not self.finetune_deployed:
+            raise ValueError(
+                f'this {type(self).__name__} is merged ({self.deploy!r}): its branches and batch '
+                'norms are gone, and training would start from something else than it was '
+                'trained as. Train the training form, deploy=None; or, to go on with the merged '
+                'one, set finetune_deployed=True'
+            )
+        return super().train(mode)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args) -> None:
+        """Both torch's and mmengine's loaders call this before they go on to the children."""
+        names = [name for name in state_dict if name.startswith(prefix)]
+        given = {name.removeprefix(prefix): state_dict.pop(name) for name in names}
+        suited = self._suited(self.own_part(given))
+        state_dict.update({prefix + name: value for name, value in suited.items()})
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _suited(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The entries in the form that this network is in.
+
+        Raises:
+            ValueError: If they are not all there, or of a form that cannot become this one.
+        """
+        report = compare_keys(state, self)
+        if report.complete:
+            return state
+        for form in (None, *inference_forms(self.another_form(None))):
+            if form != self.deploy:
+                other = self.another_form(form)
+                if compare_keys(state, other).complete:
+                    return self._converted(state, other, form)
+        if self.allow_partial_load or not self.complete_only:
+            return state
+        raise ValueError(
+            f'this checkpoint does not fit this {type(self).__name__}: {report}. '
+            f'{self.describe(state)}Choose the checkpoint or the arch that fits, or, to load no '
+            'more than what fits, set allow_partial_load=True'
+        )
+
+    def _converted(
+        self, state: dict[str, Tensor], other: 'FormAware', form: str | None
+    ) -> dict[str, Tensor]:
+        """The state dict of ``other``, which is in ``form``, for this network."""
+        if self.deploy is None:
+            raise ValueError(
+                f'this checkpoint is merged ({form!r}), and this {type(self).__name__} is in '
+                f'training form, whose branches cannot be recovered. Build it with '
+                f'deploy={form!r} (for the backbone of a config, --cfg-options '
+                f'model.backbone.deploy={form}), or load a checkpoint of the training form'
+            )
+        if form is not None and self.deploy not in inference_forms(other):
+            raise ValueError(
+                f'this checkpoint is merged to {form!r}, which cannot become {self.deploy!r}: '
+                f'build the {type(self).__name__} with deploy={form!r}, or load a checkpoint of '
+                'the training form'
+            )
+        exact = {n: v.double() if v.is_floating_point() else v for n, v in state.items()}
+        other.load_state_dict(exact, strict=False, assign=True)
+        other.eval().switch_to_deploy(self.deploy)
+        return other.state_dict()
