@@ -1,0 +1,13 @@
+"""What only mmpretrain's classifiers need. Importing it imports mmpretrain.
+
+Configs of classifiers name it: ``custom_imports = dict(imports=['repnext_mm.classification'])``.
+"""
+
+from repnext_mm.compat import require
+
+require('mmpretrain', "RepNeXt's classification head")
+
+from repnext_mm.classification.distillation import DistilledClassifier  # noqa: E402 (checked first)
+from repnext_mm.classification.head import RepNeXtClsHead  # noqa: E402
+
+__all__ = ['DistilledClassifier', 'RepNeXtClsHead']
