@@ -21,12 +21,12 @@ HOOK = 'ReparameterizeHook'
 
 def parse_args() -> argparse.Namespace:
     parser = build_parser(__doc__)
-    parser.add_argument('checkpoint', help='checkpoint file of the training form')
+    parser.add_argument('checkpoint', help='checkpoint file, in any known layout')
     parser.add_argument(
         '--deploy',
         choices=['none', 'fused', 'plain'],
         help="test the training form, or merged to this form; default: that of the config's "
-        'ReparameterizeHook, or fused',
+        'ReparameterizeHook or backbone, or fused',
     )
     parser.add_argument('--out', help='write the predictions to this .pkl file')
     parser.add_argument('--show', action='store_true', help='show predictions in a window')
@@ -55,9 +55,14 @@ def choose_form(cfg: Config, deploy: str | None) -> str:
     own = [hook for hook in hooks if type_name(hook) == HOOK]
     others = [hook for hook in hooks if type_name(hook) != HOOK]
     hook = own[0] if own else dict(type=f'repnext_mm.{HOOK}')
-    deploy = deploy or hook.get('mode', 'fused')
+    deploy = deploy or hook.get('mode') or built_form(cfg) or 'fused'
     cfg.custom_hooks = others if deploy == 'none' else [*others, dict(hook, mode=deploy)]
     return deploy
+
+
+def built_form(cfg: Config) -> str | None:
+    """The form in which the config builds its backbone; None for the training form."""
+    return (cfg.model.get('backbone') or {}).get('deploy')
 
 
 def enable_pictures(cfg: Config, args: argparse.Namespace) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.registry import MODELS
 from mmengine.runner import Runner, load_checkpoint
 
-from repnext_mm.reparam import FORMS, reparameterize_model
+from repnext_mm.engine.deploy import build_model
+from repnext_mm.reparam import inference_forms, reparameterize_model
 
 TRAINING = 'training'
 
@@ -20,7 +20,7 @@ TRAINING = 'training'
 def measure_forms(
     cfg: Config, checkpoint: str | None = None, images: int = 32, rounds: int = 5
 ) -> dict[str, dict[str, float]]:
-    """Times whole predictions on test images, training form, ``fused`` and ``plain`` in turn.
+    """Times whole predictions on test images, in the training form and all merged forms in turn.
 
     The forms alternate from round to round, so that a machine that is busy for a
     while slows all of them; the median round counts. Compare numbers of one run
@@ -34,7 +34,7 @@ def measure_forms(
         rounds: How often to time each form.
 
     Returns:
-        For ``'training'``, ``'fused'`` and ``'plain'``: ``images_per_second``,
+        For ``'training'`` and each form that the network offers: ``images_per_second``,
         ``ratio`` to the training form, and ``parameters``.
 
     Raises:
@@ -42,14 +42,13 @@ def measure_forms(
     """
     if min(images, rounds) < 1:
         raise ValueError(f'images and rounds must be positive, got {images} and {rounds}')
-    model_cfg = dict(cfg.model)
-    if 'data_preprocessor' in cfg:  # where mmpretrain's configs have it
-        model_cfg.setdefault('data_preprocessor', cfg.data_preprocessor)
-    model = MODELS.build(model_cfg)
+    model = build_model(cfg)
     if checkpoint:
         load_checkpoint(model, checkpoint, map_location='cpu')
     model.to(get_device()).eval()
-    models = {TRAINING: model} | {form: reparameterize_model(model, form) for form in FORMS}
+    models = {TRAINING: model} | {
+        form: reparameterize_model(model, form) for form in inference_forms(model)
+    }
     batches, count = _first_batches(cfg, images)
     for form in models.values():
         _seconds(form, batches[:1])  # warm-up

@@ -16,6 +16,10 @@ from mmengine.runner import Runner
 from repnext_mm.compat import forbid_code_in_checkpoints, require
 
 PACKAGES = ('mmdet', 'mmseg', 'mmpretrain')
+FULL_PRECISION = {
+    'AmpOptimWrapper': 'OptimWrapper',
+    'AdaptiveClipAmpOptimWrapper': 'repnext_mm.AdaptiveClipOptimWrapper',
+}
 DATA_HELP = {
     '2017': (
         'COCO 2017 comes from https://cocodataset.org/#download: unpack train2017.zip, val2017.zip '
@@ -91,9 +95,10 @@ def adapt_to_device(cfg: Config) -> None:
     if get_device() != 'cpu':
         return
     optim_wrapper = cfg.get('optim_wrapper') or ConfigDict()
-    if type_name(optim_wrapper) == 'AmpOptimWrapper':
-        _warn('no GPU: training in full precision (OptimWrapper instead of AmpOptimWrapper)')
-        optim_wrapper.type = 'OptimWrapper'
+    mixed = type_name(optim_wrapper)
+    if mixed in FULL_PRECISION:
+        optim_wrapper.type = FULL_PRECISION[mixed]
+        _warn(f'no GPU: training in full precision ({optim_wrapper.type} instead of {mixed})')
         for name in ('loss_scale', 'dtype', 'use_fsdp'):
             optim_wrapper.pop(name, None)
     if cfg.launcher != 'none':

@@ -1,0 +1,18 @@
+# Mask R-CNN, RepNeXt-M2, official recipe: 12 epochs, one scale, from ImageNet weights.
+_base_ = [
+    './_base_/models/mask_rcnn_repnext_fpn.py',
+    './_base_/datasets/coco_instance.py',
+    './_base_/schedules/repnext_m_1x.py',
+    './_base_/default_runtime.py',
+]
+checkpoint = '{{$REPNEXT_PRETRAINED:pretrained}}/repnext_m2.pth'
+
+model = dict(
+    backbone=dict(
+        arch='m2',
+        drop_path_rate=0.0,
+        norm_eval=True,
+        init_cfg=dict(type='Pretrained', checkpoint=checkpoint),
+    ),
+    neck=dict(in_channels=[56, 112, 224, 448]),
+)

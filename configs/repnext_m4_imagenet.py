@@ -1,0 +1,9 @@
+# RepNeXt-M4 on ImageNet, published recipe: 300 epochs.
+_base_ = [
+    './_base_/models/classifier_repnext.py',
+    './_base_/datasets/imagenet_repeated.py',
+    './_base_/schedules/repnext_m_300e.py',
+    './_base_/classification_runtime.py',
+]
+
+model = dict(backbone=dict(arch='m4'), head=dict(in_channels=512))

@@ -1,0 +1,168 @@
+"""From a trained model to a checkpoint of its merged form, and what a checkpoint is of."""
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS
+from mmengine.runner import load_checkpoint
+from torch import Tensor
+
+from repnext_mm.engine.checkpoint_files import sha256
+from repnext_mm.models import RepNeXt
+from repnext_mm.models.checkpoint import backbone_part, shape_of
+from repnext_mm.reparam import (
+    FORMS,
+    FormAware,
+    KeyReport,
+    compare_keys,
+    inference_forms,
+    reparameterize_model,
+)
+from repnext_mm.reparam.verify import feature_differences
+from repnext_mm.version import __version__
+
+TOLERANCE = 1e-4
+"""Of the maximum relative difference of features; float32 rounding gives about 1e-6."""
+
+
+class Identity(NamedTuple):
+    """What a checkpoint is of."""
+
+    arch: str
+    form: str | None
+    report: KeyReport
+
+
+def identify(checkpoint: Mapping[str, Any]) -> Identity:
+    """Finds the architecture and form whose backbone the checkpoint fits best.
+
+    Args:
+        checkpoint: What a file holds, in any known layout.
+
+    Raises:
+        ValueError: If it is no RepNeXt of a known architecture.
+    """
+    state = backbone_part(checkpoint)
+    shape = shape_of(state)
+    archs = [name for name, row in RepNeXt.arch_settings.items() if row[1:] == shape]
+    found = []
+    for arch in archs:
+        with torch.device('meta'):
+            training = RepNeXt(arch)
+        for form in (None, *inference_forms(training)):
+            network = training if form is None else training.another_form(form)
+            found.append(Identity(arch, form, compare_keys(state, network)))
+    if not found:
+        raise ValueError(
+            f'this is no checkpoint of a RepNeXt that has a name: channels {shape.channels}, '
+            f'depths {shape.depths}. Architectures: {tuple(RepNeXt.arch_settings)}'
+        )
+    return max(found, key=lambda one: len(one.report.loaded) - len(one.report.unexpected))
+
+
+def build_model(cfg: Config) -> Any:
+    """The model of a config, on the CPU."""
+    model_cfg = dict(cfg.model)
+    if 'data_preprocessor' in cfg:  # where mmpretrain's configs have it
+        model_cfg.setdefault('data_preprocessor', cfg.data_preprocessor)
+    return MODELS.build(model_cfg)
+
+
+def deployed_config(cfg: Config, mode: str) -> Config:
+    """A copy of a config whose RepNeXt parts are built merged."""
+    cfg = copy.deepcopy(cfg)
+    for part in _form_aware_parts(cfg.model):
+        part['deploy'] = mode
+    return cfg
+
+
+def merge_checkpoint(
+    cfg: Config, source: str, mode: str = 'fused', tolerance: float = TOLERANCE
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The checkpoint of a trained model for the same model with ``deploy=mode``.
+
+    Batch norms of necks and heads stay: so the result fits the config with nothing
+    but ``deploy`` set, and they are folded when the model is tested or exported.
+
+    Args:
+        cfg: Config of the training form.
+        source: Checkpoint of the training form, in any known layout.
+        mode: One of :data:`repnext_mm.reparam.FORMS`.
+        tolerance: For the maximum relative difference of the features of the two forms
+            on a batch of random images.
+
+    Returns:
+        State dict and metadata.
+
+    Raises:
+        RuntimeError: If the checkpoint does not have every entry of the model, or more.
+        ValueError: If the model has no RepNeXt, cannot take the form, or the forms differ.
+    """
+    parts = list(_form_aware_parts(cfg.model))
+    if not parts or mode not in FORMS:
+        raise ValueError(
+            f'nothing to merge to {mode!r}: the model needs a part such as '
+            f"backbone=dict(type='repnext_mm.RepNeXt'), and the modes are {FORMS}"
+        )
+    if any(part.get('deploy') for part in parts):
+        raise ValueError('the config is that of a merged model already: leave deploy out of it')
+    model = build_model(cfg)
+    loaded = load_checkpoint(model, source, map_location='cpu', strict=True)
+    state = reparameterize_model(model.eval(), mode, fold_conv_bn=False).state_dict()
+
+    deployed = build_model(deployed_config(cfg, mode)).eval()
+    deployed.load_state_dict(state, strict=True)
+    difference = compare_forms(model, deployed)
+    if not difference <= tolerance:
+        raise ValueError(
+            f'the merged model differs from the training form by {difference:.2e} (maximum '
+            f'relative difference of features), more than the tolerance {tolerance:.0e}'
+        )
+    meta = dict(
+        arch=parts[0].get('arch', 'tiny'),
+        form=mode,
+        source_sha256=sha256(source),
+        difference=difference,
+        repnext_mm=__version__,
+        dataset_meta=dataset_meta(loaded),
+    )
+    return state, {name: value for name, value in meta.items() if value is not None}
+
+
+def compare_forms(model: Any, merged: Any) -> float:
+    """Maximum relative difference of features, and of logits of a merged classifier."""
+    images = torch.randn(2, 3, 224, 288, generator=torch.Generator().manual_seed(0))
+
+    def run(form: Any) -> None:
+        features = form.extract_feat(images)
+        if isinstance(getattr(form, 'head', None), FormAware):
+            form.head(features)
+
+    names = [name for name in ('backbone', 'neck', 'head') if hasattr(model, name)]
+    return max(feature_differences(model, merged, names, run).values())
+
+
+def dataset_meta(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Classes and palette from a checkpoint of mmengine, or of mmdet 2.x and mmseg 0.x."""
+    meta = checkpoint.get('meta') or {}
+    found = meta.get('dataset_meta') or {
+        name.lower(): meta[name] for name in ('CLASSES', 'PALETTE') if meta.get(name)
+    }
+    return dict(found) or None
+
+
+def _form_aware_parts(model_cfg: Any) -> Iterator[dict]:
+    """The dicts in a model's config that build something with a ``deploy`` argument."""
+    if isinstance(model_cfg, dict):
+        kind = model_cfg.get('type')
+        cls = MODELS.get(kind) if isinstance(kind, str) else kind
+        if isinstance(cls, type) and issubclass(cls, FormAware):
+            yield model_cfg
+        for value in model_cfg.values():
+            yield from _form_aware_parts(value)
+    elif isinstance(model_cfg, list | tuple):
+        for value in model_cfg:
+            yield from _form_aware_parts(value)

@@ -1,0 +1,70 @@
+"""Writes a checkpoint of another layout as mmengine reads it: weights and a little metadata.
+
+Takes what the tools and load_from also take as it is: official ImageNet files, detectors
+of mmdet 2.x, segmentors of mmseg 0.x, mmengine checkpoints and safetensors.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import repnext_mm.engine  # noqa: F401 (says so if mmengine is missing)
+
+# isort: split
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from repnext_mm.compat import forbid_code_in_checkpoints
+from repnext_mm.engine.checkpoint_files import (
+    check_suffix,
+    load_from_local,
+    sha256,
+    write_checkpoint,
+)
+from repnext_mm.engine.deploy import build_model, dataset_meta, identify
+from repnext_mm.models.checkpoint import unwrap
+from repnext_mm.reparam import compare_keys
+from repnext_mm.version import __version__
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('source', help='checkpoint to read')
+    parser.add_argument('target', help='file to write: .pth or .safetensors')
+    parser.add_argument('--config', help='compare with the whole model of this config')
+    parser.add_argument(
+        '--allow-partial-load',
+        action='store_true',
+        help='write the file even if entries of the model are missing',
+    )
+    args = parser.parse_args()
+    if Path(args.target).resolve() == Path(args.source).resolve():
+        parser.error('source and target are the same file')
+    return args
+
+
+def main() -> int:
+    args = parse_args()
+    check_suffix(args.target)
+    forbid_code_in_checkpoints()
+    checkpoint = load_from_local(args.source, map_location='cpu')
+    state = unwrap(checkpoint)
+    arch, form, report = identify(checkpoint)
+    print(f'RepNeXt {arch}, {form or "training"} form. Backbone: {report}')
+    if args.config:
+        cfg = Config.fromfile(args.config)
+        init_default_scope(cfg.get('default_scope', 'mmengine'))
+        report = compare_keys(state, build_model(cfg))
+        print(f'Model of {args.config}: {report}')
+    if not report.complete and not args.allow_partial_load:
+        print('Nothing written: entries are missing (--allow-partial-load writes all the same)')
+        return 1
+    meta = dict(arch=arch, source_sha256=sha256(args.source), repnext_mm=__version__)
+    extra = dict(form=form, dataset_meta=dataset_meta(checkpoint))
+    write_checkpoint(args.target, state, meta | {k: v for k, v in extra.items() if v})
+    print(f'Written to {args.target}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

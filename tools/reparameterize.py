@@ -1,0 +1,53 @@
+"""Merges a trained checkpoint: the branches of RepNeXt become one convolution each.
+
+The result fits the same config with deploy=MODE in its backbone. It is written only if
+both forms give the same features on a batch of random images.
+"""
+
+import argparse
+from pathlib import Path
+
+import repnext_mm.engine  # noqa: F401 (says so if mmengine is missing)
+
+# isort: split
+from mmengine.registry import init_default_scope
+
+from repnext_mm.engine.checkpoint_files import check_suffix, write_checkpoint
+from repnext_mm.engine.deploy import TOLERANCE, merge_checkpoint
+from repnext_mm.engine.launch import build_parser, load_config
+from repnext_mm.reparam import FORMS
+
+
+def parse_args() -> argparse.Namespace:
+    parser = build_parser(__doc__)
+    parser.add_argument('source', help='checkpoint of the training form, in any known layout')
+    parser.add_argument('target', help='file to write: .pth or .safetensors')
+    parser.add_argument('--mode', choices=FORMS, default='fused')
+    parser.add_argument(
+        '--tolerance', type=float, default=TOLERANCE, help='relative, for the features'
+    )
+    args = parser.parse_args()
+    if args.launcher != 'none':
+        parser.error('merging takes one process: leave --launcher out')
+    if not Path(args.source).is_file():
+        parser.error(f'there is no checkpoint {args.source!r}')
+    if Path(args.target).resolve() == Path(args.source).resolve():
+        parser.error('source and target are the same file')
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    check_suffix(args.target)
+    cfg = load_config(args)
+    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    state, meta = merge_checkpoint(cfg, args.source, args.mode, args.tolerance)
+    write_checkpoint(args.target, state, meta)
+    print(
+        f'Features differ by {meta["difference"]:.1e} at most. Written to {args.target}: test it '
+        f'with --cfg-options model.backbone.deploy={args.mode}'
+    )
+
+
+if __name__ == '__main__':
+    main()
