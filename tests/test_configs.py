@@ -6,11 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from batches import classification_batch, detection_batch, segmentation_batch
+from helpers import M_ARCHS, slim
 from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import init_default_scope
+
+from repnext_mm import reparameterize_model
+from repnext_mm.engine.deploy import build_model
+from repnext_mm.engine.launch import adapt_to_device
+from repnext_mm.models import RepNeXt
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py') if '_base_' not in p.parts)
@@ -23,60 +30,61 @@ def read(path: Path) -> Config:
     return Config.fromfile(path)
 
 
+TEACHER = dict(
+    type='ImageClassifier',
+    backbone=dict(type='MobileNetV2', widen_factor=0.1),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(type='LinearClsHead', num_classes=1000, in_channels=1280),
+)
+BATCHES = dict(mmdet=detection_batch, mmseg=segmentation_batch, mmpretrain=classification_batch)
+LOSSES = dict(
+    mmdet={'loss_cls', 'loss_bbox', 'loss_mask', 'loss_rpn_cls'},
+    mmseg={'decode.loss_ce'},
+    mmpretrain={'loss'},
+)
+
+
 def shrink(cfg: Config) -> Config:
-    """The same model with thin stages, so that a step takes a second."""
+    """The same model with thin stages and without weights, so that a step takes a second."""
     arch = cfg.model.backbone.arch
-    depths = [1, 1, 1, 1]
-    thin = [16, 16, 24, 32]
     variant = arch if isinstance(arch, str) else arch.get('variant', 'tiny')
-    cfg.model.backbone.arch = dict(channels=thin, depths=depths, variant=variant)
-    cfg.model.neck.in_channels = thin
-    for extractor in ('bbox_roi_extractor', 'mask_roi_extractor'):
-        cfg.model.roi_head[extractor].roi_layer.sampling_ratio = 2
-    cfg.model.train_cfg.rcnn.sampler.num = 32
-    cfg.model.test_cfg.rpn.max_per_img = 50
-    cfg.model.test_cfg.rcnn.max_per_img = 10
+    cfg.model.backbone.arch = slim(variant, depths=(1, 1, 1, 1))
+    cfg.model.backbone.pop('init_cfg', None)
+    channels = cfg.model.backbone.arch['channels']
+    if 'in_channels' in cfg.model.neck:
+        cfg.model.neck.in_channels = channels
+    if cfg.default_scope == 'mmdet':
+        for extractor in ('bbox_roi_extractor', 'mask_roi_extractor'):
+            cfg.model.roi_head[extractor].roi_layer.sampling_ratio = 2
+        cfg.model.train_cfg.rcnn.sampler.num = 32
+        cfg.model.test_cfg.rpn.max_per_img = 50
+        cfg.model.test_cfg.rcnn.max_per_img = 10
+    elif cfg.default_scope == 'mmseg':
+        cfg.model.data_preprocessor.size = (64, 64)
+    else:
+        cfg.model.head.in_channels = channels[-1]
+        if 'teacher' in cfg.model:
+            cfg.model.teacher = TEACHER
     return cfg
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
-def test_config_parses_from_another_folder(path, tmp_path):
-    code = f'from mmengine.config import Config; print(Config.fromfile({str(path)!r}).model.type)'
-    command = [sys.executable, '-W', 'ignore', '-c', code]
+def test_configs_parse_from_another_folder(tmp_path):
+    code = """
+import sys
+from mmengine.config import Config
+for path in sys.argv[1:]:
+    print(Config.fromfile(path).model.type)
+"""
+    command = [sys.executable, '-W', 'ignore', '-c', code, *map(str, CONFIGS)]
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.strip() == 'MaskRCNN'
+    assert len(result.stdout.split()) == len(CONFIGS)
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_leaf_configs_are_short(path):
     if path.parent.name != 'demo':
-        assert len(path.read_text().splitlines()) <= 15
-
-
-def fake_batch(size: int = 96) -> dict:
-    """Two images with two boxes and masks each, as a dataloader gives them."""
-    from mmdet.structures import DetDataSample
-    from mmdet.structures.mask import BitmapMasks
-    from mmengine.structures import InstanceData
-
-    samples = []
-    for number in range(2):
-        boxes = torch.tensor([[8.0, 8, 40, 48], [30, 20, 90, 80]])
-        masks = np.zeros((2, size, size), np.uint8)
-        for mask, (x1, y1, x2, y2) in zip(masks, boxes.int().tolist(), strict=True):
-            mask[y1:y2, x1:x2] = 1
-        instances = InstanceData(
-            bboxes=boxes, labels=torch.tensor([0, 3]), masks=BitmapMasks(masks, size, size)
-        )
-        shape = dict(img_shape=(size, size), ori_shape=(size, size), scale_factor=(1.0, 1.0))
-        sample = DetDataSample(
-            metainfo=dict(img_id=number, batch_input_shape=(size, size), **shape)
-        )
-        sample.gt_instances = instances
-        samples.append(sample)
-    images = [torch.randint(0, 256, (3, size, size), dtype=torch.uint8) for _ in samples]
-    return dict(inputs=images, data_samples=samples)
+        assert len(path.read_text().splitlines()) <= 18
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
@@ -84,18 +92,22 @@ def test_config_trains_and_tests_one_step(path):
     from mmengine.optim import build_optim_wrapper
 
     cfg = shrink(read(path))
+    cfg.launcher = 'none'
+    adapt_to_device(cfg)  # mixed precision needs a GPU
     init_default_scope(cfg.default_scope)
-    model = MODELS.build(cfg.model)
-    cfg.optim_wrapper.type = 'OptimWrapper'  # mixed precision needs a GPU
+    model = revert_sync_batchnorm(build_model(cfg))
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
-    before = model.backbone.stem.conv.weight.detach().clone()
-    losses = model.train().train_step(fake_batch(), wrapper)
-    assert {'loss_cls', 'loss_bbox', 'loss_mask', 'loss_rpn_cls'} <= set(losses)
+    before = next(model.backbone.parameters()).detach().clone()
+    batch = BATCHES[cfg.default_scope]
+    losses = model.train().train_step(batch(), wrapper)
+    assert LOSSES[cfg.default_scope] <= set(losses)
+    assert ('loss_distill' in losses) == ('teacher' in cfg.model)
     assert all(torch.isfinite(loss).all() for loss in losses.values())
-    assert not torch.equal(before, model.backbone.stem.conv.weight)
+    assert not torch.equal(before, next(model.backbone.parameters()))
+    merged = reparameterize_model(model.eval())
     with torch.no_grad():
-        results = model.eval().test_step(fake_batch())
-    assert len(results) == 2 and 'masks' in results[0].pred_instances
+        results = merged.test_step(batch())
+    assert len(results) == 2
 
 
 def test_recipes_are_the_published_ones():
@@ -117,6 +129,51 @@ def test_recipes_are_the_published_ones():
     assert 'RandomChoice' in kinds[1] and 'RandomChoice' not in kinds[0]
     scales = three.train_pipeline[3].transforms[0][0].scales
     assert scales[0] == (480, 1333) and scales[-1] == (800, 1333) and len(scales) == 11
+
+
+@pytest.mark.parametrize('arch', M_ARCHS)
+def test_mobile_recipes_are_the_official_ones(arch):
+    detector, segmentor, classifier, student = (
+        read(ROOT / 'configs' / f'{name}.py')
+        for name in (
+            f'mask_rcnn_repnext_{arch}_coco',
+            f'fpn_repnext_{arch}_ade20k',
+            f'repnext_{arch}_imagenet',
+            f'repnext_{arch}_distill_imagenet',
+        )
+    )
+    channels = list(RepNeXt.arch_settings[arch].channels)
+    for cfg, rate in ((detector, 2e-4), (segmentor, 1e-4)):
+        assert cfg.model.backbone.arch == arch and list(cfg.model.neck.in_channels) == channels
+        assert cfg.model.backbone.init_cfg.checkpoint == f'pretrained/repnext_{arch}.pth'
+        optimizer = cfg.optim_wrapper.optimizer
+        assert (optimizer.type, optimizer.lr, optimizer.weight_decay) == ('AdamW', rate, 0.05)
+        assert 'paramwise_cfg' not in cfg.optim_wrapper
+        assert cfg.auto_scale_lr.base_batch_size == 16
+    warmup, decay = detector.param_scheduler
+    assert (warmup.end, decay.milestones, detector.train_cfg.max_epochs) == (500, [8, 11], 12)
+    assert detector.model.backbone.norm_eval and not detector.model.backbone.drop_path_rate
+    (poly,) = segmentor.param_scheduler
+    assert (poly.power, poly.eta_min, poly.end) == (0.9, 1e-6, segmentor.train_cfg.max_iters)
+    assert segmentor.train_cfg.max_iters == 80000
+    assert [step.type for step in segmentor.test_dataloader.dataset.pipeline][1:3] == [
+        'Resize',
+        'ResizeToMultiple',
+    ]
+    for cfg in (classifier, student):
+        assert cfg.model.backbone.arch == arch and cfg.model.head.in_channels == channels[-1]
+        wrapper = cfg.optim_wrapper
+        assert wrapper.optimizer.lr == pytest.approx(1e-3 * cfg.auto_scale_lr.base_batch_size / 512)
+        assert (wrapper.optimizer.weight_decay, wrapper.clip_grad.clip_factor) == (0.025, 0.02)
+        warmup, cosine = cfg.param_scheduler
+        assert warmup.start_factor * wrapper.optimizer.lr == pytest.approx(1e-6)
+        assert (warmup.end, cosine.eta_min, cosine.end) == (5, 1e-5, 300)
+        assert 1 - cfg.custom_hooks[0].momentum == pytest.approx(0.99996)
+        assert cfg.train_dataloader.sampler.type == 'RepeatAugSampler'
+        assert cfg.model.head.loss.label_smooth_val == 0.1
+        assert [augment.alpha for augment in cfg.model.train_cfg.augments] == [0.8, 1.0]
+    assert 'distillation_weight' not in classifier.model.head
+    assert student.model.head.distillation_weight == 0.5
 
 
 @pytest.mark.parametrize('root', ['/elsewhere', '/elsewhere/'])

@@ -91,13 +91,33 @@ def test_metafile_agrees_with_the_code(model):
     from mmengine.config import Config
 
     from repnext_mm.models import RepNeXt
+    from repnext_mm.reparam import inference_forms
 
     cfg = Config.fromfile(ROOT / model['Config'])
     assert Path(model['Config']).stem == model['Name']
-    for key, deploy in (('Backbone Parameters', None), ('Backbone Parameters, plain', 'plain')):
+    metadata = model['Metadata']
+    form = inference_forms(RepNeXt(cfg.model.backbone.arch))[-1]
+    for key, deploy in (('Backbone Parameters', None), (f'Backbone Parameters, {form}', form)):
         backbone = RepNeXt(cfg.model.backbone.arch, deploy=deploy)
-        assert sum(p.numel() for p in backbone.parameters()) == model['Metadata'][key]
-    assert cfg.train_cfg.max_epochs == model['Metadata']['Epochs']
+        assert sum(p.numel() for p in backbone.parameters()) == metadata[key]
+    length = cfg.train_cfg.get('max_epochs') or cfg.train_cfg.max_iters
+    assert length == metadata.get('Epochs', metadata.get('Iterations'))
+
+
+@pytest.mark.parametrize('arch', ['m0', 'm1', 'm2', 'm3', 'm4', 'm5'])
+def test_parameters_in_the_docs_are_those_of_the_code(arch):
+    from repnext_mm.models import RepNeXt
+
+    row = next(
+        line
+        for line in (ROOT / 'docs' / 'repnext_m.md').read_text().splitlines()
+        if line.startswith(f'| `{arch}`')
+    )
+    stated = re.search(r'([\d.]+) M / ([\d.]+) M', row)
+    assert stated
+    for number, deploy in zip(stated.groups(), (None, 'fused'), strict=True):
+        parameters = sum(p.numel() for p in RepNeXt(arch, deploy=deploy).parameters())
+        assert f'{parameters / 1e6:.2f}' == number
 
 
 def test_every_config_is_in_the_readme_and_in_a_metafile():

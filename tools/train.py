@@ -2,7 +2,13 @@
 
 import argparse
 
-from repnext_mm.engine.launch import build_parser, build_runner, check_data, load_config
+from repnext_mm.engine.launch import (
+    build_parser,
+    build_runner,
+    check_data,
+    check_weights,
+    load_config,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -36,6 +42,7 @@ def main() -> None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
     check_data(cfg, 'train', 'val')
+    check_weights(cfg)
     build_runner(cfg).train()
 
 

@@ -62,20 +62,21 @@ def write_checkpoint(path: str | Path, state: Mapping[str, Tensor], meta: dict[s
     Args:
         path: Its suffix decides: ``.pth``, or ``.safetensors`` with ``meta`` as JSON.
         state: What the model's ``state_dict()`` gives.
-        meta: Plain data.
+        meta: What JSON can hold; configs and tuples become dicts and lists.
 
     Raises:
         ValueError: If the suffix is another one.
     """
     path = Path(path)
     check_suffix(path)
+    text = json.dumps(meta)
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     with replaced(path) as draft:
         if path.suffix == SAFETENSORS:
-            metadata = dict(format='pt', meta=json.dumps(meta))
+            metadata = dict(format='pt', meta=text)
             safetensors.torch.save_file(tensors, draft, metadata=metadata)
         else:
-            torch.save(dict(state_dict=tensors, meta=meta), draft)
+            torch.save(dict(state_dict=tensors, meta=json.loads(text)), draft)
 
 
 def check_suffix(path: str | Path) -> None:
@@ -102,8 +103,8 @@ def _read_safetensors(path: Path, map_location: Any) -> dict[str, Any]:
 
 
 def _is_torchscript(path: Path) -> bool:
-    """Whether a file is what ``torch.jit.save`` writes; such archives hold source code."""
+    """Whether a file is what ``torch.jit.save`` writes; only such archives hold constants."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
-        return any('/code/' in name or name.startswith('code/') for name in archive.namelist())
+        return any(name.endswith('/constants.pkl') for name in archive.namelist())

@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict, DictAction
@@ -16,6 +17,12 @@ from mmengine.runner import Runner
 from repnext_mm.compat import forbid_code_in_checkpoints, require
 
 PACKAGES = ('mmdet', 'mmseg', 'mmpretrain')
+WEIGHTS_HELP = (
+    "RepNeXt-M's distilled ImageNet checkpoints are release files of "
+    'https://github.com/suous/RepNeXt: save the one of this arch under that name, or name its '
+    'folder with REPNEXT_PRETRAINED=FOLDER; --cfg-options model.backbone.init_cfg=None trains from '
+    'scratch'
+)
 FULL_PRECISION = {
     'AmpOptimWrapper': 'OptimWrapper',
     'AdaptiveClipAmpOptimWrapper': 'repnext_mm.AdaptiveClipOptimWrapper',
@@ -25,6 +32,14 @@ DATA_HELP = {
         'COCO 2017 comes from https://cocodataset.org/#download: unpack train2017.zip, val2017.zip '
         'and annotations_trainval2017.zip into one folder and name it with COCO_ROOT=FOLDER, or '
         'link it as data/coco'
+    ),
+    'ADEChallengeData2016': (
+        'ADE20K comes from http://sceneparsing.csail.mit.edu (ADEChallengeData2016.zip): unpack it '
+        'into data/ade, or name its folder with ADE_ROOT=FOLDER'
+    ),
+    'imagenet': (
+        'ImageNet-1k comes from https://image-net.org/download: put train/ and val/, with one '
+        'folder for each class, into data/imagenet, or name their folder with IMAGENET_ROOT=FOLDER'
     ),
     'shapes': (
         "'python tools/demo.py' generates this dataset below work_dirs/demo and uses it; to use it "
@@ -141,13 +156,38 @@ def check_data(cfg: Config, *splits: str) -> None:
                 )
 
 
+def check_weights(cfg: Config) -> None:
+    """Makes sure that the pretrained weights that a config starts from exist.
+
+    Raises:
+        FileNotFoundError: If a local file is missing; the message says how to get it.
+    """
+    for path in _pretrained_files(cfg.model):
+        if '://' not in path and not Path(path).expanduser().is_file():
+            raise FileNotFoundError(
+                f'the pretrained weights of this config are not there: expected '
+                f'{Path(path).absolute()}. {WEIGHTS_HELP}'
+            )
+
+
+def _pretrained_files(part: Any) -> Iterator[str]:
+    """The checkpoints that ``init_cfg`` names anywhere in a model's config."""
+    if isinstance(part, dict):
+        if part.get('type') == 'Pretrained' and isinstance(part.get('checkpoint'), str):
+            yield part['checkpoint']
+        part = list(part.values())
+    if isinstance(part, list | tuple):
+        for inner in part:
+            yield from _pretrained_files(inner)
+
+
 def _expected_paths(dataset: dict) -> Iterator[str]:
     """The annotation file and the folders that a dataset config, nested or not, refers to."""
     for inner in [dataset.get('dataset'), *(dataset.get('datasets') or [])]:
         if isinstance(inner, dict):
             yield from _expected_paths(inner)
     root = dataset.get('data_root') or ''
-    prefix = dataset.get('data_prefix') or {}
+    prefix = dataset.get('data_prefix') or dataset.get('split') or {}
     folders = prefix.values() if isinstance(prefix, dict) else [prefix]
     for part in [dataset.get('ann_file'), *folders]:
         if isinstance(part, str) and (root or part):

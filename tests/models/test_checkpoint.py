@@ -70,11 +70,13 @@ def test_shape_of_another_network_is_empty():
     assert shape_of({'layer1.0.conv1.weight': torch.ones(1)}) == ((), ())
 
 
+@pytest.mark.parametrize('deploy', [None, 'fused'])
 @pytest.mark.parametrize('layout', IMAGENET_LAYOUTS)
 @pytest.mark.parametrize('arch', GOLDEN)
-def test_pretrained_backbone_gives_the_official_outputs(arch, layout, tmp_path):
-    path = save(IMAGENET_LAYOUTS[layout](arch), tmp_path / 'official.pth')
-    model = RepNeXt(arch, init_cfg=dict(type='Pretrained', checkpoint=path))
+def test_pretrained_backbone_gives_the_official_outputs(arch, layout, deploy, tmp_path):
+    name = 'code.pth.tar' if layout.startswith('state_dict') else 'code.pth'
+    path = save(IMAGENET_LAYOUTS[layout](arch), tmp_path / name)
+    model = RepNeXt(arch, deploy=deploy, init_cfg=dict(type='Pretrained', checkpoint=path))
     model.init_weights()
     golden = GOLDEN[arch]
     with torch.no_grad():
