@@ -63,7 +63,8 @@ def choose_form(cfg: Config, deploy: str | None) -> str:
 
 def built_form(cfg: Config) -> str | None:
     """The form in which the config builds its backbone; None for the training form."""
-    return (cfg.model.get('backbone') or {}).get('deploy')
+    backbone = cfg.get('model', {}).get('backbone') or {}
+    return backbone.get('deploy')
 
 
 def enable_pictures(cfg: Config, args: argparse.Namespace) -> None:

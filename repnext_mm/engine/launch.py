@@ -162,7 +162,7 @@ def check_weights(cfg: Config) -> None:
     Raises:
         FileNotFoundError: If a local file is missing; the message says how to get it.
     """
-    for path in _pretrained_files(cfg.model):
+    for path in _pretrained_files(cfg.get('model')):
         if '://' not in path and not Path(path).expanduser().is_file():
             raise FileNotFoundError(
                 f'the pretrained weights of this config are not there: expected '

@@ -1,5 +1,6 @@
 """Layer-wise learning rates: every parameter once, falling from head to stem."""
 
+import math
 from itertools import pairwise
 
 import pytest
@@ -43,15 +44,18 @@ def test_every_parameter_is_in_one_group_and_rates_fall_towards_the_stem(arch):
     rates = [group['lr'] for group in groups]
     assert rates == sorted(rates, reverse=True)
     assert rates[0] == pytest.approx(LR)
-    # 6 layers in the backbone of tiny and 12 in small and base, besides the stem.
-    layers = 6 if 'tiny' in arch else 12
+    # Every stage is a layer, but the third has one for each three of its blocks.
+    layers = 3 + math.ceil(RepNeXt.arch_settings[arch].depths[2] / 3)
     assert rates[-1] == pytest.approx(LR * 0.9 ** (layers + 1))
     by_name = {name: group['lr'] for group in groups for name in group['param_names']}
     assert by_name['head.weight'] == by_name['neck.1.weight'] == LR
-    order = ['stem.conv', 'stages.0.blocks.0.expand', 'stages.1.downsample.conv']
-    order += [f'stages.2.blocks.{3 * i}.expand' for i in range(model.backbone.depths[2] // 3)]
-    order += ['stages.3.downsample.conv']
-    stepwise = [by_name[f'backbone.{name}.weight'] for name in order]
+    order = ['stem', 'stages.0.blocks.0', 'stages.1.downsample']
+    order += [f'stages.2.blocks.{3 * i}' for i in range(model.backbone.depths[2] // 3)]
+    order += ['stages.3.downsample']
+    stepwise = [
+        by_name[next(name for name in names if name.startswith(f'backbone.{part}.'))]
+        for part in order
+    ]
     assert all(earlier < later for earlier, later in pairwise(stepwise))
 
 
