@@ -1,0 +1,191 @@
+"""The token mixers of RepNeXt-M: multi-scale depthwise convolutions.
+
+In training form the small and the medium one are sums of parallel branches, some of
+them two convolutions in series (arXiv 2406.16004, "serial and parallel structural
+reparameterization"); merged, each is one convolution. Modules have the official names.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from repnext_mm.reparam import kernels, layers
+
+CHUNKS = 4
+SMALL_SIZE = 3
+MEDIUM_SIZE = 7
+LARGE_SIZE = 11
+
+
+def depthwise(
+    channels: int,
+    size: tuple[int, int],
+    stride: tuple[int, int] = (1, 1),
+    dilation: int = 1,
+    bias: bool = True,
+) -> nn.Conv2d:
+    """A depthwise convolution that keeps height and width, or halves them with stride 2."""
+    height, width = size
+    padding = dilation * (height - 1) // 2, dilation * (width - 1) // 2
+    return nn.Conv2d(
+        channels, channels, size, stride, padding, dilation, groups=channels, bias=bias
+    )
+
+
+class SmallMixer(nn.Module):
+    """Depthwise 3x3, 1x3, 3x1 and dilated 2x2, summed (S).
+
+    With stride 2 the 1x3 and the 3x1 work in series and without bias.
+    """
+
+    def __init__(self, channels: int, stride: int = 1):
+        super().__init__()
+        self.serial = stride > 1
+        bias = not self.serial
+        self.conv_3_3 = depthwise(channels, (3, 3), (stride, stride))
+        self.conv_3_w = depthwise(channels, (1, 3), (1, stride), bias=bias)
+        self.conv_3_h = depthwise(channels, (3, 1), (stride, 1), bias=bias)
+        self.conv_2_2 = depthwise(channels, (2, 2), (stride, stride), dilation=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(N, C, H, W)`` to ``(N, C, H / stride, W / stride)``, rounded up."""
+        y = self.conv_3_w(x)
+        y = self.conv_3_h(y) if self.serial else y + self.conv_3_h(x)
+        return self.conv_3_3(x) + y + self.conv_2_2(x)
+
+    def kernel(self) -> tuple[Tensor, Tensor]:
+        """The mixer as one depthwise 3x3 convolution in float64: weight and bias."""
+        if self.serial:
+            lines = [layers.compose_row_column(self.conv_3_w, self.conv_3_h)]
+        else:
+            lines = [layers.conv_weights(conv) for conv in (self.conv_3_w, self.conv_3_h)]
+        weight, bias = layers.conv_weights(self.conv_2_2)
+        corners = kernels.dilated_to_dense(weight, self.conv_2_2.dilation[0]), bias
+        return merge_centred([layers.conv_weights(self.conv_3_3), *lines, corners], SMALL_SIZE)
+
+
+class MediumMixer(nn.Module):
+    """Depthwise 7x7, 5x3, 3x5, 1x7 then 7x1, and 1x5 then 5x1, summed (M)."""
+
+    def __init__(self, channels: int, stride: int = 1):
+        super().__init__()
+        both, wide, high = (stride, stride), (1, stride), (stride, 1)
+        self.conv_7_7 = depthwise(channels, (7, 7), both)
+        self.conv_5_3 = depthwise(channels, (5, 3), both)
+        self.conv_3_5 = depthwise(channels, (3, 5), both)
+        self.conv_7_w = depthwise(channels, (1, 7), wide, bias=False)
+        self.conv_7_h = depthwise(channels, (7, 1), high, bias=False)
+        self.conv_5_w = depthwise(channels, (1, 5), wide, bias=False)
+        self.conv_5_h = depthwise(channels, (5, 1), high, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(N, C, H, W)`` to ``(N, C, H / stride, W / stride)``, rounded up."""
+        parallel = self.conv_7_7(x) + self.conv_5_3(x) + self.conv_3_5(x)
+        return parallel + self.conv_7_h(self.conv_7_w(x)) + self.conv_5_h(self.conv_5_w(x))
+
+    def kernel(self) -> tuple[Tensor, Tensor]:
+        """The mixer as one depthwise 7x7 convolution in float64: weight and bias."""
+        parallel = [
+            layers.conv_weights(conv) for conv in (self.conv_7_7, self.conv_5_3, self.conv_3_5)
+        ]
+        serial = [
+            layers.compose_row_column(row, column)
+            for row, column in ((self.conv_7_w, self.conv_7_h), (self.conv_5_w, self.conv_5_h))
+        ]
+        return merge_centred([*parallel, *serial], MEDIUM_SIZE)
+
+
+def merge_centred(branches: list[tuple[Tensor, Tensor]], size: int) -> tuple[Tensor, Tensor]:
+    """The sum of depthwise convolutions of odd sizes as one of ``size x size``."""
+    return kernels.merge_parallel(
+        [(kernels.pad_kernel(weight, size), bias) for weight, bias in branches]
+    )
+
+
+class ChunkConv(nn.Module):
+    """Token mixer of a block: a quarter of the channels each for identity, S, M and L.
+
+    L is a 1x11 and then an 11x1 convolution, and stays a pair when merged: the bias of
+    the first meets the zero padding of the second, so no single 11x11 kernel is right
+    at the border of the image.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        if channels % CHUNKS:
+            raise ValueError(f'RepNeXt-M needs channels divisible by {CHUNKS}, got {channels}')
+        chunk = channels // CHUNKS
+        self.conv_s = SmallMixer(chunk)
+        self.conv_m = MediumMixer(chunk)
+        self.conv_l = nn.Sequential(
+            depthwise(chunk, (1, LARGE_SIZE)), depthwise(chunk, (LARGE_SIZE, 1))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(N, C, H, W)`` to ``(N, C, H, W)``."""
+        same, small, medium, large = x.chunk(CHUNKS, dim=1)
+        mixed = self.conv_s(small), self.conv_m(medium), self.conv_l(large)
+        return torch.cat((same, *mixed), dim=1)
+
+    def merged(self) -> 'MergedChunkConv':
+        """The token mixer with S and M as one convolution."""
+        (small, small_bias), (medium, medium_bias) = self.conv_s.kernel(), self.conv_m.kernel()
+        weight = torch.cat((kernels.pad_kernel(small, MEDIUM_SIZE), medium))
+        bias = torch.cat((small_bias, medium_bias))
+        sources = [self.conv_s, self.conv_m]
+        like = self.conv_m.conv_7_7
+        conv_sm = layers.build_conv(weight, bias, like, sources, groups=len(weight))
+        return MergedChunkConv(conv_sm, self.conv_l)
+
+
+class MergedChunkConv(nn.Module):
+    """:class:`ChunkConv` with one depthwise 7x7 convolution for S and M together.
+
+    Args:
+        conv_sm: Depthwise convolution of half of the channels; the kernels of S are
+            padded with zeros.
+        conv_l: The two convolutions of L.
+    """
+
+    def __init__(self, conv_sm: nn.Conv2d, conv_l: nn.Sequential):
+        super().__init__()
+        self.conv_sm = conv_sm
+        self.conv_l = conv_l
+        half = conv_sm.out_channels
+        self.sizes = (half // 2, half, half // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(N, C, H, W)`` to ``(N, C, H, W)``."""
+        same, small_and_medium, large = x.split(self.sizes, dim=1)
+        return torch.cat((same, self.conv_sm(small_and_medium), self.conv_l(large)), dim=1)
+
+
+class CopyConv(nn.Module):
+    """Token mixer of a downsampling layer: S and M of all channels, both with stride 2.
+
+    Args:
+        conv_s: S, or the convolution that it was merged to.
+        conv_m: M, or the convolution that it was merged to.
+    """
+
+    def __init__(self, conv_s: nn.Module, conv_m: nn.Module):
+        super().__init__()
+        self.conv_s: Any = conv_s
+        self.conv_m: Any = conv_m
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(N, C, H, W)`` to ``(N, 2C, H / 2, W / 2)``, rounded up."""
+        return torch.cat((self.conv_s(x), self.conv_m(x)), dim=1)
+
+    def merged(self, norm: nn.Module) -> 'CopyConv':
+        """``norm(self(x))`` as two convolutions beside each other."""
+        scales, shifts = (affine.chunk(2) for affine in layers.norm_affine(norm))
+        small: SmallMixer = self.conv_s
+        medium: MediumMixer = self.conv_m
+        fused_small = kernels.fuse_conv_bn(*small.kernel(), scales[0], shifts[0])
+        fused_medium = kernels.fuse_conv_bn(*medium.kernel(), scales[1], shifts[1])
+        return CopyConv(
+            layers.build_conv(*fused_small, like=small.conv_3_3, sources=[small, norm]),
+            layers.build_conv(*fused_medium, like=medium.conv_7_7, sources=[medium, norm]),
+        )
