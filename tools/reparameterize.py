@@ -13,7 +13,7 @@ import repnext_mm.engine  # noqa: F401 (says so if mmengine is missing)
 from mmengine.registry import init_default_scope
 
 from repnext_mm.engine.checkpoint_files import check_suffix, write_checkpoint
-from repnext_mm.engine.deploy import TOLERANCE, merge_checkpoint
+from repnext_mm.engine.deploy import TOLERANCE, form_aware_parts, merge_checkpoint
 from repnext_mm.engine.launch import build_parser, load_config
 from repnext_mm.reparam import FORMS
 
@@ -43,9 +43,10 @@ def main() -> None:
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     state, meta = merge_checkpoint(cfg, args.source, args.mode, args.tolerance)
     write_checkpoint(args.target, state, meta)
+    options = ' '.join(f'{path}.deploy={args.mode}' for path in form_aware_parts(cfg.model))
     print(
         f'Features differ by {meta["difference"]:.1e} at most. Written to {args.target}: test it '
-        f'with --cfg-options model.backbone.deploy={args.mode}'
+        f'with --cfg-options {options}'
     )
 
 

@@ -65,6 +65,7 @@ class RepNeXtClsHead(FormAware, Reparameterizable, ClsHead):
     head: NormLinear
     head_dist: NormLinear
     linear: nn.Linear
+    part = 'head'
     complete_only = False  # heads are trained anew for other classes
 
     def __init__(
@@ -141,7 +142,7 @@ class RepNeXtClsHead(FormAware, Reparameterizable, ClsHead):
                 'a teacher and a distillation_weight above 0 belong together: use the model '
                 "'repnext_mm.DistilledClassifier' and head=dict(distillation_weight=0.5), or neither"
             )
-        if teacher_labels is None or not self.training:
+        if teacher_labels is None or self._form or not self.training:
             return super().loss(feats, data_samples, **kwargs)
         scores, scores_dist = self(feats)
         losses = ClsHead._get_loss(self, scores, data_samples, **kwargs)

@@ -1,7 +1,7 @@
 """From a trained model to a checkpoint of its merged form, and what a checkpoint is of."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -74,7 +74,7 @@ def build_model(cfg: Config) -> Any:
 def deployed_config(cfg: Config, mode: str) -> Config:
     """A copy of a config whose RepNeXt parts are built merged."""
     cfg = copy.deepcopy(cfg)
-    for part in _form_aware_parts(cfg.model):
+    for part in form_aware_parts(cfg.model).values():
         part['deploy'] = mode
     return cfg
 
@@ -101,7 +101,7 @@ def merge_checkpoint(
         RuntimeError: If the checkpoint does not have every entry of the model, or more.
         ValueError: If the model has no RepNeXt, cannot take the form, or the forms differ.
     """
-    parts = list(_form_aware_parts(cfg.model))
+    parts = list(form_aware_parts(cfg.model).values())
     if not parts or mode not in FORMS:
         raise ValueError(
             f'nothing to merge to {mode!r}: the model needs a part such as '
@@ -154,15 +154,16 @@ def dataset_meta(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
     return dict(found) or None
 
 
-def _form_aware_parts(model_cfg: Any) -> Iterator[dict]:
-    """The dicts in a model's config that build something with a ``deploy`` argument."""
-    if isinstance(model_cfg, dict):
-        kind = model_cfg.get('type')
+def form_aware_parts(cfg: Any, path: str = 'model') -> dict[str, dict]:
+    """The dicts in a model's config that take ``deploy``, by their path as in ``--cfg-options``."""
+    found = {}
+    if isinstance(cfg, dict):
+        kind = cfg.get('type')
         cls = MODELS.get(kind) if isinstance(kind, str) else kind
         if isinstance(cls, type) and issubclass(cls, FormAware):
-            yield model_cfg
-        for value in model_cfg.values():
-            yield from _form_aware_parts(value)
-    elif isinstance(model_cfg, list | tuple):
-        for value in model_cfg:
-            yield from _form_aware_parts(value)
+            found[path] = cfg
+    inner = cfg.items() if isinstance(cfg, dict) else enumerate(cfg)
+    for name, value in inner:
+        if isinstance(value, dict | list | tuple):
+            found |= form_aware_parts(value, f'{path}.{name}')
+    return found

@@ -63,6 +63,9 @@ class FormAware(SwitchToDeploy):
     loads what fits and logs the rest, which costs accuracy without notice.
     """
 
+    part: ClassVar[str] = 'backbone'
+    """What OpenMMLab's models call it."""
+
     complete_only: ClassVar[bool] = True
     """Whether a checkpoint must have every entry."""
 
@@ -137,8 +140,8 @@ class FormAware(SwitchToDeploy):
             raise ValueError(
                 f'this checkpoint is merged ({form!r}), and this {type(self).__name__} is in '
                 f'training form, whose branches cannot be recovered. Build it with '
-                f'deploy={form!r} (for the backbone of a config, --cfg-options '
-                f'model.backbone.deploy={form}), or load a checkpoint of the training form'
+                f'deploy={form!r} (on the command line, --cfg-options '
+                f'model.{self.part}.deploy={form}), or load a checkpoint of the training form'
             )
         if form is not None and self.deploy not in inference_forms(other):
             raise ValueError(
@@ -146,7 +149,9 @@ class FormAware(SwitchToDeploy):
                 f'build the {type(self).__name__} with deploy={form!r}, or load a checkpoint of '
                 'the training form'
             )
-        exact = {n: v.double() if v.is_floating_point() else v for n, v in state.items()}
+        # On the CPU, which has float64 everywhere; the loader copies to where the network is.
+        exact = {n: v.cpu().double() if v.is_floating_point() else v for n, v in state.items()}
         other.load_state_dict(exact, strict=False, assign=True)
         other.eval().switch_to_deploy(self.deploy)
-        return other.state_dict()
+        dtypes = {name: value.dtype for name, value in self.state_dict().items()}
+        return {name: value.to(dtypes[name]) for name, value in other.state_dict().items()}

@@ -1,17 +1,27 @@
 """The two classifiers: official outputs, merging, distillation, checkpoints."""
 
+from pathlib import Path
+
 import mmpretrain
 import pytest
 import torch
 from classifiers import LOSS, samples
 from golden import GOLDEN, image, official_state
 from helpers import MODES, assert_close, backbone, randomize, slim
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint, load_state_dict
 from official_files import IMAGENET_LAYOUTS, save
 from torch import nn
 
 from repnext_mm import reparameterize_model
 from repnext_mm.classification import RepNeXtClsHead
+from repnext_mm.engine.deploy import (
+    build_model,
+    deployed_config,
+    form_aware_parts,
+    merge_checkpoint,
+)
 from repnext_mm.models import RepNeXt
 from repnext_mm.reparam import inference_forms
 
@@ -50,7 +60,7 @@ def test_merged_head_is_one_linear_layer_with_equal_scores(mode):
     merged = reparameterize_model(head, mode)
     in_place = reparameterize_model(head, mode, inplace=False)
     in_place.switch_to_deploy(mode)
-    assert [type(m) for m in merged.modules() if not list(m.children())][-1] is nn.Linear
+    assert [type(m) for m in merged.children() if list(m.parameters())] == [nn.Linear]
     assert merged.state_dict().keys() == {'linear.weight', 'linear.bias'}
     assert merged.deploy == in_place.deploy == mode and head.deploy is None
     with torch.no_grad():
@@ -144,3 +154,32 @@ def test_head_for_other_classes_is_trained_anew(tmp_path):
 def test_bad_values_are_named_with_the_allowed_ones(options, message):
     with pytest.raises(ValueError, match=message):
         RepNeXtClsHead(3, 16, **options)
+
+
+@pytest.mark.parametrize('name', ['repnext_m0_imagenet', 'repnext_m0_distill_imagenet'])
+def test_official_file_becomes_a_merged_classifier(name, tmp_path):
+    cfg = Config.fromfile(Path(__file__).parents[2] / 'configs' / f'{name}.py')
+    init_default_scope('mmpretrain')
+    assert list(form_aware_parts(cfg.model)) == ['model.backbone', 'model.head']
+    state, meta = merge_checkpoint(cfg, save(IMAGENET_LAYOUTS['model']('m0'), tmp_path / 'x.pth'))
+    assert meta['difference'] < 1e-5
+    assert not [n for n in state if 'norm' in n]
+    assert [n for n in state if n.startswith('head.')] == ['head.linear.weight', 'head.linear.bias']
+    merged = build_model(deployed_config(cfg, 'fused')).eval()
+    merged.load_state_dict(state, strict=True)
+    golden = GOLDEN['m0']
+    with torch.no_grad():
+        logits = merged(image(*golden['input_size'])).flatten()[:16]
+    expected = torch.tensor(golden['logits'])
+    assert (logits - expected).abs().max() <= 1e-4 * expected.std()
+
+
+def test_merged_head_in_the_training_form_is_an_error():
+    merged = reparameterize_model(RepNeXtClsHead(5, 16).eval())
+    with pytest.raises(ValueError, match=r'model\.head\.deploy=fused'):
+        RepNeXtClsHead(5, 16).load_state_dict(merged.state_dict())
+    with pytest.raises(ValueError, match='finetune_deployed=True'):
+        merged.train()
+    merged.finetune_deployed = True
+    losses = RepNeXtClsHead.loss(merged.train(), (torch.randn(2, 16),), samples([0, 1], classes=5))
+    assert losses['loss'].requires_grad

@@ -145,6 +145,12 @@ def test_half_precision_checkpoints_merge_on_the_way(dtype):
         assert_close(target(x), reference(x), 1e-5)
 
 
+def test_assigned_parameters_keep_the_dtype_of_the_network():
+    target = Detector('m0', deploy='fused')
+    target.load_state_dict(trained('m0').float().state_dict(), assign=True)
+    assert {p.dtype for p in target.backbone.parameters()} == {torch.float32}
+
+
 def test_training_a_merged_network_is_refused_unless_told():
     for model in (
         RepNeXt(slim(), deploy='plain'),
