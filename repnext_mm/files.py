@@ -26,3 +26,8 @@ def write_text(path: str | Path, text: str) -> None:
     """Writes ``text`` to a temporary file and renames it to ``path``; makes its folder."""
     with replaced(path) as draft:
         draft.write_text(text, encoding='utf-8')
+
+
+def to_plain(value: object) -> object:
+    """What JSON lacks: tensors, arrays and NumPy's numbers as lists and numbers."""
+    return value.tolist() if hasattr(value, 'tolist') else str(value)

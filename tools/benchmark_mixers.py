@@ -109,10 +109,10 @@ VARIANTS: dict[str, Callable[[Block], nn.Module]] = {
 }
 
 
-def build_networks(arch: str) -> dict[str, nn.Module]:
+def build_networks(arch: str, device: str) -> dict[str, nn.Module]:
     """The training form, and the merged network in all variants."""
     torch.manual_seed(0)
-    training = RepNeXt(arch).eval()
+    training = RepNeXt(arch).eval().to(device)
     merged = reparameterize_model(training)
     networks: dict[str, nn.Module] = {'training': training}
     for name, change in VARIANTS.items():
@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument('--rounds', type=int, default=20)
     args = parser.parse_args()
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    networks = {name: net.to(device) for name, net in build_networks(args.arch).items()}
+    networks = build_networks(args.arch, device)
     for height, width in args.sizes:
         image = torch.randn(1, 3, height, width, device=device)
         reference = networks['training'](image)[-1]

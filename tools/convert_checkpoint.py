@@ -21,9 +21,9 @@ from repnext_mm.engine.checkpoint_files import (
     sha256,
     write_checkpoint,
 )
-from repnext_mm.engine.deploy import build_model, dataset_meta, identify
+from repnext_mm.engine.deploy import build_model, dataset_meta, identify, report_loading
+from repnext_mm.models import RepNeXt
 from repnext_mm.models.checkpoint import unwrap
-from repnext_mm.reparam import compare_keys
 from repnext_mm.version import __version__
 
 
@@ -31,11 +31,11 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('source', help='checkpoint to read')
     parser.add_argument('target', help='file to write: .pth or .safetensors')
-    parser.add_argument('--config', help='compare with the whole model of this config')
+    parser.add_argument('--config', help='load it into the model of this config, and report')
     parser.add_argument(
         '--allow-partial-load',
         action='store_true',
-        help='write the file even if entries of the model are missing',
+        help='write the file even if entries outside the backbone are missing',
     )
     args = parser.parse_args()
     if Path(args.target).resolve() == Path(args.source).resolve():
@@ -49,18 +49,25 @@ def main() -> int:
     forbid_code_in_checkpoints()
     checkpoint = load_from_local(args.source, map_location='cpu')
     state = unwrap(checkpoint)
-    arch, form, report = identify(checkpoint)
-    print(f'RepNeXt {arch}, {form or "training"} form. Backbone: {report}')
+    found = identify(checkpoint)
+    if found:
+        print(f'Backbone: RepNeXt {found.arch}, {found.form or "training"} form, complete')
+    elif not args.config:
+        print(
+            'Nothing written: this is no complete checkpoint of a named RepNeXt, which are '
+            f'{tuple(RepNeXt.arch_settings)}. For others, name the --config of the model'
+        )
+        return 1
     if args.config:
         cfg = Config.fromfile(args.config)
         init_default_scope(cfg.get('default_scope', 'mmengine'))
-        report = compare_keys(state, build_model(cfg))
+        report = report_loading(state, build_model(cfg))
         print(f'Model of {args.config}: {report}')
-    if not report.complete and not args.allow_partial_load:
-        print('Nothing written: entries are missing (--allow-partial-load writes all the same)')
-        return 1
-    meta = dict(arch=arch, source_sha256=sha256(args.source), repnext_mm=__version__)
-    extra = dict(form=form, dataset_meta=dataset_meta(checkpoint))
+        if not report.complete and not args.allow_partial_load:
+            print('Nothing written: entries are missing (--allow-partial-load writes all the same)')
+            return 1
+    meta = dict(source_sha256=sha256(args.source), repnext_mm=__version__)
+    extra = (found._asdict() if found else {}) | dict(dataset_meta=dataset_meta(checkpoint))
     write_checkpoint(args.target, state, meta | {k: v for k, v in extra.items() if v})
     print(f'Written to {args.target}')
     return 0

@@ -15,7 +15,7 @@ from mmengine.evaluator import DumpResults
 from mmengine.logging import print_log
 
 from repnext_mm.engine.launch import build_parser, build_runner, check_data, load_config, type_name
-from repnext_mm.files import write_text
+from repnext_mm.files import to_plain, write_text
 
 HOOK = 'ReparameterizeHook'
 
@@ -47,7 +47,8 @@ def parse_args() -> argparse.Namespace:
 def choose_form(cfg: Config, deploy: str | None) -> str:
     """Makes the config test the form that the command line asks for.
 
-    A hook of the config keeps its options, and without ``deploy`` its mode too.
+    A hook of the config keeps its options, and without ``deploy`` its mode too, unless
+    the backbone is built merged.
 
     Returns:
         The form that is tested.
@@ -56,7 +57,13 @@ def choose_form(cfg: Config, deploy: str | None) -> str:
     own = [hook for hook in hooks if type_name(hook) == HOOK]
     others = [hook for hook in hooks if type_name(hook) != HOOK]
     hook = own[0] if own else dict(type=f'repnext_mm.{HOOK}')
-    deploy = deploy or hook.get('mode') or built_form(cfg) or 'fused'
+    built = built_form(cfg)
+    if built and deploy == 'none':
+        raise ValueError(
+            f'the config builds its backbone merged (deploy={built!r}): leave model.backbone.deploy '
+            'out of it to test the training form'
+        )
+    deploy = deploy or built or hook.get('mode', 'fused')
     cfg.custom_hooks = others if deploy == 'none' else [*others, dict(hook, mode=deploy)]
     return deploy
 
@@ -144,11 +151,6 @@ def dump_metric(scope: str | None, path: str):
 
         return DumpDetResults(out_file_path=path)
     return (DumpLabels if scope == 'mmseg' else DumpResults)(out_file_path=path)
-
-
-def to_plain(value: object) -> object:
-    """What JSON lacks: tensors, arrays and NumPy's numbers as lists and numbers."""
-    return value.tolist() if hasattr(value, 'tolist') else str(value)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from mmpretrain.models.classifiers import ImageClassifier
 from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 from torch import Tensor
 
+from repnext_mm.models.checkpoint import pretrained_files
 from repnext_mm.registry import MODELS
 
 
@@ -30,7 +31,8 @@ class Teacher:
         """The classes of images ``(N, 3, H, W)``, normalized as for the student: ``(N,)`` int64."""
         if self.model is None:
             self.model = MMPRETRAIN_MODELS.build(self.cfg)
-            self.model.init_weights()
+            if any(pretrained_files(self.cfg)):  # else they are random, or timm has loaded them
+                self.model.init_weights()
             self.model.requires_grad_(False).to(inputs.device).eval()
         return self.model(inputs).argmax(1)
 

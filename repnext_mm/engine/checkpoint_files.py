@@ -2,8 +2,8 @@
 
 mmengine's loader for paths and URLs is replaced by one that also reads safetensors
 and brings RepNeXt checkpoints of other layouts into OpenMMLab's, so that
-``load_from``, ``init_cfg=dict(type='Pretrained', ...)``, ``resume`` and all tools take
-them as they are. Checkpoints of other networks pass through unchanged.
+``load_from``, ``init_cfg=dict(type='Pretrained', ...)`` and all tools take them as they
+are. Checkpoints of other networks pass through unchanged.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import safetensors.torch
 import torch
@@ -20,7 +21,7 @@ from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from torch import Tensor
 
-from repnext_mm.files import replaced
+from repnext_mm.files import replaced, to_plain
 from repnext_mm.models.checkpoint import to_openmmlab
 
 SAFETENSORS = '.safetensors'
@@ -50,7 +51,7 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
 @CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), force=True)
 def load_from_http(filename: str, map_location: Any = None, **options) -> Any:
     """Downloads a file and reads it as :func:`load_from_local` does."""
-    if Path(filename).suffix == SAFETENSORS:
+    if Path(urlsplit(filename).path).suffix == SAFETENSORS:
         with get_local_path(filename) as path:
             return to_openmmlab(_read_safetensors(Path(path), map_location))
     return to_openmmlab(mmengine_checkpoint.load_from_http(filename, map_location, **options))
@@ -62,15 +63,15 @@ def write_checkpoint(path: str | Path, state: Mapping[str, Tensor], meta: dict[s
     Args:
         path: Its suffix decides: ``.pth``, or ``.safetensors`` with ``meta`` as JSON.
         state: What the model's ``state_dict()`` gives.
-        meta: What JSON can hold; configs and tuples become dicts and lists.
+        meta: What JSON can hold; configs, tuples and arrays become dicts and lists.
 
     Raises:
         ValueError: If the suffix is another one.
     """
     path = Path(path)
     check_suffix(path)
-    text = json.dumps(meta)
-    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    text = json.dumps(meta, default=to_plain)
+    tensors = {name: value.detach().cpu().clone().contiguous() for name, value in state.items()}
     with replaced(path) as draft:
         if path.suffix == SAFETENSORS:
             metadata = dict(format='pt', meta=text)
@@ -98,7 +99,8 @@ def _read_safetensors(path: Path, map_location: Any) -> dict[str, Any]:
     device = map_location if isinstance(map_location, str | torch.device) else 'cpu'
     with safetensors.safe_open(path, 'pt', device=str(device)) as file:
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        meta = json.loads((file.metadata() or {}).get('meta', '{}'))
+        text = (file.metadata() or {}).get('meta', '')
+    meta = json.loads(text) if text.startswith('{') else {}
     return dict(state_dict=state, meta=meta)
 
 

@@ -8,9 +8,10 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
 from mmengine.runner import load_checkpoint
-from torch import Tensor
+from torch import Tensor, nn
 
 from repnext_mm.engine.checkpoint_files import sha256
+from repnext_mm.engine.launch import type_name
 from repnext_mm.models import RepNeXt
 from repnext_mm.models.checkpoint import backbone_part, shape_of
 from repnext_mm.reparam import (
@@ -33,34 +34,46 @@ class Identity(NamedTuple):
 
     arch: str
     form: str | None
-    report: KeyReport
 
 
-def identify(checkpoint: Mapping[str, Any]) -> Identity:
-    """Finds the architecture and form whose backbone the checkpoint fits best.
+def identify(checkpoint: Mapping[str, Any]) -> Identity | None:
+    """Finds the named architecture and the form whose backbone the checkpoint is, entry by entry.
 
     Args:
         checkpoint: What a file holds, in any known layout.
 
-    Raises:
-        ValueError: If it is no RepNeXt of a known architecture.
+    Returns:
+        None if there is none.
     """
     state = backbone_part(checkpoint)
     shape = shape_of(state)
-    archs = [name for name, row in RepNeXt.arch_settings.items() if row[1:] == shape]
-    found = []
-    for arch in archs:
+    for arch, row in RepNeXt.arch_settings.items():
+        if row[1:] != shape:
+            continue
         with torch.device('meta'):
             training = RepNeXt(arch)
         for form in (None, *inference_forms(training)):
             network = training if form is None else training.another_form(form)
-            found.append(Identity(arch, form, compare_keys(state, network)))
-    if not found:
-        raise ValueError(
-            f'this is no checkpoint of a RepNeXt that has a name: channels {shape.channels}, '
-            f'depths {shape.depths}. Architectures: {tuple(RepNeXt.arch_settings)}'
-        )
-    return max(found, key=lambda one: len(one.report.loaded) - len(one.report.unexpected))
+            if compare_keys(state, network).exact:
+                return Identity(arch, form)
+    return None
+
+
+def report_loading(state: Mapping[str, Tensor], model: nn.Module) -> KeyReport:
+    """Loads a state dict and tells what became of its entries.
+
+    Raises:
+        ValueError: If it does not fit the backbone.
+        RuntimeError: If an entry has another shape.
+    """
+    keys = model.load_state_dict(state, strict=False)
+    unexpected = set(keys.unexpected_keys)
+    return KeyReport(
+        loaded=[name for name in state if name not in unexpected],
+        missing=list(keys.missing_keys),
+        unexpected=list(keys.unexpected_keys),
+        mismatched=[],
+    )
 
 
 def build_model(cfg: Config) -> Any:
@@ -101,8 +114,8 @@ def merge_checkpoint(
         RuntimeError: If the checkpoint does not have every entry of the model, or more.
         ValueError: If the model has no RepNeXt, cannot take the form, or the forms differ.
     """
-    parts = list(form_aware_parts(cfg.model).values())
-    if not parts or mode not in FORMS:
+    parts = form_aware_parts(cfg.model).values()
+    if not any(type_name(part) == RepNeXt.__name__ for part in parts) or mode not in FORMS:
         raise ValueError(
             f'nothing to merge to {mode!r}: the model needs a part such as '
             f"backbone=dict(type='repnext_mm.RepNeXt'), and the modes are {FORMS}"
@@ -122,7 +135,7 @@ def merge_checkpoint(
             f'relative difference of features), more than the tolerance {tolerance:.0e}'
         )
     meta = dict(
-        arch=parts[0].get('arch', 'tiny'),
+        arch=_backbone(model).arch,
         form=mode,
         source_sha256=sha256(source),
         difference=difference,
@@ -134,7 +147,8 @@ def merge_checkpoint(
 
 def compare_forms(model: Any, merged: Any) -> float:
     """Maximum relative difference of features, and of logits of a merged classifier."""
-    images = torch.randn(2, 3, 224, 288, generator=torch.Generator().manual_seed(0))
+    shape = (2, _backbone(model).in_channels, 224, 288)
+    images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
     def run(form: Any) -> None:
         features = form.extract_feat(images)
@@ -143,6 +157,10 @@ def compare_forms(model: Any, merged: Any) -> float:
 
     names = [name for name in ('backbone', 'neck', 'head') if hasattr(model, name)]
     return max(feature_differences(model, merged, names, run).values())
+
+
+def _backbone(model: nn.Module) -> RepNeXt:
+    return next(module for module in model.modules() if isinstance(module, RepNeXt))
 
 
 def dataset_meta(checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -5,7 +5,6 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict, DictAction
@@ -15,6 +14,7 @@ from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
 
 from repnext_mm.compat import forbid_code_in_checkpoints, require
+from repnext_mm.models.checkpoint import pretrained_files
 
 PACKAGES = ('mmdet', 'mmseg', 'mmpretrain')
 WEIGHTS_HELP = (
@@ -23,10 +23,11 @@ WEIGHTS_HELP = (
     'folder with REPNEXT_PRETRAINED=FOLDER; --cfg-options model.backbone.init_cfg=None trains from '
     'scratch'
 )
-FULL_PRECISION = {
-    'AmpOptimWrapper': 'OptimWrapper',
-    'AdaptiveClipAmpOptimWrapper': 'repnext_mm.AdaptiveClipOptimWrapper',
+MIXED_PRECISION = {
+    'OptimWrapper': 'AmpOptimWrapper',
+    'AdaptiveClipOptimWrapper': 'AdaptiveClipAmpOptimWrapper',
 }
+FULL_PRECISION = {mixed: full for full, mixed in MIXED_PRECISION.items()}
 DATA_HELP = {
     '2017': (
         'COCO 2017 comes from https://cocodataset.org/#download: unpack train2017.zip, val2017.zip '
@@ -92,6 +93,8 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg.merge_from_dict(args.cfg_options or {})
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     forbid_code_in_checkpoints()
+    if getattr(args, 'amp', False):
+        use_mixed_precision(cfg)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'./work_dirs/{Path(path).stem}'
     scope = cfg.get('default_scope')
@@ -99,6 +102,21 @@ def load_config(args: argparse.Namespace) -> Config:
         require(scope, f'the config {path}')
     adapt_to_device(cfg)
     return cfg
+
+
+def use_mixed_precision(cfg: Config) -> None:
+    """Turns automatic mixed precision on, if the config does not do so itself.
+
+    Raises:
+        ValueError: If the config's optimizer wrapper has no such variant.
+    """
+    kind = type_name(cfg.optim_wrapper) or 'OptimWrapper'
+    if kind not in MIXED_PRECISION | FULL_PRECISION:
+        raise ValueError(
+            f'--amp knows the optimizer wrappers {tuple(MIXED_PRECISION)}, got {kind!r}'
+        )
+    cfg.optim_wrapper.type = MIXED_PRECISION.get(kind, kind)
+    cfg.optim_wrapper.loss_scale = 'dynamic'
 
 
 def adapt_to_device(cfg: Config) -> None:
@@ -110,10 +128,10 @@ def adapt_to_device(cfg: Config) -> None:
     if get_device() != 'cpu':
         return
     optim_wrapper = cfg.get('optim_wrapper') or ConfigDict()
-    mixed = type_name(optim_wrapper)
-    if mixed in FULL_PRECISION:
-        optim_wrapper.type = FULL_PRECISION[mixed]
-        _warn(f'no GPU: training in full precision ({optim_wrapper.type} instead of {mixed})')
+    kind = type_name(optim_wrapper)
+    if kind in FULL_PRECISION:
+        optim_wrapper.type = FULL_PRECISION[kind]
+        _warn(f'no GPU: training in full precision ({optim_wrapper.type} instead of {kind})')
         for name in ('loss_scale', 'dtype', 'use_fsdp'):
             optim_wrapper.pop(name, None)
     if cfg.launcher != 'none':
@@ -162,23 +180,12 @@ def check_weights(cfg: Config) -> None:
     Raises:
         FileNotFoundError: If a local file is missing; the message says how to get it.
     """
-    for path in _pretrained_files(cfg.get('model')):
+    for path in pretrained_files(cfg.get('model')):
         if '://' not in path and not Path(path).expanduser().is_file():
             raise FileNotFoundError(
                 f'the pretrained weights of this config are not there: expected '
                 f'{Path(path).absolute()}. {WEIGHTS_HELP}'
             )
-
-
-def _pretrained_files(part: Any) -> Iterator[str]:
-    """The checkpoints that ``init_cfg`` names anywhere in a model's config."""
-    if isinstance(part, dict):
-        if part.get('type') == 'Pretrained' and isinstance(part.get('checkpoint'), str):
-            yield part['checkpoint']
-        part = list(part.values())
-    if isinstance(part, list | tuple):
-        for inner in part:
-            yield from _pretrained_files(inner)
 
 
 def _expected_paths(dataset: dict) -> Iterator[str]:
@@ -187,7 +194,9 @@ def _expected_paths(dataset: dict) -> Iterator[str]:
         if isinstance(inner, dict):
             yield from _expected_paths(inner)
     root = dataset.get('data_root') or ''
-    prefix = dataset.get('data_prefix') or dataset.get('split') or {}
+    prefix = dataset.get('data_prefix') or {}
+    if not prefix and type_name(dataset) == 'ImageNet':
+        prefix = dataset.get('split', '')
     folders = prefix.values() if isinstance(prefix, dict) else [prefix]
     for part in [dataset.get('ann_file'), *folders]:
         if isinstance(part, str) and (root or part):

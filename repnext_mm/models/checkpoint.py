@@ -11,7 +11,7 @@ The layout that they become is mmpretrain's: ``{'state_dict': {'backbone...', 'h
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -42,6 +42,17 @@ class Shape(NamedTuple):
     depths: tuple[int, ...]
 
 
+def pretrained_files(cfg: Any) -> Iterator[str]:
+    """The checkpoints that ``init_cfg=dict(type='Pretrained', ...)`` names anywhere in a config."""
+    if isinstance(cfg, dict):
+        if cfg.get('type') == 'Pretrained' and isinstance(cfg.get('checkpoint'), str):
+            yield cfg['checkpoint']
+        cfg = list(cfg.values())
+    if isinstance(cfg, list | tuple):
+        for inner in cfg:
+            yield from pretrained_files(inner)
+
+
 def unwrap(checkpoint: Mapping[str, Any]) -> StateDict:
     """The state dict in what a file holds, without the names of wrappers."""
     state: Mapping[str, Any] = checkpoint
@@ -49,9 +60,8 @@ def unwrap(checkpoint: Mapping[str, Any]) -> StateDict:
         if isinstance(checkpoint.get(key), Mapping):
             state = checkpoint[key]
             break
-    for prefix in PARALLEL:
-        if state and all(name.startswith(prefix) for name in state):
-            state = {name.removeprefix(prefix): value for name, value in state.items()}
+    while any(state and all(str(n).startswith(prefix) for n in state) for prefix in PARALLEL):
+        state = {name.partition('.')[2]: value for name, value in state.items()}
     return state
 
 
@@ -72,12 +82,15 @@ def to_openmmlab(checkpoint: Any) -> Any:
     if not isinstance(checkpoint, Mapping):
         return checkpoint
     state = unwrap(checkpoint)
-    if not any(SIGNATURE.match(name) for name in state):
+    if not all(isinstance(name, str) for name in state):
         return checkpoint
-    renamed = {
-        name if name.startswith(HEAD) else BACKBONE + name: value for name, value in state.items()
-    }
-    return dict(state_dict=renamed, meta=dict(checkpoint.get('meta') or {}))
+    if any(SIGNATURE.match(name) for name in state):
+        state = {n if n.startswith(HEAD) else BACKBONE + n: v for n, v in state.items()}
+    elif state is checkpoint.get('state_dict') or not any(
+        SIGNATURE.match(name.removeprefix(BACKBONE)) for name in state
+    ):
+        return checkpoint
+    return dict(state_dict=state, meta=dict(checkpoint.get('meta') or {}))
 
 
 def backbone_part(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:

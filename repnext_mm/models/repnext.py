@@ -103,9 +103,8 @@ class RepNeXt(FormAware, BaseModule):
         allow_partial_load: Load what fits of a checkpoint in which entries are missing
             or have another shape, instead of an error.
         finetune_deployed: Let a merged network be trained, instead of an error.
-        init_cfg: mmengine's initialization config. Defaults to truncated normal
-            weights with standard deviation 0.02 and batch norm as identity; with
-            ``deploy``, to nothing.
+        init_cfg: mmengine's initialization config. Defaults to the family's, its
+            ``INIT_CFG``; with ``deploy``, to nothing.
 
     Raises:
         ValueError: If a value is not among the allowed ones; the message lists them.
@@ -159,7 +158,9 @@ class RepNeXt(FormAware, BaseModule):
         self.norm_eval = norm_eval
         self.allow_partial_load = allow_partial_load
         self.finetune_deployed = finetune_deployed
-        self._rebuild = partial(type(self), arch, in_channels, out_indices, norm_cfg=norm_cfg)
+        self.arch = arch
+        self.in_channels = in_channels
+        self._rebuild = partial(RepNeXt, arch, in_channels, out_indices, norm_cfg=norm_cfg)
 
         self.stem = family.build_stem(in_channels, self.channels[0], norm_cfg)
         rates = iter(torch.linspace(0, drop_path_rate, sum(self.depths), device='cpu').tolist())

@@ -1,7 +1,7 @@
 """Loading checkpoints into networks that have several forms."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
@@ -23,8 +23,13 @@ class KeyReport(NamedTuple):
 
     @property
     def complete(self) -> bool:
-        """Whether every entry of the module would be loaded."""
+        """Whether the module would get every entry."""
         return not self.missing and not self.mismatched
+
+    @property
+    def exact(self) -> bool:
+        """Whether, besides, the state dict holds nothing else."""
+        return self.complete and not self.unexpected
 
     def __str__(self) -> str:
         parts = [f'{len(self.loaded)} loaded']
@@ -114,16 +119,18 @@ class FormAware(SwitchToDeploy):
         """The entries in the form that this network is in.
 
         Raises:
-            ValueError: If they are not all there, or of a form that cannot become this one.
+            ValueError: If they are those of another network, not all there, or of a form
+                that cannot become this one.
         """
         report = compare_keys(state, self)
-        if report.complete:
+        if report.exact:
             return state
-        for form in (None, *inference_forms(self.another_form(None))):
-            if form != self.deploy:
-                other = self.another_form(form)
-                if compare_keys(state, other).complete:
-                    return self._converted(state, other, form)
+        for form, other in self._other_forms():
+            if compare_keys(state, other).exact:
+                if self.deploy and self.deploy in inference_forms(other):
+                    return self._converted(state, other, self.deploy)
+                if not self.allow_partial_load:
+                    raise ValueError(self._other_form_message(form))
         if self.allow_partial_load or not self.complete_only:
             return state
         raise ValueError(
@@ -132,26 +139,36 @@ class FormAware(SwitchToDeploy):
             'more than what fits, set allow_partial_load=True'
         )
 
+    def _other_forms(self) -> Iterator[tuple[str | None, 'FormAware']]:
+        training = self.another_form(None)
+        if self.deploy:
+            yield None, training
+        for form in inference_forms(training):
+            if form != self.deploy:
+                try:
+                    yield form, self.another_form(form)
+                except TypeError:  # its norms are no batch norms, so it has no other form
+                    return
+
     def _converted(
-        self, state: dict[str, Tensor], other: 'FormAware', form: str | None
+        self, state: dict[str, Tensor], other: 'FormAware', deploy: str
     ) -> dict[str, Tensor]:
-        """The state dict of ``other``, which is in ``form``, for this network."""
-        if self.deploy is None:
-            raise ValueError(
-                f'this checkpoint is merged ({form!r}), and this {type(self).__name__} is in '
-                f'training form, whose branches cannot be recovered. Build it with '
-                f'deploy={form!r} (on the command line, --cfg-options '
-                f'model.{self.part}.deploy={form}), or load a checkpoint of the training form'
-            )
-        if form is not None and self.deploy not in inference_forms(other):
-            raise ValueError(
-                f'this checkpoint is merged to {form!r}, which cannot become {self.deploy!r}: '
-                f'build the {type(self).__name__} with deploy={form!r}, or load a checkpoint of '
-                'the training form'
-            )
+        """The state dict of ``other`` after merging it to ``deploy``."""
         # On the CPU, which has float64 everywhere; the loader copies to where the network is.
         exact = {n: v.cpu().double() if v.is_floating_point() else v for n, v in state.items()}
         other.load_state_dict(exact, strict=False, assign=True)
-        other.eval().switch_to_deploy(self.deploy)
+        other.eval().switch_to_deploy(deploy)
         dtypes = {name: value.dtype for name, value in self.state_dict().items()}
         return {name: value.to(dtypes[name]) for name, value in other.state_dict().items()}
+
+    def _other_form_message(self, form: str | None) -> str:
+        """Why a checkpoint that is merged to ``form`` does not get in, and what to do."""
+        if self.deploy is None:
+            reason = f'and this {type(self).__name__} is in training form, whose branches cannot be recovered'
+        else:
+            reason = f'which cannot become {self.deploy!r}'
+        return (
+            f'this checkpoint is merged ({form!r}), {reason}. Build the {type(self).__name__} with '
+            f'deploy={form!r} (on the command line, --cfg-options model.{self.part}.deploy={form}), '
+            'or load a checkpoint of the training form'
+        )

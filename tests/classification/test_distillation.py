@@ -3,6 +3,7 @@
 import copy
 from pathlib import Path
 
+import mmpretrain
 import pytest
 import timm
 import torch
@@ -61,6 +62,28 @@ def test_teacher_is_built_for_training_only_and_belongs_to_nobody():
     model.train().loss(torch.randn(2, 3, 64, 64), samples([0, 1]))
     assert [*model.state_dict(), *(n for n, _ in model.named_modules())] == names
     assert copy.deepcopy(model).teacher is model.teacher
+
+
+@pytest.mark.parametrize('name', ['resnet18', 'regnety_002'])
+def test_weights_that_timm_has_loaded_stay(name, monkeypatch):
+    torch.manual_seed(0)
+    loaded = timm.create_model(name, num_classes=3)
+    before = {key: value.clone() for key, value in loaded.state_dict().items()}
+    monkeypatch.setattr('timm.models.create_model', lambda *args, **kwargs: loaded)
+    model = student(dict(type='mmpretrain.TimmClassifier', model_name=name, pretrained=True))
+    model.teacher.labels(torch.randn(2, 3, 64, 64))
+    after = model.teacher.model.model.state_dict()
+    assert all(torch.equal(after[key], value) for key, value in before.items())
+
+
+def test_weights_that_a_config_names_are_loaded(tmp_path):
+    reference = mmpretrain.models.build_classifier(TEACHER)
+    torch.save(dict(state_dict=reference.state_dict()), tmp_path / 'teacher.pth')
+    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'teacher.pth'))
+    model = student(dict(TEACHER, init_cfg=init_cfg))
+    model.teacher.labels(torch.randn(2, 3, 64, 64))
+    state = model.teacher.model.state_dict()
+    assert all(torch.equal(state[key], value) for key, value in reference.state_dict().items())
 
 
 def test_teacher_of_the_configs_is_regnety_16gf():

@@ -5,6 +5,7 @@ import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy
 import pytest
 import safetensors.torch
 import torch
@@ -41,6 +42,19 @@ def test_safetensors_of_others_load_without_metadata(tmp_path):
     assert torch.equal(
         model.stem.stem[0].conv.weight, official_state('m0')['stem.stem.0.conv.weight']
     )
+
+
+def test_foreign_metadata_and_tied_weights_are_no_obstacle(tmp_path):
+    weight = torch.randn(2, 3)
+    safetensors.torch.save_file({'w': weight}, tmp_path / 'x.safetensors', {'meta': 'hello'})
+    assert load_from_local(str(tmp_path / 'x.safetensors'))['meta'] == {}
+    palette = numpy.array([[1, 2, 3]])
+    write_checkpoint(
+        tmp_path / 'y.safetensors', {'a': weight, 'b': weight.T}, dict(palette=palette)
+    )
+    loaded = load_from_local(str(tmp_path / 'y.safetensors'))
+    assert torch.equal(loaded['state_dict']['b'], weight.T)
+    assert loaded['meta'] == dict(palette=[[1, 2, 3]])
 
 
 def test_failed_write_leaves_what_was_there(tmp_path, monkeypatch):

@@ -3,8 +3,16 @@
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import OPTIM_WRAPPERS
 
-from repnext_mm.engine.launch import adapt_to_device, build_parser, check_data, load_config
+from repnext_mm.engine.launch import (
+    adapt_to_device,
+    build_parser,
+    check_data,
+    check_weights,
+    load_config,
+    use_mixed_precision,
+)
 
 
 def read(*arguments: object) -> Config:
@@ -43,6 +51,26 @@ def test_data_that_is_not_on_disk_is_left_to_mmengine():
     check_data(coco('s3://bucket/coco/'), 'train')
 
 
+def test_split_is_a_folder_in_imagenet_only(tmp_path):
+    loaders = [
+        Config(dict(train_dataloader=dict(dataset=dict(type=kind, data_root=root, split='train'))))
+        for kind, root in (('CIFAR10', str(tmp_path)), ('ImageNet', f'{tmp_path}/imagenet'))
+    ]
+    check_data(loaders[0], 'train')
+    with pytest.raises(FileNotFoundError, match=r'imagenet/train.*IMAGENET_ROOT'):
+        check_data(loaders[1], 'train')
+
+
+def test_missing_pretrained_weights_are_named_before_training(tmp_path):
+    init = dict(type='Pretrained', checkpoint=str(tmp_path / 'm3.pth'))
+    cfg = Config(dict(model=dict(backbone=dict(init_cfg=[init]))))
+    with pytest.raises(FileNotFoundError, match=r'm3\.pth.*REPNEXT_PRETRAINED.*init_cfg=None'):
+        check_weights(cfg)
+    (tmp_path / 'm3.pth').touch()
+    check_weights(cfg)
+    check_weights(Config(dict(model=dict(init_cfg=dict(init, checkpoint='https://x/y.pth')))))
+
+
 def test_missing_config_is_reported():
     with pytest.raises(FileNotFoundError, match=r"'nowhere\.py'.*configs"):
         read('nowhere.py')
@@ -73,6 +101,19 @@ def test_with_gpu_nothing_changes(monkeypatch):
     cfg = amp_config()
     adapt_to_device(cfg)
     assert cfg.to_dict() == amp_config().to_dict()
+
+
+def test_without_gpu_adaptive_clipping_stays(monkeypatch):
+    monkeypatch.setattr('repnext_mm.engine.launch.get_device', lambda: 'cpu')
+    cfg = amp_config()
+    cfg.optim_wrapper.type = 'repnext_mm.AdaptiveClipAmpOptimWrapper'
+    adapt_to_device(cfg)
+    assert OPTIM_WRAPPERS.get(cfg.optim_wrapper.type).__name__ == 'AdaptiveClipOptimWrapper'
+
+
+def test_unknown_wrappers_have_no_mixed_precision():
+    with pytest.raises(ValueError, match=r"OptimWrapper.*'DeepSpeedOptimWrapper'"):
+        use_mixed_precision(Config(dict(optim_wrapper=dict(type='DeepSpeedOptimWrapper'))))
 
 
 def test_without_gpu_processes_talk_over_gloo(monkeypatch):

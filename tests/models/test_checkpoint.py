@@ -52,8 +52,10 @@ def test_backbone_part_is_idempotent_and_leaves_its_source(layout):
         {},
         None,
         [1],
+        {0: torch.ones(1)},
+        {'model': {0: torch.ones(1)}},
     ],
-    ids=['ours', 'timm convnext', 'timm repvit', 'resnet', 'empty', 'nothing', 'none', 'list'],
+    ids=str,
 )
 def test_other_checkpoints_stay_what_they_are(content):
     assert to_openmmlab(content) is content
@@ -117,6 +119,21 @@ def test_a_backbone_saved_alone_loads_into_a_detector_like_model(tmp_path):
         model = torch.nn.ModuleDict(dict(backbone=RepNeXt(slim(arch)), neck=torch.nn.Linear(1, 1)))
         load_checkpoint(model, path)
         assert same(model['backbone'].state_dict(), source.state_dict())
+
+
+@pytest.mark.parametrize(
+    'prefix', ['module.', '_orig_mod.', '_orig_mod.module.', 'module._orig_mod.']
+)
+def test_wrappers_of_whole_models_are_stripped(prefix, tmp_path):
+    content = detector('m0')
+    content['state_dict'] = {prefix + n: v for n, v in content['state_dict'].items()}
+    assert to_openmmlab(content)['state_dict'].keys() == detector('m0')['state_dict'].keys()
+    assert to_openmmlab(content)['meta'] == content['meta']
+    path = save(content, tmp_path / 'x.pth')
+    init_cfg = dict(type='Pretrained', checkpoint=path, prefix='backbone.')
+    model = RepNeXt('m0', init_cfg=init_cfg)
+    model.init_weights()
+    assert same(model.state_dict(), backbone_part(official_state('m0')))
 
 
 def test_unwrap_prefers_averaged_weights():

@@ -79,7 +79,7 @@ def test_fused_goes_on_to_plain_but_not_back(arch):
     x = torch.randn(1, 3, 33, 47, dtype=torch.float64)
     with torch.no_grad():
         assert_close(target(x), source(x))
-    with pytest.raises(ValueError, match=r"'plain', which cannot become 'fused'.*deploy='plain'"):
+    with pytest.raises(ValueError, match=r"'plain'., which cannot become 'fused'.*deploy='plain'"):
         Detector(arch, deploy='fused').load_state_dict(plain.state_dict())
 
 
@@ -99,6 +99,53 @@ def test_any_missing_entry_is_an_error_unless_allowed(arch, deploy):
     kept = [n for n in state if n.startswith('backbone.')]
     loaded = target.double().state_dict()
     assert kept and all(torch.allclose(loaded[n], state[n].to(loaded[n].dtype)) for n in kept)
+
+
+@pytest.mark.parametrize('deploy', [None, 'fused'])
+@pytest.mark.parametrize(
+    ('larger', 'smaller'),
+    [('m1', 'm1'), ('tiny_v3', 'tiny'), ('tiny_v3', 'tiny_v2')],
+)
+def test_larger_network_does_not_load_into_a_smaller_one(larger, smaller, deploy):
+    """Every entry of the smaller network is there, of the same shape, and means another thing."""
+    state = RepNeXt(slim(larger, depths=(1, 1, 3, 2))).state_dict()
+    depths = (1, 1, 3, 2) if larger != smaller else (1, 1, 2, 1)
+    for load in (load_state_dict, lambda model, state: model.load_state_dict(state, strict=False)):
+        with pytest.raises(ValueError, match=r' unexpected \(.*allow_partial_load'):
+            load(RepNeXt(slim(smaller, depths=depths), deploy=deploy), state)
+
+
+def test_network_with_other_norms_has_no_other_form():
+    model = RepNeXt(slim('tiny'), norm_cfg=dict(type='GN', num_groups=2))
+    state = model.state_dict()
+    model.load_state_dict(state)
+    del state['stem.conv.weight']
+    with pytest.raises(ValueError, match=r'1 missing \(stem.conv.weight\)'):
+        model.load_state_dict(state)
+    model.allow_partial_load = True
+    load_state_dict(model, state)
+
+
+def test_merged_into_the_training_form_needs_the_option_too():
+    merged = reparameterize_model(trained('m0').float(), fold_conv_bn=False).state_dict()
+    model = Detector('m0', allow_partial_load=True)
+    load_state_dict(model, merged)
+    name = 'backbone.stages.0.blocks.0.token_mixer.conv_l.0.weight'
+    assert torch.equal(model.state_dict()[name], merged[name])
+
+
+def test_subclass_with_another_signature_loads_every_form():
+    class Subclass(RepNeXt):
+        def __init__(self, note, **options):
+            super().__init__(**options)
+            self.note = note
+
+    source = backbone(slim('m0'))
+    model = Subclass('mine', arch=slim('m0'), deploy='fused').eval()
+    model.load_state_dict(source.state_dict())
+    x = torch.randn(1, 3, 32, 32)
+    with torch.no_grad():
+        assert_close(model(x), source(x))
 
 
 def test_batch_counters_may_be_missing():

@@ -62,6 +62,22 @@ def test_resume_takes_the_latest_or_a_named_checkpoint(configure, arguments, sou
     assert cfg.resume and cfg.load_from == source
 
 
+ADAPTIVE = TRAIN.replace("'OptimWrapper'", "'repnext_mm.AdaptiveClipOptimWrapper'")
+
+
+@pytest.mark.parametrize(
+    ('text', 'kind'),
+    [
+        (ADAPTIVE, 'AdaptiveClipAmpOptimWrapper'),
+        (TRAIN.replace('Optim', 'AmpOptim', 1), 'AmpOptimWrapper'),
+    ],
+)
+def test_amp_keeps_the_kind_of_optimizer_wrapper(configure, monkeypatch, text, kind):
+    monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
+    cfg = configure('train.py', text, '--amp')
+    assert (cfg.optim_wrapper.type, cfg.optim_wrapper.loss_scale) == (kind, 'dynamic')
+
+
 @pytest.mark.parametrize('launcher', ['slurm', 'mpi'])
 def test_other_launchers_reach_the_config(configure, launcher):
     assert configure('train.py', TRAIN, '--launcher', launcher).launcher == launcher
@@ -98,6 +114,22 @@ def test_deploy_chooses_the_form_and_keeps_the_options_of_the_hook(
     (tmp_path / 'any.pth').touch()
     cfg = configure('test.py', f'custom_hooks = {hooks}', str(tmp_path / 'any.pth'), *arguments)
     assert cfg.custom_hooks == expected
+
+
+MERGED = "model = dict(backbone=dict(deploy='plain'))"
+
+
+@pytest.mark.parametrize('hooks', ['[]', f"[dict(type='{HOOK}', mode='fused')]"])
+def test_backbone_that_is_built_merged_decides_the_form(configure, tmp_path, hooks):
+    (tmp_path / 'any.pth').touch()
+    text = f'{MERGED}\ncustom_hooks = {hooks}'
+    cfg = configure('test.py', text, str(tmp_path / 'any.pth'))
+    assert cfg.custom_hooks == [dict(type=HOOK, mode='plain')]
+    monkey = [str(tmp_path / 'any.pth'), '--deploy', 'none']
+    (tmp_path / 'config.py').write_text(text)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(ValueError, match=r"'plain'.: leave"):
+        patch.setattr(sys, 'argv', ['test.py', str(tmp_path / 'config.py'), *monkey])
+        runpy.run_path(str(TOOLS / 'test.py'), run_name='__main__')
 
 
 def test_types_may_be_classes():

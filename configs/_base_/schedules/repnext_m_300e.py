@@ -21,5 +21,8 @@ param_scheduler = [
     ),
     dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=True, begin=5, end=300),
 ]
-custom_hooks = [dict(type='EMAHook', momentum=1 - 0.99996, priority='ABOVE_NORMAL')]
+# update_buffers: batch norm statistics are averaged like the weights, as timm does.
+custom_hooks = [
+    dict(type='EMAHook', momentum=1 - 0.99996, update_buffers=True, priority='ABOVE_NORMAL')
+]
 auto_scale_lr = dict(enable=False, base_batch_size=2048)
