@@ -5,6 +5,9 @@
 PYTHON ?= python3
 VENV := .venv
 CLASSIC := .venv-openmmlab
+# Two files of tests at a time, each process with one thread: most of the time goes into imports.
+PYTEST := -m pytest -n 2 --dist loadfile
+test-onedl test-openmmlab: export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test lint test-onedl test-openmmlab clean
@@ -20,10 +23,10 @@ lint: $(VENV)/.complete
 	$(VENV)/bin/mypy
 
 test-onedl: $(VENV)/.complete
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python $(PYTEST)
 
 test-openmmlab: $(CLASSIC)/.complete
-	$(CLASSIC)/bin/python -m pytest -m distribution
+	$(CLASSIC)/bin/python $(PYTEST) -m distribution
 
 $(VENV)/.complete: requirements/torch.txt requirements/onedl.txt requirements/dev.txt setup.py
 	$(call make-environment,$(VENV),onedl)

@@ -29,7 +29,7 @@ OPENMMLAB = [
     'regex',
     'setuptools<82',  # mmengine 0.10 reads configs of packages through pkg_resources
 ]
-DEV = ['build', 'mypy', 'pytest', 'pytest-timeout', 'ruff']
+DEV = ['build', 'mypy', 'pytest', 'pytest-timeout', 'pytest-xdist', 'ruff']
 
 
 def version() -> str:

@@ -28,7 +28,7 @@ SLIM = (
 def call(
     command: list, data: Path | None = None, **environment: str
 ) -> subprocess.CompletedProcess:
-    environment |= dict(SHAPES_ROOT=str(data), OMP_NUM_THREADS='2', PYTHON=sys.executable)
+    environment |= dict(SHAPES_ROOT=str(data), OMP_NUM_THREADS='1', PYTHON=sys.executable)
     return subprocess.run(
         [str(part) for part in command],
         env=os.environ | environment,

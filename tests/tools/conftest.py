@@ -1,9 +1,12 @@
 """A small dataset and a detector trained on it, once for all tests of the tools."""
 
+import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from commands import train
+from commands import TOOLS, train
 
 from repnext_mm.demo.shapes import generate_shapes
 
@@ -19,3 +22,28 @@ def checkpoint(data, tmp_path_factory) -> Path:
     work_dir = tmp_path_factory.mktemp('train')
     train(data, work_dir, 6)
     return work_dir / 'iter_6.pth'
+
+
+@pytest.fixture
+def inside(monkeypatch, capsys):
+    """Runs a tool in this process, which saves it the seconds that imports take."""
+    monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '1')
+    monkeypatch.setenv('LOCAL_RANK', '0')
+
+    def run(name: str, *arguments: object, **environment: object) -> subprocess.CompletedProcess:
+        command = [name, *map(str, arguments)]
+        monkeypatch.setattr(sys, 'argv', command)
+        for variable, value in environment.items():
+            monkeypatch.setenv(variable, str(value))
+        capsys.readouterr()
+        code, message = 0, ''
+        try:
+            runpy.run_path(str(TOOLS / name), run_name='__main__')
+        except SystemExit as stop:
+            code = stop.code or 0
+        except Exception as error:
+            code, message = 1, str(error)
+        output = capsys.readouterr()
+        return subprocess.CompletedProcess(command, code, output.out, output.err + message)
+
+    return run
