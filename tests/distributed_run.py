@@ -42,6 +42,7 @@ def main(folder: str) -> None:
     if runner.rank == 0:
         content['logits'] = metric.logits
     torch.save(content, f'{folder}/rank{runner.rank}.pt')
+    torch.distributed.destroy_process_group()
 
 
 if __name__ == '__main__':

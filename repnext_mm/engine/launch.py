@@ -1,6 +1,7 @@
 """What the tools do with a config before it becomes a Runner."""
 
 import argparse
+import atexit
 import logging
 import os
 from collections.abc import Iterator
@@ -136,6 +137,7 @@ def adapt_to_device(cfg: Config) -> None:
             optim_wrapper.pop(name, None)
     if cfg.launcher != 'none':
         _warn('no GPU: distributed over CPU processes with gloo')
+        atexit.register(_leave_process_group)
         if cfg.launcher == 'pytorch' and not torch.distributed.is_initialized():
             torch.distributed.init_process_group('gloo')
         cfg.setdefault('env_cfg', ConfigDict()).dist_cfg = ConfigDict(backend='gloo')
@@ -146,6 +148,12 @@ def adapt_to_device(cfg: Config) -> None:
             find_unused_parameters=cfg.get('find_unused_parameters', False),
         )
         cfg.setdefault('model_wrapper_cfg', wrapper).device_ids = None
+
+
+def _leave_process_group() -> None:
+    """Ends gloo's threads: a process that exits while they run may abort."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def check_data(cfg: Config, *splits: str) -> None:
