@@ -53,8 +53,7 @@ def identify(checkpoint: Mapping[str, Any]) -> Identity | None:
         with torch.device('meta'):
             training = RepNeXt(arch)
         for form in (None, *inference_forms(training)):
-            network = training if form is None else training.another_form(form)
-            if compare_keys(state, network).exact:
+            if compare_keys(state, training.another_form(form)).exact:
                 return Identity(arch, form)
     return None
 
@@ -155,7 +154,7 @@ def compare_forms(model: Any, merged: Any) -> float:
         if isinstance(getattr(form, 'head', None), FormAware):
             form.head(features)
 
-    names = [name for name in ('backbone', 'neck', 'head') if hasattr(model, name)]
+    names = [name for name in ('backbone', 'neck', 'head') if getattr(model, name, None)]
     return max(feature_differences(model, merged, names, run).values())
 
 

@@ -100,8 +100,8 @@ class RepNeXt(FormAware, BaseModule):
         deploy: None for the training form; ``'fused'`` or ``'plain'`` builds that
             inference form directly. A checkpoint of the training form is merged on
             its way in.
-        allow_partial_load: Load what fits of a checkpoint in which entries are missing
-            or have another shape, instead of an error.
+        allow_partial_load: Load what fits of a checkpoint in which entries are missing,
+            foreign or of another shape, instead of an error.
         finetune_deployed: Let a merged network be trained, instead of an error.
         init_cfg: mmengine's initialization config. Defaults to the family's, its
             ``INIT_CFG``; with ``deploy``, to nothing.
