@@ -59,6 +59,74 @@ def test_every_parameter_is_in_one_group_and_rates_fall_towards_the_stem(arch):
     assert all(earlier < later for earlier, later in pairwise(stepwise))
 
 
+@pytest.mark.parametrize('num_layers', [None, 6])
+@pytest.mark.parametrize('arch', ARCHS)
+def test_stage_wise_rates_fall_from_stage_to_stage(arch, num_layers):
+    model = Model(RepNeXt(arch))
+    options = dict(num_layers=num_layers) if num_layers else {}
+    groups = param_groups(model, decay_rate=0.9, decay_type='stage_wise', **options)
+    by_name = {name: group['lr'] for group in groups for name in group['param_names']}
+    assert sorted(by_name) == sorted(name for name, _ in model.named_parameters())
+    rates = [group['lr'] for group in groups]
+    assert rates == sorted(rates, reverse=True) and rates[0] == LR
+    head = (num_layers or 4) + 1
+    expected = {'stem.': 0, **{f'stages.{i}.': i + 1 for i in range(4)}}
+    for part, depth in expected.items():
+        found = {lr for name, lr in by_name.items() if name.startswith(f'backbone.{part}')}
+        assert list(found) == [pytest.approx(LR * 0.9 ** (head - depth))]
+    assert by_name['head.weight'] == by_name['neck.0.weight'] == LR
+
+
+BASELINES = dict(
+    convnext=dict(
+        type='ConvNeXt', arch='atto', out_indices=(0, 1, 2, 3), gap_before_final_norm=False
+    ),
+    swin=dict(type='SwinTransformer', arch='tiny', out_indices=(0, 1, 2, 3)),
+    vit=dict(type='VisionTransformer', arch='deit-tiny', out_type='featmap'),
+)
+
+
+@pytest.mark.parametrize('kind', ['layer_wise', 'stage_wise'])
+@pytest.mark.parametrize('name', BASELINES)
+def test_other_networks_of_mmpretrain_are_numbered_too(name, kind):
+    from mmpretrain.registry import MODELS
+
+    model = Model(MODELS.build(BASELINES[name]))
+    if (name, kind) == ('vit', 'stage_wise'):
+        with pytest.raises(TypeError, match='VisionTransformer.*layer_wise'):
+            param_groups(model, decay_rate=0.9, decay_type=kind)
+        return
+    groups = param_groups(model, decay_rate=0.9, decay_type=kind)
+    by_name = {n: group['lr'] for group in groups for n in group['param_names']}
+    assert sorted(by_name) == sorted(n for n, _ in model.named_parameters())
+    assert by_name['head.weight'] == LR
+    assert min(by_name.values()) == by_name['backbone.' + stem_of(model.backbone)]
+    assert len(set(by_name.values())) > 4
+
+
+def stem_of(backbone: nn.Module) -> str:
+    """The name of the convolution that sees the image."""
+    return next(name for name, p in backbone.named_parameters() if p.ndim == 4)
+
+
+def test_number_of_layers_of_other_constructors_is_taken_if_it_is_right():
+    model = Model(RepNeXt('tiny'))
+    given, own = (
+        param_groups(model, decay_rate=0.7, **options) for options in (dict(num_layers=6), {})
+    )
+    assert [group['lr'] for group in given] == [group['lr'] for group in own]
+    for kind, number in (('layer_wise', 12), ('stage_wise', 3)):
+        with pytest.raises(ValueError, match=f'num_layers={number}'):
+            param_groups(model, decay_rate=0.7, decay_type=kind, num_layers=number)
+
+
+def test_rate_of_one_takes_any_model():
+    model = Model(nn.Linear(1, 1))
+    groups = param_groups(model, decay_rate=1.0, decay_type='stage_wise')
+    assert {group['lr'] for group in groups} == {LR}
+    assert {group['weight_decay'] for group in groups} == {0, DECAY}
+
+
 def test_depths_are_those_of_convnext():
     from mmpretrain.models import ConvNeXt
 
@@ -106,7 +174,7 @@ def test_frozen_parameters_are_left_out():
 
 @pytest.mark.parametrize(
     'options',
-    [{}, dict(decay_rate=1.5), dict(decay_rate=0.9, num_layers=6), dict(decay_rate='0.9')],
+    [{}, dict(decay_rate=1.5), dict(decay_rate=0.9, layers=6), dict(decay_rate='0.9')],
     ids=str,
 )
 def test_bad_options_are_named(options):
@@ -115,7 +183,7 @@ def test_bad_options_are_named(options):
 
 
 def test_other_decay_types_are_refused():
-    with pytest.raises(ValueError, match="'layer_wise', got 'stagewise'"):
+    with pytest.raises(ValueError, match=r"'stage_wise'\), got 'stagewise'"):
         param_groups(Model(RepNeXt(slim())), decay_rate=0.9, decay_type='stagewise')
 
 
