@@ -93,7 +93,7 @@ def test_other_networks_of_mmpretrain_are_numbered_too(name, kind):
 
     model = Model(MODELS.build(BASELINES[name]))
     if (name, kind) == ('vit', 'stage_wise'):
-        with pytest.raises(TypeError, match='VisionTransformer.*layer_wise'):
+        with pytest.raises(TypeError, match=r'VisionTransformer.*layer_wise'):
             param_groups(model, decay_rate=0.9, decay_type=kind)
         return
     groups = param_groups(model, decay_rate=0.9, decay_type=kind)
