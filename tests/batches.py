@@ -41,7 +41,7 @@ def segmentation_batch(size: int = 64) -> dict:
     for _ in range(2):
         shape = dict(img_shape=(size, size), ori_shape=(size, size))
         sample = SegDataSample(metainfo=dict(scale_factor=(1.0, 1.0), **shape))
-        sample.gt_sem_seg = PixelData(data=torch.randint(0, 150, (1, size, size)))
+        sample.gt_sem_seg = PixelData(data=torch.randint(0, 6, (1, size, size)))
         samples.append(sample)
     return dict(inputs=images(size), data_samples=samples)
 

@@ -4,19 +4,20 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from batches import classification_batch, detection_batch, segmentation_batch
-from helpers import M_ARCHS, slim
+from helpers import M_ARCHS, randomize, slim
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 
 from repnext_mm import reparameterize_model
-from repnext_mm.engine.deploy import build_model
-from repnext_mm.engine.launch import adapt_to_device
+from repnext_mm.engine.deploy import build_model, compare_forms
+from repnext_mm.engine.launch import adapt_to_device, type_name
 from repnext_mm.models import RepNeXt
 
 ROOT = Path(__file__).parents[1]
@@ -38,34 +39,76 @@ TEACHER = dict(
 )
 BATCHES = dict(mmdet=detection_batch, mmseg=segmentation_batch, mmpretrain=classification_batch)
 LOSSES = dict(
-    mmdet={'loss_cls', 'loss_bbox', 'loss_mask', 'loss_rpn_cls'},
-    mmseg={'decode.loss_ce'},
-    mmpretrain={'loss'},
+    MaskRCNN={'loss_cls', 'loss_bbox', 'loss_mask', 'loss_rpn_cls'},
+    CascadeRCNN={f's{i}.loss_{kind}' for i in range(3) for kind in ('cls', 'bbox', 'mask')},
+    EncoderDecoder={'decode.loss_ce'},
+    ImageClassifier={'loss'},
+    DistilledClassifier={'loss', 'loss_distill'},
 )
+
+
+SHORT = dict(
+    ConvNeXt=dict(arch=dict(depths=[1, 1, 1, 1], channels=[96, 192, 384, 768])),
+    SwinTransformer=dict(arch=dict(embed_dims=96, depths=[1, 1, 1, 1], num_heads=[3, 6, 12, 24])),
+    VisionTransformer=dict(
+        arch=dict(embed_dims=768, num_layers=12, num_heads=12, feedforward_channels=64)
+    ),
+    RepVGG=dict(
+        arch=dict(
+            num_blocks=[1, 1, 1, 1],
+            width_factor=[1.5, 1.5, 1.5, 2.75],
+            group_layer_map=None,
+            se_cfg=None,
+        )
+    ),
+)
+"""Fewer layers with the channels of the real ones."""
 
 
 def shrink(cfg: Config) -> Config:
     """The same model with thin stages and without weights, so that a step takes a second."""
-    arch = cfg.model.backbone.arch
-    variant = arch if isinstance(arch, str) else arch.get('variant', 'tiny')
-    cfg.model.backbone.arch = slim(variant, depths=(1, 1, 1, 1))
-    cfg.model.backbone.pop('init_cfg', None)
-    channels = cfg.model.backbone.arch['channels']
-    if 'in_channels' in cfg.model.neck:
-        cfg.model.neck.in_channels = channels
+    model = cfg.model
+    model.backbone.pop('init_cfg', None)
+    model.backbone.update(SHORT.get(type_name(model.backbone), {}))
+    if type_name(model.backbone) == 'RepNeXt':
+        set_channels(model, thin_stages(model.backbone))
     if cfg.default_scope == 'mmdet':
         for extractor in ('bbox_roi_extractor', 'mask_roi_extractor'):
-            cfg.model.roi_head[extractor].roi_layer.sampling_ratio = 2
-        cfg.model.train_cfg.rcnn.sampler.num = 32
-        cfg.model.test_cfg.rpn.max_per_img = 50
-        cfg.model.test_cfg.rcnn.max_per_img = 10
+            model.roi_head[extractor].roi_layer.sampling_ratio = 2
+        for head in as_list(model.roi_head.bbox_head):
+            head.fc_out_channels = 64
+        for stage in as_list(model.train_cfg.rcnn):
+            stage.sampler.num = 32
+        model.test_cfg.rpn.max_per_img = 50
+        model.test_cfg.rcnn.max_per_img = 10
     elif cfg.default_scope == 'mmseg':
-        cfg.model.data_preprocessor.size = (64, 64)
-    else:
-        cfg.model.head.in_channels = channels[-1]
-        if 'teacher' in cfg.model:
-            cfg.model.teacher = TEACHER
+        model.data_preprocessor.size = (64, 64)
+    elif 'teacher' in model:
+        model.teacher = TEACHER
     return cfg
+
+
+def as_list(value: object) -> list:
+    return value if isinstance(value, list) else [value]
+
+
+def thin_stages(backbone: dict) -> list[int]:
+    """Makes a RepNeXt thin and short, and returns its channels."""
+    arch = backbone.arch
+    variant = arch if isinstance(arch, str) else arch.get('variant', 'tiny')
+    backbone.arch = slim(variant, depths=(1, 1, 1, 1))
+    return backbone.arch['channels']
+
+
+def set_channels(model: dict, channels: list[int]) -> None:
+    """Tells what reads the features of the backbone."""
+    if 'in_channels' in model.get('neck', {}):
+        model.neck.in_channels = channels
+    elif 'auxiliary_head' in model:
+        model.decode_head.in_channels = channels
+        model.auxiliary_head.in_channels = channels[2]
+    else:
+        model.head.in_channels = channels[-1]
 
 
 def test_configs_parse_from_another_folder(tmp_path):
@@ -98,13 +141,20 @@ def test_config_trains_and_tests_one_step(path):
     model = revert_sync_batchnorm(build_model(cfg))
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     before = next(model.backbone.parameters()).detach().clone()
+    unused = {name for name, param in model.named_parameters() if param.requires_grad}
+    for name in tuple(unused):
+        model.get_parameter(name).register_hook(partial(lambda n, _: unused.discard(n), name))
     batch = BATCHES[cfg.default_scope]
     losses = model.train().train_step(batch(), wrapper)
-    assert LOSSES[cfg.default_scope] <= set(losses)
-    assert ('loss_distill' in losses) == ('teacher' in cfg.model)
+    assert LOSSES[type_name(cfg.model)] <= set(losses)
+    assert ('aux.loss_ce' in losses) == ('auxiliary_head' in cfg.model)
     assert all(torch.isfinite(loss).all() for loss in losses.values())
     assert not torch.equal(before, next(model.backbone.parameters()))
-    merged = reparameterize_model(model.eval())
+    # DistributedDataParallel needs to know of parameters without gradient.
+    assert bool(unused) == cfg.get('find_unused_parameters', False), unused
+    model.eval()  # mmpretrain's does not return the model
+    merged = reparameterize_model(randomize(model))
+    assert compare_forms(model, merged) < 1e-4
     with torch.no_grad():
         results = merged.test_step(batch())
     assert len(results) == 2

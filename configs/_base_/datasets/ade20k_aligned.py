@@ -1,4 +1,4 @@
-# ade20k, tested at sizes rounded up to multiples of 32, as PVT and its followers do.
+# ade20k for 4 GPUs, tested at sizes rounded up to multiples of 32, as PVT and its followers do.
 _base_ = './ade20k.py'
 
 test_pipeline = [
@@ -8,5 +8,6 @@ test_pipeline = [
     dict(type='LoadAnnotations', reduce_zero_label=True),
     dict(type='PackSegInputs'),
 ]
+train_dataloader = dict(batch_size=4)
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

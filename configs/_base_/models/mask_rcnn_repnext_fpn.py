@@ -1,5 +1,6 @@
 # Mask R-CNN with FPN as in mmdet's mask-rcnn_r50_fpn, the backbone swapped.
 num_classes = 80
+norm_cfg = dict(type='SyncBN', requires_grad=True)
 
 box_coder = dict(type='DeltaXYWHBBoxCoder', target_means=[0.0, 0.0, 0.0, 0.0])
 
@@ -14,7 +15,7 @@ model = dict(
         pad_size_divisor=32,
     ),
     # Pretrained weights: init_cfg=dict(type='Pretrained', checkpoint=..., prefix='backbone.')
-    backbone=dict(type='repnext_mm.RepNeXt', arch='tiny', drop_path_rate=0.4),
+    backbone=dict(type='repnext_mm.RepNeXt', arch='tiny', drop_path_rate=0.4, norm_cfg=norm_cfg),
     neck=dict(type='FPN', in_channels=[96, 192, 384, 768], out_channels=256, num_outs=5),
     rpn_head=dict(
         type='RPNHead',

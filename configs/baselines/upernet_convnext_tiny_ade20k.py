@@ -1,0 +1,8 @@
+# upernet_repnext_tiny_ade20k with ConvNeXt-T instead.
+_base_ = ['../upernet_repnext_tiny_ade20k.py', '../_base_/backbones/convnext_tiny.py']
+
+model = dict(
+    backbone=dict(_delete_=True, **_base_.backbone),
+    decode_head=dict(in_channels=_base_.channels),
+    auxiliary_head=dict(in_channels=_base_.channels[2]),
+)

@@ -1,0 +1,18 @@
+# Cascade Mask R-CNN, RepNeXt-M3, 3x: 36 epochs, multi-scale crops, from ImageNet weights.
+_base_ = [
+    './_base_/models/cascade_mask_rcnn_repnext_fpn.py',
+    './_base_/datasets/coco_instance_multiscale.py',
+    './_base_/schedules/repnext_m_3x.py',
+    './_base_/default_runtime.py',
+]
+checkpoint = '{{$REPNEXT_PRETRAINED:pretrained}}/repnext_m3.pth'
+
+model = dict(
+    backbone=dict(
+        arch='m3',
+        drop_path_rate=0.0,
+        norm_eval=True,
+        init_cfg=dict(type='Pretrained', checkpoint=checkpoint),
+    ),
+    neck=dict(in_channels=[64, 128, 256, 512]),
+)

@@ -1,0 +1,18 @@
+# Cascade Mask R-CNN, RepNeXt-M5, 3x: 36 epochs, multi-scale crops, from ImageNet weights.
+_base_ = [
+    './_base_/models/cascade_mask_rcnn_repnext_fpn.py',
+    './_base_/datasets/coco_instance_multiscale.py',
+    './_base_/schedules/repnext_m_3x.py',
+    './_base_/default_runtime.py',
+]
+checkpoint = '{{$REPNEXT_PRETRAINED:pretrained}}/repnext_m5.pth'
+
+model = dict(
+    backbone=dict(
+        arch='m5',
+        drop_path_rate=0.0,
+        norm_eval=True,
+        init_cfg=dict(type='Pretrained', checkpoint=checkpoint),
+    ),
+    neck=dict(in_channels=[80, 160, 320, 640]),
+)

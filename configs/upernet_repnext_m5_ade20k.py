@@ -1,0 +1,18 @@
+# UperNet, RepNeXt-M5: 160k iterations, 512x512, from ImageNet weights.
+_base_ = [
+    './_base_/models/upernet_repnext.py',
+    './_base_/datasets/ade20k.py',
+    './_base_/schedules/repnext_m_160k.py',
+    './_base_/segmentation_runtime.py',
+]
+checkpoint = '{{$REPNEXT_PRETRAINED:pretrained}}/repnext_m5.pth'
+
+model = dict(
+    backbone=dict(
+        arch='m5',
+        drop_path_rate=0.0,
+        init_cfg=dict(type='Pretrained', checkpoint=checkpoint),
+    ),
+    decode_head=dict(in_channels=[80, 160, 320, 640]),
+    auxiliary_head=dict(in_channels=320),
+)

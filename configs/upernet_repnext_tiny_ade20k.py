@@ -1,0 +1,7 @@
+# UperNet, RepNeXt-T: 160k iterations, 512x512.
+_base_ = [
+    './_base_/models/upernet_repnext.py',
+    './_base_/datasets/ade20k.py',
+    './_base_/schedules/adamw_160k.py',
+    './_base_/segmentation_runtime.py',
+]
