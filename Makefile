@@ -1,5 +1,6 @@
-# make demo   the main job on generated data, from nothing to a table
-# make test   everything that is checked: style, types, tests on both mm distributions
+# make demo       the main job on generated data, from nothing to a table: detection
+# make demo-seg   the same for semantic segmentation
+# make test       everything that is checked: style, types, tests on both mm distributions
 # Each makes the environments it needs; PYTHON chooses the interpreter.
 
 PYTHON ?= python3
@@ -10,10 +11,13 @@ PYTEST := -m pytest -n 2 --dist loadfile
 test-onedl test-openmmlab: export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint test-onedl test-openmmlab clean
+.PHONY: demo demo-seg test lint test-onedl test-openmmlab clean
 
 demo: $(VENV)/.complete
 	$(VENV)/bin/python tools/demo.py
+
+demo-seg: $(VENV)/.complete
+	$(VENV)/bin/python tools/demo.py --task segmentation
 
 test: lint test-onedl test-openmmlab
 

@@ -29,3 +29,9 @@ OPTIM_WRAPPER_CONSTRUCTORS = mmengine_registry.Registry(
     scope='repnext_mm',
     locations=['repnext_mm.engine'],
 )
+VISUALIZERS = mmengine_registry.Registry(
+    'visualizer',
+    parent=mmengine_registry.VISUALIZERS,
+    scope='repnext_mm',
+    locations=['repnext_mm.visualization.segmentation'],
+)

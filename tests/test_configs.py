@@ -237,6 +237,52 @@ def test_coco_root_moves_all_paths(root, monkeypatch):
         assert truth == Path('/elsewhere/annotations/instances_val2017.json')
 
 
+@pytest.mark.skipif(not (REAL / 'tiny_ade20k').is_dir(), reason='no real data')
+def test_real_ade20k_images_are_learnt_and_drawn(tmp_path, monkeypatch):
+    """The 150-class segmentor overfits two images, and tests alike merged, whole and sliding."""
+    from mmengine.runner import Runner
+
+    monkeypatch.setenv('ADE_ROOT', f'{REAL}/tiny_ade20k')
+    cfg = shrink(read(ROOT / 'configs' / 'upernet_repnext_tiny_ade20k.py'))
+    cfg.launcher = 'none'
+    adapt_to_device(cfg)
+    cfg.model.decode_head.channels = cfg.model.auxiliary_head.channels = 32
+    cfg.model.data_preprocessor.size = cfg.model.test_cfg.crop_size = (96, 128)
+    cfg.model.test_cfg.stride = (64, 85)
+    for split in ('train', 'val', 'test'):
+        loader = cfg[f'{split}_dataloader']
+        loader.update(num_workers=0, persistent_workers=False)
+        prefix = dict(img_path='images/validation', seg_map_path='annotations/validation')
+        loader.dataset.data_prefix = prefix
+        steps = [s for s in loader.dataset.pipeline if 'Random' not in s.type]
+        loader.dataset.pipeline = [
+            s for s in steps if s.type not in ('Resize', 'PhotoMetricDistortion')
+        ]
+        loader.dataset.pipeline.insert(1, dict(type='Resize', scale=(128, 96), keep_ratio=True))
+    # The loading of labels comes first in training, so that they are resized too.
+    train = cfg.train_dataloader.dataset.pipeline
+    train[1], train[2] = train[2], train[1]
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=40, val_interval=100)
+    cfg.param_scheduler = None
+    cfg.optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=0.005))
+    cfg.default_hooks.visualization.draw = True
+    cfg.visualizer.update(type='repnext_mm.SegLegendVisualizer', save_dir=str(tmp_path / 'shown'))
+    cfg.visualizer.vis_backends = [dict(type='LocalVisBackend')]
+    cfg.work_dir, cfg.experiment_name = str(tmp_path), tmp_path.name
+    cfg.randomness = dict(seed=0)
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    training = runner.model
+    for mode in ('whole', 'slide'):
+        training.test_cfg.mode = mode
+        runner.model = training
+        metrics = runner.test()
+        assert metrics['aAcc'] > 60 and {'mIoU', 'mAcc'} <= set(metrics)
+        runner.model = reparameterize_model(training.eval(), 'plain')
+        assert runner.test() == pytest.approx(metrics, abs=0.05)
+    assert list((tmp_path / 'shown').rglob('*ADE_val_00000001*.png'))
+
+
 @pytest.mark.skipif(not (REAL / 'tiny_coco').is_dir(), reason='no real data')
 def test_real_coco_images_train_and_test(tmp_path):
     from mmengine.runner import Runner

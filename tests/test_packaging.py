@@ -1,5 +1,7 @@
 """The wheel, used from an empty folder, and what the repository says of itself."""
 
+import functools
+import json
 import os
 import re
 import subprocess
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from complexity import size_of
 
 ROOT = Path(__file__).parents[1]
 DOCS = [ROOT / 'README.md', ROOT / 'CHANGELOG.md', *sorted((ROOT / 'docs').glob('*.md'))]
@@ -89,19 +92,46 @@ def metafile_models() -> list[dict]:
 @pytest.mark.parametrize('model', metafile_models(), ids=lambda model: model['Name'])
 def test_metafile_agrees_with_the_code(model):
     from mmengine.config import Config
+    from mmengine.registry import init_default_scope
 
+    cfg = Config.fromfile(ROOT / model['Config'])
+    init_default_scope(cfg.default_scope)
+    assert Path(model['Config']).stem == model['Name']
+    metadata = model['Metadata']
+    stated = {
+        key.partition(', ')[2]: (metadata[key], metadata[key.replace('Parameters', 'FLOPs')])
+        for key in metadata
+        if key.startswith('Backbone Parameters')
+    }
+    assert stated == sizes_by_form(json.dumps(cfg.model.backbone))
+    length = cfg.train_cfg.get('max_epochs') or cfg.train_cfg.max_iters
+    assert length == metadata.get('Epochs', metadata.get('Iterations'))
+
+
+@functools.cache
+def sizes_by_form(backbone: str) -> dict[str, tuple[int, int]]:
     from repnext_mm.models import RepNeXt
     from repnext_mm.reparam import inference_forms
 
-    cfg = Config.fromfile(ROOT / model['Config'])
-    assert Path(model['Config']).stem == model['Name']
-    metadata = model['Metadata']
-    form = inference_forms(RepNeXt(cfg.model.backbone.arch))[-1]
-    for key, deploy in (('Backbone Parameters', None), (f'Backbone Parameters, {form}', form)):
-        backbone = RepNeXt(cfg.model.backbone.arch, deploy=deploy)
-        assert sum(p.numel() for p in backbone.parameters()) == metadata[key]
-    length = cfg.train_cfg.get('max_epochs') or cfg.train_cfg.max_iters
-    assert length == metadata.get('Epochs', metadata.get('Iterations'))
+    cfg = json.loads(backbone)
+    forms = inference_forms(RepNeXt(cfg['arch'])) if cfg['type'] == 'repnext_mm.RepNeXt' else ()
+    return {'': size_of(cfg), **{form: size_of(cfg, form) for form in forms}}
+
+
+@pytest.mark.parametrize('model', metafile_models(), ids=lambda model: model['Name'])
+def test_results_in_metafiles_name_their_source(model):
+    assert ('Results' in model) == ('Source of Results' in model['Metadata'])
+    for result in model.get('Results', []):
+        assert set(result) == {'Task', 'Dataset', 'Metrics'}
+        assert all(0 < value < 100 for value in result['Metrics'].values())
+
+
+def test_results_in_metafiles_are_those_of_the_docs():
+    text = ''.join(path.read_text() for path in DOCS)
+    for model in metafile_models():
+        for result in model.get('Results', []):
+            for value in result['Metrics'].values():
+                assert str(value) in text, (model['Name'], value)
 
 
 @pytest.mark.parametrize('arch', ['m0', 'm1', 'm2', 'm3', 'm4', 'm5'])

@@ -89,8 +89,11 @@ def enable_pictures(cfg: Config, args: argparse.Namespace) -> None:
         hook.draw = True
     if scope == 'mmdet' and args.show_dir:
         hook.test_out_dir = args.show_dir
-    if scope == 'mmseg' and args.show_dir:
-        cfg.visualizer.save_dir = args.show_dir
+    if scope == 'mmseg':
+        if type_name(cfg.visualizer) == 'SegLocalVisualizer':
+            cfg.visualizer.type = 'repnext_mm.SegLegendVisualizer'
+        if args.show_dir:
+            cfg.visualizer.save_dir = args.show_dir
 
 
 DEFAULT_TTA = {
@@ -100,10 +103,16 @@ DEFAULT_TTA = {
     'mmseg': dict(type='SegTTAModel'),
     'mmpretrain': dict(type='AverageClsScoreTTA'),
 }
+TTA_SCALES = {'mmdet': (0.5, 1.0, 1.5), 'mmseg': (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)}
+"""Relative to the size that the config tests at."""
 
 
 def enable_tta(cfg: Config) -> None:
-    """Wraps the model for test-time augmentation; flips, unless the config has its own plan."""
+    """Wraps the model for test-time augmentation.
+
+    Unless the config has its own plan, detectors and segmentors see each image in several
+    sizes, and all models see it flipped too.
+    """
     dataset = cfg.test_dataloader.dataset
     while 'dataset' in dataset:
         dataset = dataset.dataset
@@ -111,15 +120,31 @@ def enable_tta(cfg: Config) -> None:
     if 'tta_model' not in cfg:
         cfg.tta_model = DEFAULT_TTA[scope]
     if 'tta_pipeline' not in cfg:
-        *steps, pack = deepcopy(dataset.pipeline)
-        if 'meta_keys' in pack:
-            pack.meta_keys = (*pack.meta_keys, 'flip', 'flip_direction')
-        flips = [dict(type='RandomFlip', prob=probability) for probability in (0.0, 1.0)]
-        cfg.tta_pipeline = [*steps, dict(type='TestTimeAug', transforms=[flips, [pack]])]
+        cfg.tta_pipeline = tta_pipeline(dataset.pipeline, TTA_SCALES.get(scope, ()))
     if scope == 'mmdet' and 'mask_head' in cfg.model.get('roi_head', {}):
         test_boxes_only(cfg)
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     dataset.pipeline = cfg.tta_pipeline
+
+
+def tta_pipeline(pipeline: list[dict], scales: Sequence[float]) -> list[dict]:
+    """A test pipeline as one that gives every image in several sizes, and flipped."""
+    *steps, pack = deepcopy(pipeline)
+    if 'meta_keys' in pack:
+        pack.meta_keys = (*pack.meta_keys, 'flip', 'flip_direction')
+    resizes = [i for i, step in enumerate(steps) if type_name(step) == 'Resize' and 'scale' in step]
+    first = resizes[0] if scales and resizes else len(steps)
+    variants = [[step] for step in steps[first:]]
+    if first < len(steps):
+        size = steps[first].scale
+        width, height = (size, size) if isinstance(size, int) else size
+        variants[0] = [
+            dict(steps[first], scale=(round(width * scale), round(height * scale)))
+            for scale in scales
+        ]
+    flips = [dict(type='RandomFlip', prob=probability) for probability in (0.0, 1.0)]
+    views = dict(type='TestTimeAug', transforms=[*variants, flips, [pack]])
+    return [*steps[:first], views]
 
 
 def test_boxes_only(cfg: Config) -> None:

@@ -2,9 +2,10 @@
 
 import json
 import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import cv2
 import matplotlib.figure
 import matplotlib.font_manager
 import numpy as np
@@ -15,10 +16,14 @@ from torch import Tensor
 from torchvision.io import decode_image
 from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
 
+from repnext_mm.demo.shapes import SEMANTIC_CLASSES
+from repnext_mm.visualization.legend import frequent_classes, overlay, with_legend
+
 SCALE = 3
 PAIRS = 3
 MIN_SCORE = 0.5
 COLOURS = [(230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 130, 48)]
+SEMANTIC_COLOURS = [(170, 170, 170), *COLOURS]
 
 
 def format_table(rows: Sequence[dict]) -> str:
@@ -45,32 +50,74 @@ def _format(value: object) -> str:
     return f'{value:.3f}' if isinstance(value, float) else str(value)
 
 
-def draw_curves(scalars: Path, path: Path) -> None:
-    """Plots the training loss and the held-out AP over the iterations.
+def draw_curves(scalars: Path, path: Path, metrics: Mapping[str, str], scale: float) -> None:
+    """Plots the training loss and the held-out metrics over the iterations.
 
     Args:
         scalars: ``vis_data/scalars.json`` of a run, one JSON object per line.
         path: PNG to write.
+        metrics: What to plot: the label of each metric, and its name in the run.
+        scale: Brings metrics to fractions: 0.01 for percent.
     """
     records = [json.loads(line) for line in scalars.read_text().splitlines()]
     losses = [(record['step'], record['loss']) for record in records if 'loss' in record]
-    scores = [record for record in records if 'coco/bbox_mAP' in record]
+    scores = [record for record in records if set(metrics.values()) <= set(record)]
     figure = matplotlib.figure.Figure(figsize=(9, 3.6), layout='constrained')
     left, right = figure.subplots(1, 2)
     left.plot(*zip(*losses, strict=True), color='tab:blue')
     left.set(xlabel='iteration', ylabel='training loss', ylim=(0, None))
     steps = [record['step'] for record in scores]
-    for key, label in (('bbox', 'box AP'), ('segm', 'mask AP')):
-        right.plot(steps, [record[f'coco/{key}_mAP'] for record in scores], 'o-', label=label)
-    right.set(xlabel='iteration', ylabel='held-out AP', xlim=(0, None), ylim=(0, 1))
+    for label, key in metrics.items():
+        right.plot(steps, [scale * record[key] for record in scores], 'o-', label=label)
+    right.set(xlabel='iteration', ylabel='on held-out images', xlim=(0, None), ylim=(0, 1))
     right.legend()
     for axes in (left, right):
         axes.grid(alpha=0.3)
     figure.savefig(path, dpi=120)
 
 
-def draw_predictions(data_root: Path, predictions: Path, path: Path, count: int = 12) -> None:
-    """Draws held-out images with ground truth beside prediction.
+def draw_labels(data_root: Path, predictions: Path, path: Path, count: int = 12) -> None:
+    """Draws held-out images of the segmentor, ground truth beside prediction, with a legend.
+
+    Args:
+        data_root: The generated dataset.
+        predictions: What ``tools/test.py --out`` wrote.
+        path: PNG to write.
+        count: How many images.
+    """
+    with predictions.open('rb') as file:
+        samples = sorted(pickle.load(file), key=lambda sample: sample['img_path'])[:count]
+    maps, pictures = [], []
+    for sample in samples:
+        image = cv2.imread(sample['img_path'])[..., ::-1]
+        name = Path(sample['img_path']).name
+        truth = cv2.imread(str(data_root / 'annotations' / 'validation' / name), cv2.IMREAD_UNCHANGED)
+        pair = [truth.astype(int) - 1, sample['pred_sem_seg']['data'][0].numpy()]
+        maps += pair
+        pictures.append([_framed(overlay(image, labels, SEMANTIC_COLOURS)) for labels in pair])
+    columns = [
+        np.concatenate([pair[side] for pair in pictures[first::PAIRS]])
+        for first in range(min(PAIRS, len(pictures)))
+        for side in range(2)
+    ]
+    tallest = max(len(column) for column in columns)
+    panels = [
+        np.pad(column, ((0, tallest - len(column)), (0, 0), (0, 0)), constant_values=255)
+        for column in columns
+    ]
+    entries = frequent_classes(maps, SEMANTIC_CLASSES, SEMANTIC_COLOURS)
+    page = with_legend(panels, ['ground truth', 'prediction'] * PAIRS, entries)
+    cv2.imwrite(str(path), page[..., ::-1])
+
+
+def _framed(picture: np.ndarray) -> np.ndarray:
+    """Enlarged, with a white line below."""
+    large = picture.repeat(2, axis=0).repeat(2, axis=1)
+    return np.pad(large, ((0, 8), (0, 0), (0, 0)), constant_values=255)
+
+
+def draw_instances(data_root: Path, predictions: Path, path: Path, count: int = 12) -> None:
+    """Draws held-out images of the detector, ground truth beside prediction.
 
     Args:
         data_root: The generated dataset.

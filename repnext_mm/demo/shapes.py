@@ -1,8 +1,9 @@
-"""A generated instance-segmentation dataset in COCO's format.
+"""A generated dataset for instance and semantic segmentation, in COCO's and ADE20K's formats.
 
-It uses all of the format: polygons in one and in several parts, compressed and
-uncompressed RLE, holes, crowds, occlusion, images without annotations. Every
-image follows from the seed and its number alone.
+It uses all of COCO's format: polygons in one and in several parts, compressed and
+uncompressed RLE, holes, crowds, occlusion, images without annotations; and of ADE20K's:
+PNG labels that count from 1, with 0 for pixels of no class, here the crowds. Every image
+follows from the seed and its number alone.
 """
 
 import json
@@ -17,6 +18,8 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 CLASSES = ('disk', 'box', 'triangle', 'star', 'ring')
+SEMANTIC_CLASSES = ('ground', *CLASSES)
+LABEL_FOLDERS = {'train': 'training', 'val': 'validation'}
 SIZE = 128
 MIN_RADIUS, MAX_RADIUS = 12, 34
 MAX_SHAPES = 4
@@ -26,7 +29,12 @@ MAX_COVERED = 0.4
 
 
 def generate_shapes(root: str | Path, train: int = 400, val: int = 100, seed: int = 0) -> Path:
-    """Writes ``train/``, ``val/`` and ``annotations/`` below ``root``, or nothing at all.
+    """Writes a dataset below ``root``, or nothing at all.
+
+    Images are in ``train/`` and ``val/``; ``annotations/`` holds COCO's
+    ``instances_train.json`` and ``instances_val.json``, and ADE20K's ``training/`` and
+    ``validation/`` with one PNG of labels for each image: 1 to 6 for
+    :data:`SEMANTIC_CLASSES`, 0 for none (``reduce_zero_label=True``).
 
     A folder that already holds the same dataset is left as it is.
 
@@ -46,7 +54,7 @@ def generate_shapes(root: str | Path, train: int = 400, val: int = 100, seed: in
     root = Path(root)
     if min(train, val) < 1:
         raise ValueError(f'train and val must be positive, got {train} and {val}')
-    recipe = {'generator': 'shapes', 'version': 1, 'train': train, 'val': val, 'seed': seed}
+    recipe = {'generator': 'shapes', 'version': 2, 'train': train, 'val': val, 'seed': seed}
     if (root / 'recipe.json').is_file():
         if json.loads((root / 'recipe.json').read_text()) == recipe:
             return root
@@ -69,14 +77,16 @@ def generate_shapes(root: str | Path, train: int = 400, val: int = 100, seed: in
 
 
 def _write_split(root: Path, split: str, numbers: range, seed: int) -> None:
-    (root / split).mkdir(parents=True)
-    (root / 'annotations').mkdir(exist_ok=True)
+    labels_folder = root / 'annotations' / LABEL_FOLDERS[split]
+    for folder in (root / split, labels_folder):
+        folder.mkdir(parents=True)
     images: list[dict] = []
     annotations: list[dict] = []
     for number in numbers:
-        image, instances = draw_scene(np.random.default_rng([seed, number]))
+        image, instances, labels = draw_scene(np.random.default_rng([seed, number]))
         name = f'{number:06d}.png'
         cv2.imwrite(os.fspath(root / split / name), image)
+        cv2.imwrite(os.fspath(labels_folder / name), labels)
         images.append(dict(id=number, file_name=name, height=SIZE, width=SIZE))
         for instance in instances:
             annotations.append(dict(id=len(annotations) + 1, image_id=number, **instance))
@@ -85,16 +95,17 @@ def _write_split(root: Path, split: str, numbers: range, seed: int) -> None:
     (root / 'annotations' / f'instances_{split}.json').write_text(json.dumps(content))
 
 
-def draw_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[dict]]:
+def draw_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[dict], np.ndarray]:
     """Draws one image.
 
     Returns:
-        The image, ``(128, 128, 3)`` uint8 in BGR order, and COCO annotations
-        without ids.
+        The image, ``(128, 128, 3)`` uint8 in BGR order; COCO annotations without ids;
+        and ADE20K's labels, ``(128, 128)`` uint8.
     """
     image = _background(rng)
+    labels = np.ones((SIZE, SIZE), np.uint8)
     if rng.random() < EMPTY_SHARE:
-        return image, []
+        return image, [], labels
     shapes: list[tuple[int, np.ndarray]] = []
     for _ in range(rng.integers(1, MAX_SHAPES + 1)):
         category = int(rng.integers(len(CLASSES)))
@@ -103,13 +114,16 @@ def draw_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[dict]]:
             shapes = [(c, other & ~mask) for c, other in shapes]
             shapes.append((category, mask))
             _paint(rng, image, mask)
+    for category, mask in shapes:
+        labels[mask] = category + 2
     annotations = [_annotate(rng, category, mask) for category, mask in shapes]
     if rng.random() < CROWD_SHARE:
         crowd = _draw_crowd(rng) & ~np.any([mask for _, mask in shapes], axis=0)
         if crowd.any():
             _paint(rng, image, crowd)
+            labels[crowd] = 0
             annotations.append(_annotate(rng, 0, crowd, crowd=True))
-    return image, annotations
+    return image, annotations, labels
 
 
 def _background(rng: np.random.Generator) -> np.ndarray:

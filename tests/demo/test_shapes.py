@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from repnext_mm.demo.shapes import CLASSES, SIZE, draw_scene, generate_shapes
+from repnext_mm.demo.shapes import (
+    CLASSES,
+    SEMANTIC_CLASSES,
+    SIZE,
+    draw_scene,
+    generate_shapes,
+)
 
 
 @pytest.fixture(scope='module')
@@ -46,7 +52,7 @@ def test_boxes_and_areas_belong_to_the_masks(root):
 def test_masks_cover_what_was_painted():
     compared = 0
     for number in range(20):
-        image, annotations = draw_scene(np.random.default_rng([5, number]))
+        image, annotations, _ = draw_scene(np.random.default_rng([5, number]))
         assert image.shape == (SIZE, SIZE, 3) and image.dtype == np.uint8
         if len(annotations) == 1 and isinstance(annotations[0]['segmentation'], list):
             mask = np.zeros((SIZE, SIZE), np.uint8)
@@ -58,12 +64,31 @@ def test_masks_cover_what_was_painted():
     assert compared >= 3
 
 
+def test_labels_are_those_of_the_annotations(root):
+    coco = COCO(str(root / 'annotations' / 'instances_train.json'))
+    seen = set()
+    for info in coco.imgs.values():
+        labels = cv2.imread(
+            str(root / 'annotations' / 'training' / info['file_name']), cv2.IMREAD_UNCHANGED
+        )
+        expected = np.ones((SIZE, SIZE), np.uint8)
+        for annotation in coco.imgToAnns[info['id']]:
+            value = 0 if annotation['iscrowd'] else annotation['category_id'] + 1
+            expected[coco.annToMask(annotation) == 1] = value
+        assert labels.shape == (SIZE, SIZE) and labels.dtype == np.uint8
+        # Polygons lose a line of pixels along some edges; nothing thicker than a few pixels may differ.
+        different = np.pad((labels != expected).astype(np.uint8), 1)
+        assert cv2.erode(different, np.ones((3, 3))).sum() <= 4
+        seen |= set(np.unique(labels).tolist())
+    assert seen == set(range(len(SEMANTIC_CLASSES) + 1))
+
+
 def test_same_seed_same_files_and_other_seed_other_files(root, tmp_path):
     again = generate_shapes(tmp_path / 'again', train=120, val=30)
     other = generate_shapes(tmp_path / 'other', train=120, val=30, seed=1)
     assert load(again) == load(root) and load(again, 'val') == load(root, 'val')
     assert load(other) != load(root)
-    for name in ('train/000000.png', 'val/000120.png'):
+    for name in ('train/000000.png', 'val/000120.png', 'annotations/validation/000120.png'):
         assert (again / name).read_bytes() == (root / name).read_bytes()
         assert (other / name).read_bytes() != (root / name).read_bytes()
 
