@@ -1,5 +1,6 @@
 """Every config parses anywhere, builds, and does one training and one test step."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -179,6 +180,54 @@ def test_recipes_are_the_published_ones():
     assert 'RandomChoice' in kinds[1] and 'RandomChoice' not in kinds[0]
     scales = three.train_pipeline[3].transforms[0][0].scales
     assert scales[0] == (480, 1333) and scales[-1] == (800, 1333) and len(scales) == 11
+
+
+def differences(ours: object, theirs: object, path: str = '') -> dict[str, tuple]:
+    """Where two configs differ: the path, and both values."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        pairs = {key: (ours.get(key), theirs.get(key)) for key in {**ours, **theirs}}
+    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        pairs = dict(enumerate(zip(ours, theirs, strict=True)))
+    else:
+        return {} if ours == theirs else {path.lstrip('.'): (ours, theirs)}
+    return {
+        k: v for key, pair in pairs.items() for k, v in differences(*pair, f'{path}.{key}').items()
+    }
+
+
+CONVNEXT = {
+    'mask_rcnn_repnext_tiny_3x_coco': 'mmdet/.mim/configs/convnext/'
+    'mask-rcnn_convnext-t-p4-w7_fpn_amp-ms-crop-3x_coco.py',
+    'cascade_mask_rcnn_repnext_tiny_coco': 'mmdet/.mim/configs/convnext/'
+    'cascade-mask-rcnn_convnext-t-p4-w7_fpn_4conv1fc-giou_amp-ms-crop-3x_coco.py',
+    'cascade_mask_rcnn_repnext_small_coco': 'mmdet/.mim/configs/convnext/'
+    'cascade-mask-rcnn_convnext-s-p4-w7_fpn_4conv1fc-giou_amp-ms-crop-3x_coco.py',
+    'upernet_repnext_tiny_ade20k': 'mmseg/.mim/configs/convnext/'
+    'convnext-tiny_upernet_8xb2-amp-160k_ade20k-512x512.py',
+    'upernet_repnext_small_ade20k': 'mmseg/.mim/configs/convnext/'
+    'convnext-small_upernet_8xb2-amp-160k_ade20k-512x512.py',
+    'upernet_repnext_base_ade20k': 'mmseg/.mim/configs/convnext/'
+    'convnext-base_upernet_8xb2-amp-160k_ade20k-512x512.py',
+}
+
+
+@pytest.mark.parametrize('name', CONVNEXT)
+def test_recipes_are_those_of_convnext_but_for_the_backbone(name):
+    package, _, path = CONVNEXT[name].partition('/')
+    (folder,) = importlib.util.find_spec(package).submodule_search_locations
+    ours, theirs = read(ROOT / 'configs' / f'{name}.py'), read(Path(folder, path))
+    assert ours.model.backbone.drop_path_rate == theirs.model.backbone.drop_path_rate
+    keys = ('model', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'auto_scale_lr')
+    found = differences(*({key: cfg.get(key) for key in keys} for cfg in (ours, theirs)))
+    assert {path for path in found if not path.startswith('model.backbone.')} <= {
+        'model.pretrained',  # None
+        'model.test_cfg.mode',  # 'whole' unless asked for
+        'optim_wrapper.constructor',
+        'optim_wrapper.loss_scale',  # mmengine's default
+        'optim_wrapper.paramwise_cfg.num_layers',  # layer-wise, the backbone tells
+        'auto_scale_lr',
+        'auto_scale_lr.enable',
+    }, found
 
 
 @pytest.mark.parametrize('arch', M_ARCHS)

@@ -99,9 +99,12 @@ def test_metafile_agrees_with_the_code(model):
     assert Path(model['Config']).stem == model['Name']
     metadata = model['Metadata']
     stated = {
-        key.partition(', ')[2]: (metadata[key], metadata[key.replace('Parameters', 'FLOPs')])
+        key.partition('Backbone')[0].strip().lower(): (
+            metadata[key],
+            metadata[key.replace('Parameters', 'FLOPs')],
+        )
         for key in metadata
-        if key.startswith('Backbone Parameters')
+        if key.endswith('Backbone Parameters')
     }
     assert stated == sizes_by_form(json.dumps(cfg.model.backbone))
     length = cfg.train_cfg.get('max_epochs') or cfg.train_cfg.max_iters
@@ -148,6 +151,15 @@ def test_parameters_in_the_docs_are_those_of_the_code(arch):
     for number, deploy in zip(stated.groups(), (None, 'fused'), strict=True):
         parameters = sum(p.numel() for p in RepNeXt(arch, deploy=deploy).parameters())
         assert f'{parameters / 1e6:.2f}' == number
+
+
+@pytest.mark.parametrize('model', metafile_models(), ids=lambda model: model['Name'])
+def test_sizes_in_the_readme_are_those_of_the_metafiles(model):
+    lines = (ROOT / 'README.md').read_text().splitlines()
+    row = next(line for line in lines if f']({model["Config"]})' in line)
+    for key, unit in (('Parameters', 1e6), ('FLOPs', 1e9)):
+        numbers = [v for k, v in model['Metadata'].items() if k.endswith(f'Backbone {key}')]
+        assert f'| {" / ".join(f"{number / unit:.2f}" for number in numbers)} |' in row
 
 
 def test_every_config_is_in_the_readme_and_in_a_metafile():

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.hooks import EMAHook
 
@@ -54,12 +55,24 @@ def test_train_arguments_reach_the_config(configure, monkeypatch):
     assert not cfg.get('resume')
 
 
-@pytest.mark.parametrize(
-    ('arguments', 'source'), [(['--resume'], None), (['--resume', 'last.pth'], 'last.pth')]
-)
-def test_resume_takes_the_latest_or_a_named_checkpoint(configure, arguments, source):
-    cfg = configure('train.py', TRAIN, *arguments)
-    assert cfg.resume and cfg.load_from == source
+def test_resume_takes_the_latest_or_a_named_checkpoint(configure, tmp_path):
+    paths = [tmp_path / name for name in ('epoch_1.pth', 'epoch_2.pth')]
+    content = dict(meta={}, message_hub={}, optimizer={})
+    work_dir = ['--work-dir', str(tmp_path)]
+    cfg = configure('train.py', TRAIN, *work_dir, '--resume')
+    assert not cfg.resume and cfg.get('load_from') is None
+    for path in paths:
+        torch.save(content, path)
+    cfg = configure('train.py', TRAIN, *work_dir, '--resume')
+    assert cfg.resume and cfg.load_from == str(paths[1])
+    cfg = configure('train.py', TRAIN, *work_dir, '--resume', str(paths[0]))
+    assert cfg.resume and cfg.load_from == str(paths[0])
+
+
+def test_deterministic_training_is_resumable(configure):
+    options = ['randomness.deterministic=True', 'randomness.seed=0']
+    cfg = configure('train.py', TRAIN, '--cfg-options', *options)
+    assert cfg.custom_hooks == [dict(type='repnext_mm.ReseedHook')]
 
 
 ADAPTIVE = TRAIN.replace("'OptimWrapper'", "'repnext_mm.AdaptiveClipOptimWrapper'")
@@ -79,7 +92,8 @@ def test_amp_keeps_the_kind_of_optimizer_wrapper(configure, monkeypatch, text, k
 
 
 @pytest.mark.parametrize('launcher', ['slurm', 'mpi'])
-def test_other_launchers_reach_the_config(configure, launcher):
+def test_other_launchers_reach_the_config(configure, launcher, monkeypatch):
+    monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
     assert configure('train.py', TRAIN, '--launcher', launcher).launcher == launcher
 
 
@@ -136,3 +150,36 @@ def test_types_may_be_classes():
     names = [launch.type_name(dict(type=kind)) for kind in (EMAHook, 'mmengine.EMAHook', HOOK)]
     assert names == ['EMAHook', 'EMAHook', 'ReparameterizeHook']
     assert launch.type_name(dict(type=ReparameterizeHook)) == 'ReparameterizeHook'
+
+
+PIPELINE = """
+default_scope = '{scope}'
+model = dict(type='Any')
+test_dataloader = dict(dataset=dict(type='Wrapper', dataset=dict(type='Inner', pipeline=[
+    dict(type='LoadImageFromFile'), dict(type='Resize', scale=(100, 60), keep_ratio=True),
+    dict(type='LoadAnnotations'), dict(type='Pack', meta_keys=('img_id',))])))
+"""
+
+
+@pytest.mark.parametrize(
+    ('scope', 'scales'),
+    [
+        ('mmdet', [(50, 30), (100, 60), (150, 90)]),
+        ('mmseg', [(50, 30), (75, 45), (100, 60), (125, 75), (150, 90), (175, 105)]),
+        ('mmpretrain', []),
+    ],
+)
+def test_tta_resizes_and_flips(configure, tmp_path, scope, scales):
+    (tmp_path / 'any.pth').touch()
+    cfg = configure('test.py', PIPELINE.format(scope=scope), str(tmp_path / 'any.pth'), '--tta')
+    load, *single, views = cfg.test_dataloader.dataset.dataset.pipeline
+    *variants, flips, pack = views.transforms
+    assert (load.type, views.type) == ('LoadImageFromFile', 'TestTimeAug')
+    assert [flip.prob for flip in flips] == [0.0, 1.0]
+    assert pack[0].meta_keys == ('img_id', 'flip', 'flip_direction')
+    if scales:
+        assert not single and [resize.scale for resize in variants[0]] == scales
+        assert variants[1][0].type == 'LoadAnnotations'
+    else:
+        assert not variants and [step.type for step in single] == ['Resize', 'LoadAnnotations']
+    assert cfg.model.module.type == 'Any' and 'TTA' in cfg.model.type
