@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+DRAFT = '.{name}.{process}.repnext-draft'
+
 
 @contextmanager
 def replaced(path: str | Path) -> Iterator[Path]:
@@ -14,12 +16,24 @@ def replaced(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    draft = path.with_name(DRAFT.format(name=path.name, process=os.getpid()))
     try:
         yield draft
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def remove_drafts(folder: str | Path) -> list[Path]:
+    """Removes the drafts that killed processes left in a folder, and returns their paths.
+
+    It cannot tell them from the drafts of processes that are still writing, which may
+    run on another machine: for folders of which the caller knows that it alone writes there.
+    """
+    drafts = sorted(Path(folder).glob(DRAFT.format(name='*', process='*')))
+    for draft in drafts:
+        draft.unlink(missing_ok=True)
+    return drafts
 
 
 def write_text(path: str | Path, text: str) -> None:

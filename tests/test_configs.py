@@ -18,7 +18,8 @@ from mmengine.registry import init_default_scope
 
 from repnext_mm import reparameterize_model
 from repnext_mm.engine.deploy import build_model, compare_forms
-from repnext_mm.engine.launch import adapt_to_device, type_name
+from repnext_mm.engine.device import adapt_to_device
+from repnext_mm.engine.types import type_name
 from repnext_mm.models import RepNeXt
 
 ROOT = Path(__file__).parents[1]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from repnext_mm.files import write_text
+from repnext_mm.files import remove_drafts, replaced, write_text
 
 
 def test_text_is_written_with_its_folder_and_over_what_was_there(tmp_path):
@@ -20,3 +20,14 @@ def test_nothing_is_left_when_writing_fails(tmp_path):
         write_text(path, 'half \ud800')
     assert path.read_text() == 'before'
     assert [file.name for file in tmp_path.iterdir()] == ['file.txt']
+
+
+def test_drafts_that_killed_processes_left_are_recognized(tmp_path):
+    for name in ('file.txt', '.file.txt.12.tmp', '.hidden'):
+        (tmp_path / name).touch()
+    with replaced(tmp_path / 'file.txt') as draft:
+        draft.touch()
+        assert remove_drafts(tmp_path) == [draft]
+        draft.touch()
+    assert remove_drafts(tmp_path) == remove_drafts(tmp_path / 'missing') == []
+    assert len(list(tmp_path.iterdir())) == 3

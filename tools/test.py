@@ -14,7 +14,8 @@ from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.logging import print_log
 
-from repnext_mm.engine.launch import build_parser, build_runner, check_data, load_config, type_name
+from repnext_mm.engine.launch import build_parser, build_runner, check_data, load_config
+from repnext_mm.engine.types import type_name
 from repnext_mm.files import to_plain, write_text
 
 HOOK = 'ReparameterizeHook'
@@ -131,12 +132,12 @@ def tta_pipeline(pipeline: list[dict], scales: Sequence[float]) -> list[dict]:
     """A test pipeline as one that gives every image in several sizes, and flipped."""
     *steps, pack = deepcopy(pipeline)
     if 'meta_keys' in pack:
-        pack.meta_keys = (*pack.meta_keys, 'flip', 'flip_direction')
+        pack['meta_keys'] = (*pack['meta_keys'], 'flip', 'flip_direction')
     resizes = [i for i, step in enumerate(steps) if type_name(step) == 'Resize' and 'scale' in step]
     first = resizes[0] if scales and resizes else len(steps)
     variants = [[step] for step in steps[first:]]
     if first < len(steps):
-        size = steps[first].scale
+        size = steps[first]['scale']
         width, height = (size, size) if isinstance(size, int) else size
         variants[0] = [
             dict(steps[first], scale=(round(width * scale), round(height * scale)))

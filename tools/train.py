@@ -9,6 +9,7 @@ from repnext_mm.engine.launch import (
     check_weights,
     load_config,
 )
+from repnext_mm.engine.resume import LATEST, make_deterministic, prepare_resume
 
 
 def parse_args() -> argparse.Namespace:
@@ -20,8 +21,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--resume',
         nargs='?',
-        const='auto',
-        help='resume from this checkpoint, or from the latest in the work dir',
+        const=LATEST,
+        help='resume from this checkpoint, or from the latest complete one of the work dir, if any',
     )
     return parser.parse_args()
 
@@ -35,9 +36,8 @@ def main() -> None:
                 f'--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in {args.config}'
             )
         cfg.auto_scale_lr.enable = True
-    if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+    prepare_resume(cfg, args.resume)
+    make_deterministic(cfg)
     check_data(cfg, 'train', 'val')
     check_weights(cfg)
     build_runner(cfg).train()

@@ -5,7 +5,6 @@ import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import cv2
 import matplotlib.figure
 import matplotlib.font_manager
 import numpy as np
@@ -13,7 +12,7 @@ import torch
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from torch import Tensor
-from torchvision.io import decode_image
+from torchvision.io import decode_image, write_png
 from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
 
 from repnext_mm.demo.shapes import SEMANTIC_CLASSES
@@ -70,7 +69,7 @@ def draw_curves(scalars: Path, path: Path, metrics: Mapping[str, str], scale: fl
     for label, key in metrics.items():
         right.plot(steps, [scale * record[key] for record in scores], 'o-', label=label)
     right.set(xlabel='iteration', ylabel='on held-out images', xlim=(0, None), ylim=(0, 1))
-    right.legend()
+    right.legend(loc='lower right')
     for axes in (left, right):
         axes.grid(alpha=0.3)
     figure.savefig(path, dpi=120)
@@ -89,9 +88,11 @@ def draw_labels(data_root: Path, predictions: Path, path: Path, count: int = 12)
         samples = sorted(pickle.load(file), key=lambda sample: sample['img_path'])[:count]
     maps, pictures = [], []
     for sample in samples:
-        image = cv2.imread(sample['img_path'])[..., ::-1]
+        # Grey, so that the only colours are those of the classes.
+        grey = decode_image(sample['img_path'], mode='GRAY')[0].numpy()
+        image = np.stack([grey] * 3, axis=2)
         name = Path(sample['img_path']).name
-        truth = cv2.imread(str(data_root / 'annotations' / 'validation' / name), cv2.IMREAD_UNCHANGED)
+        truth = decode_image(str(data_root / 'annotations' / 'validation' / name))[0].numpy()
         pair = [truth.astype(int) - 1, sample['pred_sem_seg']['data'][0].numpy()]
         maps += pair
         pictures.append([_framed(overlay(image, labels, SEMANTIC_COLOURS)) for labels in pair])
@@ -107,7 +108,7 @@ def draw_labels(data_root: Path, predictions: Path, path: Path, count: int = 12)
     ]
     entries = frequent_classes(maps, SEMANTIC_CLASSES, SEMANTIC_COLOURS)
     page = with_legend(panels, ['ground truth', 'prediction'] * PAIRS, entries)
-    cv2.imwrite(str(path), page[..., ::-1])
+    write_png(torch.from_numpy(page.copy()).permute(2, 0, 1), str(path))
 
 
 def _framed(picture: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
 
 from repnext_mm.engine.checkpoint_files import sha256
-from repnext_mm.engine.launch import type_name
+from repnext_mm.engine.types import type_name
 from repnext_mm.models import RepNeXt
 from repnext_mm.models.checkpoint import backbone_part, shape_of
 from repnext_mm.reparam import (

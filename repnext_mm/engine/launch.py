@@ -1,20 +1,17 @@
 """What the tools do with a config before it becomes a Runner."""
 
 import argparse
-import atexit
-import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-from mmengine.config import Config, ConfigDict, DictAction
-from mmengine.device import get_device
-from mmengine.logging import print_log
+from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
 
 from repnext_mm.compat import forbid_code_in_checkpoints, require
+from repnext_mm.engine.device import adapt_to_device, use_mixed_precision
+from repnext_mm.engine.types import type_name
 from repnext_mm.models.checkpoint import pretrained_files
 
 PACKAGES = ('mmdet', 'mmseg', 'mmpretrain')
@@ -24,11 +21,6 @@ WEIGHTS_HELP = (
     'folder with REPNEXT_PRETRAINED=FOLDER; --cfg-options model.backbone.init_cfg=None trains from '
     'scratch'
 )
-MIXED_PRECISION = {
-    'OptimWrapper': 'AmpOptimWrapper',
-    'AdaptiveClipOptimWrapper': 'AdaptiveClipAmpOptimWrapper',
-}
-FULL_PRECISION = {mixed: full for full, mixed in MIXED_PRECISION.items()}
 DATA_HELP = {
     '2017': (
         'COCO 2017 comes from https://cocodataset.org/#download: unpack train2017.zip, val2017.zip '
@@ -44,16 +36,10 @@ DATA_HELP = {
         'folder for each class, into data/imagenet, or name their folder with IMAGENET_ROOT=FOLDER'
     ),
     'shapes': (
-        "'python tools/demo.py' generates this dataset below work_dirs/demo and uses it; to use it "
+        "'python tools/demo.py' generates this dataset below work_dirs and uses it; to use it "
         'otherwise, name its folder with SHAPES_ROOT=FOLDER'
     ),
 }
-
-
-def type_name(cfg: dict) -> str:
-    """The class that a config dict names, as ``type='mmdet.FPN'`` or ``type=FPN``, without scope."""
-    kind = cfg.get('type', '')
-    return kind.split('.')[-1] if isinstance(kind, str) else kind.__name__
 
 
 def build_parser(description: str | None) -> argparse.ArgumentParser:
@@ -103,57 +89,6 @@ def load_config(args: argparse.Namespace) -> Config:
         require(scope, f'the config {path}')
     adapt_to_device(cfg)
     return cfg
-
-
-def use_mixed_precision(cfg: Config) -> None:
-    """Turns automatic mixed precision on, if the config does not do so itself.
-
-    Raises:
-        ValueError: If the config's optimizer wrapper has no such variant.
-    """
-    kind = type_name(cfg.optim_wrapper) or 'OptimWrapper'
-    if kind not in MIXED_PRECISION | FULL_PRECISION:
-        raise ValueError(
-            f'--amp knows the optimizer wrappers {tuple(MIXED_PRECISION)}, got {kind!r}'
-        )
-    cfg.optim_wrapper.type = MIXED_PRECISION.get(kind, kind)
-    cfg.optim_wrapper.loss_scale = 'dynamic'
-
-
-def adapt_to_device(cfg: Config) -> None:
-    """Lets a config that was written for GPUs run on CPUs, with a warning for each change.
-
-    mmengine's ``AmpOptimWrapper`` and NCCL refuse to work without a GPU, and its
-    launcher selects one before it does anything else.
-    """
-    if get_device() != 'cpu':
-        return
-    optim_wrapper = cfg.get('optim_wrapper') or ConfigDict()
-    kind = type_name(optim_wrapper)
-    if kind in FULL_PRECISION:
-        optim_wrapper.type = FULL_PRECISION[kind]
-        _warn(f'no GPU: training in full precision ({optim_wrapper.type} instead of {kind})')
-        for name in ('loss_scale', 'dtype', 'use_fsdp'):
-            optim_wrapper.pop(name, None)
-    if cfg.launcher != 'none':
-        _warn('no GPU: distributed over CPU processes with gloo')
-        atexit.register(_leave_process_group)
-        if cfg.launcher == 'pytorch' and not torch.distributed.is_initialized():
-            torch.distributed.init_process_group('gloo')
-        cfg.setdefault('env_cfg', ConfigDict()).dist_cfg = ConfigDict(backend='gloo')
-        # What mmengine chooses itself where the config has no wrapper, but for the device.
-        wrapper = ConfigDict(
-            type='MMDistributedDataParallel',
-            broadcast_buffers=False,
-            find_unused_parameters=cfg.get('find_unused_parameters', False),
-        )
-        cfg.setdefault('model_wrapper_cfg', wrapper).device_ids = None
-
-
-def _leave_process_group() -> None:
-    """Ends gloo's threads: a process that exits while they run may abort."""
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
 
 
 def check_data(cfg: Config, *splits: str) -> None:
@@ -217,7 +152,3 @@ def build_runner(cfg: Config) -> Runner:
         return Runner.from_cfg(cfg)
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     return RUNNERS.build(cfg)
-
-
-def _warn(message: str) -> None:
-    print_log(message, logger='current', level=logging.WARNING)

@@ -1,6 +1,8 @@
 """What happens when, in a run of mmengine's Runner."""
 
 from repnext_mm import registry  # noqa: F401 (says so if mmengine or mmcv is missing)
+from repnext_mm.hooks.checkpoint_hook import SafeCheckpointHook
 from repnext_mm.hooks.reparameterize_hook import ReparameterizeHook
+from repnext_mm.hooks.reseed_hook import ReseedHook
 
-__all__ = ['ReparameterizeHook']
+__all__ = ['ReparameterizeHook', 'ReseedHook', 'SafeCheckpointHook']

@@ -1,17 +1,13 @@
-"""What the tools do with a config: clear errors first, CPU instead of GPU where there is none."""
+"""What the tools do with a config: clear errors first."""
 
 import pytest
-import torch
 from mmengine.config import Config
-from mmengine.registry import OPTIM_WRAPPERS
 
 from repnext_mm.engine.launch import (
-    adapt_to_device,
     build_parser,
     check_data,
     check_weights,
     load_config,
-    use_mixed_precision,
 )
 
 
@@ -82,51 +78,3 @@ def test_options_and_work_dir_take_precedence(tmp_path):
     cfg = read(path, '--cfg-options', 'model.depth=2')
     assert (cfg.model.depth, cfg.work_dir) == (2, './work_dirs/name')
     assert read(path, '--work-dir', 'elsewhere').work_dir == 'elsewhere'
-
-
-def amp_config() -> Config:
-    wrapper = dict(type='AmpOptimWrapper', loss_scale='dynamic', dtype='float16', optimizer=dict())
-    return Config(dict(optim_wrapper=wrapper, launcher='none', env_cfg=dict()))
-
-
-def test_without_gpu_mixed_precision_becomes_full_precision(monkeypatch):
-    monkeypatch.setattr('repnext_mm.engine.launch.get_device', lambda: 'cpu')
-    cfg = amp_config()
-    adapt_to_device(cfg)
-    assert cfg.optim_wrapper == dict(type='OptimWrapper', optimizer=dict())
-
-
-def test_with_gpu_nothing_changes(monkeypatch):
-    monkeypatch.setattr('repnext_mm.engine.launch.get_device', lambda: 'cuda')
-    cfg = amp_config()
-    adapt_to_device(cfg)
-    assert cfg.to_dict() == amp_config().to_dict()
-
-
-def test_without_gpu_adaptive_clipping_stays(monkeypatch):
-    monkeypatch.setattr('repnext_mm.engine.launch.get_device', lambda: 'cpu')
-    cfg = amp_config()
-    cfg.optim_wrapper.type = 'repnext_mm.AdaptiveClipAmpOptimWrapper'
-    adapt_to_device(cfg)
-    assert OPTIM_WRAPPERS.get(cfg.optim_wrapper.type).__name__ == 'AdaptiveClipOptimWrapper'
-
-
-def test_unknown_wrappers_have_no_mixed_precision():
-    with pytest.raises(ValueError, match=r"OptimWrapper.*'DeepSpeedOptimWrapper'"):
-        use_mixed_precision(Config(dict(optim_wrapper=dict(type='DeepSpeedOptimWrapper'))))
-
-
-def test_without_gpu_processes_talk_over_gloo(monkeypatch):
-    monkeypatch.setattr('repnext_mm.engine.launch.get_device', lambda: 'cpu')
-    opened = []
-    monkeypatch.setattr(torch.distributed, 'init_process_group', opened.append)
-    cfg = amp_config()
-    cfg.launcher = 'pytorch'
-    adapt_to_device(cfg)
-    assert opened == ['gloo'] and cfg.env_cfg.dist_cfg.backend == 'gloo'
-    assert cfg.model_wrapper_cfg == dict(
-        type='MMDistributedDataParallel',
-        broadcast_buffers=False,
-        find_unused_parameters=False,
-        device_ids=None,
-    )

@@ -9,7 +9,8 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import EMAHook
 
-from repnext_mm.engine import launch
+from repnext_mm.engine import device, launch
+from repnext_mm.engine.types import type_name
 from repnext_mm.hooks import ReparameterizeHook
 
 TOOLS = Path(__file__).parents[2] / 'tools'
@@ -48,7 +49,7 @@ auto_scale_lr = dict(enable=False, base_batch_size=16)
 
 
 def test_train_arguments_reach_the_config(configure, monkeypatch):
-    monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
+    monkeypatch.setattr(device, 'get_device', lambda: 'cuda')
     cfg = configure('train.py', TRAIN, '--amp', '--auto-scale-lr', '--work-dir', 'here')
     assert (cfg.optim_wrapper.type, cfg.optim_wrapper.loss_scale) == ('AmpOptimWrapper', 'dynamic')
     assert cfg.auto_scale_lr.enable and cfg.work_dir == 'here'
@@ -86,14 +87,14 @@ ADAPTIVE = TRAIN.replace("'OptimWrapper'", "'repnext_mm.AdaptiveClipOptimWrapper
     ],
 )
 def test_amp_keeps_the_kind_of_optimizer_wrapper(configure, monkeypatch, text, kind):
-    monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
+    monkeypatch.setattr(device, 'get_device', lambda: 'cuda')
     cfg = configure('train.py', text, '--amp')
     assert (cfg.optim_wrapper.type, cfg.optim_wrapper.loss_scale) == (kind, 'dynamic')
 
 
 @pytest.mark.parametrize('launcher', ['slurm', 'mpi'])
 def test_other_launchers_reach_the_config(configure, launcher, monkeypatch):
-    monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
+    monkeypatch.setattr(device, 'get_device', lambda: 'cuda')
     assert configure('train.py', TRAIN, '--launcher', launcher).launcher == launcher
 
 
@@ -147,9 +148,9 @@ def test_backbone_that_is_built_merged_decides_the_form(configure, tmp_path, hoo
 
 
 def test_types_may_be_classes():
-    names = [launch.type_name(dict(type=kind)) for kind in (EMAHook, 'mmengine.EMAHook', HOOK)]
+    names = [type_name(dict(type=kind)) for kind in (EMAHook, 'mmengine.EMAHook', HOOK)]
     assert names == ['EMAHook', 'EMAHook', 'ReparameterizeHook']
-    assert launch.type_name(dict(type=ReparameterizeHook)) == 'ReparameterizeHook'
+    assert type_name(dict(type=ReparameterizeHook)) == 'ReparameterizeHook'
 
 
 PIPELINE = """

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Usage: tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [options of train.py]
+set -euo pipefail
+if [ $# -lt 4 ]; then
+    sed -n 2p "$0" | cut -c3- >&2
+    exit 2
+fi
+exec "$(dirname "$0")/slurm_run.sh" train.py "$1" "$2" "$3" --work-dir "$4" "${@:5}"
