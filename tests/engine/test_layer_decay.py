@@ -79,10 +79,13 @@ def test_stage_wise_rates_fall_from_stage_to_stage(arch, num_layers):
 
 BASELINES = dict(
     convnext=dict(
-        type='ConvNeXt', arch='atto', out_indices=(0, 1, 2, 3), gap_before_final_norm=False
+        type='mmpretrain.ConvNeXt',
+        arch='atto',
+        out_indices=(0, 1, 2, 3),
+        gap_before_final_norm=False,
     ),
-    swin=dict(type='SwinTransformer', arch='tiny', out_indices=(0, 1, 2, 3)),
-    vit=dict(type='VisionTransformer', arch='deit-tiny', out_type='featmap'),
+    swin=dict(type='mmpretrain.SwinTransformer', arch='tiny', out_indices=(0, 1, 2, 3)),
+    vit=dict(type='mmpretrain.VisionTransformer', arch='deit-tiny', out_type='featmap'),
 )
 
 
