@@ -109,6 +109,17 @@ def test(task: Task, form: str, checkpoint: Path, work_dir: Path, data: Path) ->
     return {title: task.scale * metrics[name] for title, name in task.metrics.items()}
 
 
+def row(form: str, metrics: dict[str, float], speed: dict[str, float]) -> dict:
+    """A row of the table: column titles, and what stands there."""
+    return {
+        'form': form,
+        **metrics,
+        'images/s': f'{speed["images_per_second"]:.1f}',
+        'x training': f'{speed["ratio"]:.2f}',
+        'parameters': f'{speed["parameters"]:,}',
+    }
+
+
 def problems(task: Task, rows: list[dict]) -> list[str]:
     """What the demo promises and this run did not keep."""
     found = []
@@ -147,16 +158,7 @@ def main() -> int:
     scalars = max(run_dir.glob('*/vis_data/scalars.json'))
     draw_curves(scalars, work_dir / 'curves.png', task.metrics, task.scale)
     task.draw(data, work_dir / 'test_fused' / 'predictions.pkl', work_dir / 'predictions.png')
-    rows = [
-        {
-            'form': form,
-            **metrics[form],
-            'images/s': f'{speed[form]["images_per_second"]:.1f}',
-            'x training': f'{speed[form]["ratio"]:.2f}',
-            'parameters': f'{speed[form]["parameters"]:,}',
-        }
-        for form in FORMS
-    ]
+    rows = [row(form, metrics[form], speed[form]) for form in FORMS]
     table = format_table(rows)
     write_text(work_dir / 'summary.md', table + '\n')
     print(f'\n{table}\n')

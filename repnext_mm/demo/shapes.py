@@ -55,14 +55,8 @@ def generate_shapes(root: str | Path, train: int = 400, val: int = 100, seed: in
     if min(train, val) < 1:
         raise ValueError(f'train and val must be positive, got {train} and {val}')
     recipe = {'generator': 'shapes', 'version': 2, 'train': train, 'val': val, 'seed': seed}
-    if (root / 'recipe.json').is_file():
-        if json.loads((root / 'recipe.json').read_text()) == recipe:
-            return root
-        raise FileExistsError(
-            f'{root} holds a dataset made otherwise: remove it, or choose another'
-        )
-    if root.exists() and any(root.iterdir()):
-        raise FileExistsError(f'{root} is not empty: remove it, or choose another folder')
+    if _is_there(root, recipe):
+        return root
 
     root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root.parent) as scratch:
@@ -74,6 +68,19 @@ def generate_shapes(root: str | Path, train: int = 400, val: int = 100, seed: in
             root.rmdir()
         shutil.move(os.fspath(draft), root)
     return root
+
+
+def _is_there(root: Path, recipe: dict) -> bool:
+    """Whether a folder holds the dataset of a recipe; raises if it holds anything else."""
+    if (root / 'recipe.json').is_file():
+        if json.loads((root / 'recipe.json').read_text()) == recipe:
+            return True
+        raise FileExistsError(
+            f'{root} holds a dataset made otherwise: remove it, or choose another'
+        )
+    if root.exists() and any(root.iterdir()):
+        raise FileExistsError(f'{root} is not empty: remove it, or choose another folder')
+    return False
 
 
 def _write_split(root: Path, split: str, numbers: range, seed: int) -> None:

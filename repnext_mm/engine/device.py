@@ -16,6 +16,7 @@ MIXED_PRECISION = {
     'OptimWrapper': 'AmpOptimWrapper',
     'AdaptiveClipOptimWrapper': 'AdaptiveClipAmpOptimWrapper',
 }
+SYNCHRONIZED = ('SyncBN', 'MMSyncBN', 'SyncBatchNorm')
 FULL_PRECISION = {mixed: full for full, mixed in MIXED_PRECISION.items()}
 
 
@@ -52,7 +53,7 @@ def adapt_to_device(cfg: Config) -> None:
         _warn(f'no GPU: training in full precision ({optim_wrapper.type} instead of {kind})')
         for name in ('loss_scale', 'dtype', 'use_fsdp'):
             optim_wrapper.pop(name, None)
-    if replace_types(cfg.get('model'), 'SyncBN', 'BN') or cfg.get('sync_bn'):
+    if replace_types(cfg.get('model'), SYNCHRONIZED, 'BN') or cfg.get('sync_bn'):
         cfg.sync_bn = None
         _warn('no GPU: batch norms are not synchronized between processes')
     if cfg.launcher != 'none':

@@ -14,6 +14,8 @@ from repnext_mm.registry import OPTIM_WRAPPER_CONSTRUCTORS
 PREFIX = 'backbone.'
 STAGE = re.compile(r'stages\.(\d+)\.|downsample_layers\.([1-9])\.')
 """A stage in RepNeXt and in mmpretrain's Swin and ConvNeXt, with what leads to it."""
+UNDECAYED = re.compile(r'(\.bias|_bias_table|pos_embed|cls_token|mask_token)$')
+"""Parameters of several dimensions, by their names, that get no weight decay all the same."""
 OUTPUT_NORM = re.compile(r'norm\d+\.')
 """Behind a stage, in Swin and ConvNeXt; it trains like the head."""
 DECAY_TYPES = ('layer_wise', 'stage_wise')
@@ -29,8 +31,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     The counterpart of mmdet's and mmseg's ``LearningRateDecayOptimizerConstructor``,
     which know ConvNeXt and few others by class name; it takes the same
-    ``paramwise_cfg``. Biases, and weights of one dimension such as those of norms, get
-    no weight decay.
+    ``paramwise_cfg``. Biases, position embeddings and tables, class tokens, and weights of
+    one dimension such as those of norms, get no weight decay.
 
     ``decay_type='layer_wise'``: the backbone numbers its layers with mmpretrain's method
     ``get_layer_depth(param_name, prefix)``, and the head follows the last of them.
@@ -66,7 +68,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             if not param.requires_grad:
                 continue
             depth, depths = depth_of(name)
-            decayed = param.ndim > 1 and not name.endswith('.bias')
+            decayed = param.ndim > 1 and not UNDECAYED.search(name)
             scale = self.paramwise_cfg['decay_rate'] ** (depths - 1 - depth)
             group = groups.setdefault(
                 (depth, decayed),
@@ -101,6 +103,9 @@ def _check(options: dict) -> None:
         )
     if kind not in DECAY_TYPES:
         raise ValueError(f'decay_type must be one of {DECAY_TYPES}, got {kind!r}')
+    layers = options.get('num_layers')
+    if layers is not None and not isinstance(layers, int):
+        raise ValueError(f'num_layers must be an int, got {layers!r}')
 
 
 def _numbering(
@@ -115,13 +120,14 @@ def _numbering(
     backbone: Any = getattr(module, 'backbone', None)
     if decay_type == 'stage_wise':
         return _stages(backbone, num_layers)
-    if not hasattr(backbone, 'get_layer_depth'):
+    try:
+        layers = backbone.get_layer_depth('', PREFIX)[1] - 2
+    except (AttributeError, NotImplementedError) as error:  # mmpretrain's ResNet has a stub
         raise TypeError(
             'layer-wise decay needs a model whose backbone has get_layer_depth(), got '
             f'{type(module).__name__} with backbone {type(backbone).__name__}; decay_rate=1.0 gives '
             'all layers the same learning rate'
-        )
-    layers = backbone.get_layer_depth('', PREFIX)[1] - 2
+        ) from error
     if num_layers not in (None, layers):
         raise ValueError(
             f'num_layers={num_layers!r}, but {type(backbone).__name__} has {layers} layers between '
@@ -138,7 +144,7 @@ def _stages(backbone: nn.Module | None, num_layers: int | None) -> Depth:
         raise TypeError(
             "stage-wise decay needs a model whose backbone names its stages 'stages.0', "
             f"'stages.1', ..., got backbone {type(backbone).__name__}: choose "
-            "decay_type='layer_wise', or decay_rate=1.0"
+            "decay_type='layer_wise' if it has get_layer_depth(), else decay_rate=1.0"
         )
     layers = stages if num_layers is None else num_layers
     if layers < stages:

@@ -135,15 +135,22 @@ class SafeCheckpointHook(CheckpointHook):
 
     @contextmanager
     def _removals_at_the_end(self) -> Iterator[None]:
-        """Puts off what ``file_backend`` is to remove, and forgets it if something is raised."""
+        """Puts off what ``file_backend`` is to remove, and forgets it if something is raised.
+
+        The new best may have the name of the old one: then it has replaced it already.
+        """
         backend = self.file_backend
         postponed = self.file_backend = _PostponedRemovals(backend)
         try:
             yield
         finally:
             self.file_backend = backend
+        # mmengine gives the hook one of the two, by the number of metrics.
+        several = getattr(self, 'best_ckpt_path_dict', None) or {}
+        current = {getattr(self, 'best_ckpt_path', None), *several.values()}
         for remove, path in postponed.removals:
-            remove(path)
+            if path not in current:
+                remove(path)
 
 
 class _PostponedRemovals:

@@ -2,5 +2,6 @@
 
 from repnext_mm import registry  # noqa: F401 (says so if mmengine or mmcv is missing)
 from repnext_mm.models.repnext import RepNeXt
+from repnext_mm.models.simple_pyramid import SimpleFeaturePyramid
 
-__all__ = ['RepNeXt']
+__all__ = ['RepNeXt', 'SimpleFeaturePyramid']

@@ -23,7 +23,12 @@ class Entry(NamedTuple):
     colour: Colour
 
 
-def overlay(image: np.ndarray, labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
+def overlay(
+    image: np.ndarray,
+    labels: np.ndarray,
+    palette: Sequence[Sequence[int]],
+    opacity: float = OPACITY,
+) -> np.ndarray:
     """Tints every pixel in the colour of its class.
 
     Args:
@@ -31,6 +36,7 @@ def overlay(image: np.ndarray, labels: np.ndarray, palette: Sequence[Sequence[in
         labels: ``(H, W)`` indices into ``palette``; pixels with any other number, such as
             255 for "ignore", stay as they are.
         palette: The colour of each class, in the channel order of ``image``.
+        opacity: Of the colours, between 0 and 1.
 
     Returns:
         ``(H, W, 3)`` uint8.
@@ -45,7 +51,7 @@ def overlay(image: np.ndarray, labels: np.ndarray, palette: Sequence[Sequence[in
     known = (labels >= 0) & (labels < len(palette))
     colours = np.asarray(palette, np.float32).reshape(-1, 3)
     tinted = image.astype(np.float32)
-    tinted[known] += OPACITY * (colours[labels[known]] - tinted[known])
+    tinted[known] += opacity * (colours[labels[known]] - tinted[known])
     return tinted.round().astype(np.uint8)
 
 
@@ -53,6 +59,8 @@ def frequent_classes(
     maps: Sequence[np.ndarray], classes: Sequence[str], palette: Sequence[Sequence[int]]
 ) -> list[Entry]:
     """The classes that occur in some label maps, the largest first."""
+    if not maps:
+        return []
     everything = np.concatenate([labels.ravel() for labels in maps]).astype(np.int64)
     known = everything[(everything >= 0) & (everything < len(classes))]
     counts = np.bincount(known, minlength=len(classes))

@@ -1,5 +1,9 @@
 """mmseg's visualizer with a legend."""
 
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
 import mmcv
 import numpy as np
 from mmengine.dist import master_only
@@ -8,7 +12,7 @@ from mmseg.structures import SegDataSample
 from mmseg.visualization import SegLocalVisualizer
 
 from repnext_mm.registry import VISUALIZERS
-from repnext_mm.visualization.legend import frequent_classes, overlay, with_legend
+from repnext_mm.visualization.legend import OPACITY, frequent_classes, overlay, with_legend
 
 FIELDS = {'ground truth': 'gt_sem_seg', 'prediction': 'pred_sem_seg'}
 
@@ -19,7 +23,26 @@ class SegLegendVisualizer(SegLocalVisualizer):
     """Draws label maps in the colours of the classes, side by side, with a legend below.
 
     mmseg writes class names into the picture, which on a small or crowded one hide it.
+
+    Args:
+        name: mmengine's name for this instance.
+        args: mmseg's others.
+        picture_dir: Folder for the pictures, instead of the vis backends.
+        alpha: Opacity of the colours.
+        options: mmseg's others.
     """
+
+    def __init__(
+        self,
+        name: str = 'visualizer',
+        *args: Any,
+        picture_dir: str | None = None,
+        alpha: float = OPACITY,
+        **options: Any,
+    ):
+        super().__init__(name, *args, alpha=alpha, **options)
+        self.picture_dir = picture_dir
+        self._names: Counter[str] = Counter()
 
     @master_only
     def add_datasample(
@@ -33,6 +56,7 @@ class SegLegendVisualizer(SegLocalVisualizer):
         wait_time: float = 0,
         out_file: str | None = None,
         step: int = 0,
+        with_labels: bool = True,
         **options,
     ) -> None:
         """Draws one image with its labels.
@@ -47,7 +71,12 @@ class SegLegendVisualizer(SegLocalVisualizer):
             wait_time: How long, in seconds; 0 waits for a key.
             out_file: Write the picture there and not to the vis backends.
             step: Numbers the picture.
+            with_labels: Whether to draw the legend.
             options: mmseg's others, which have no meaning here.
+
+        Raises:
+            ValueError: If there is not a colour for each class, or labels and image
+                differ in size.
         """
         wanted = [field for field, on in zip(FIELDS, (draw_gt, draw_pred), strict=True) if on]
         maps = {
@@ -55,13 +84,27 @@ class SegLegendVisualizer(SegLocalVisualizer):
             for title in wanted
             if data_sample is not None and FIELDS[title] in data_sample
         }
-        classes, palette = self.dataset_meta['classes'], self.dataset_meta['palette']
-        panels = [overlay(image, labels, palette) for labels in maps.values()] or [image]
-        entries = frequent_classes(list(maps.values()), classes, palette) if maps else []
-        picture = with_legend(panels, list(maps) or [name], entries)
+        classes, palette = (self.dataset_meta.get(key) or () for key in ('classes', 'palette'))
+        if maps and not 0 < len(classes) <= len(palette):
+            raise ValueError(
+                f'drawing labels takes a colour for each class, got {len(palette)} for '
+                f'{len(classes)}: set palette in the metainfo of the dataset'
+            )
+        panels = [overlay(image, labels, palette, self.alpha) for labels in maps.values()]
+        named = frequent_classes(list(maps.values()), classes, palette) if with_labels else []
+        picture = with_legend(panels or [image], list(maps) or [name], named)
+        self.set_image(picture)
+        if out_file is None and self.picture_dir:
+            out_file = str(Path(self.picture_dir, self._file_name(Path(name).stem)))
         if show:
             self.show(picture, win_name=name, wait_time=wait_time)
         if out_file is None:
             self.add_image(name, picture, step)
         else:
             mmcv.imwrite(mmcv.rgb2bgr(picture), out_file)
+
+    def _file_name(self, stem: str) -> str:
+        """A name that no picture has yet: images of several folders may share theirs."""
+        self._names[stem] += 1
+        number = self._names[stem]
+        return f'{stem}.png' if number == 1 else f'{stem}_{number}.png'

@@ -61,10 +61,15 @@ def test_without_gpu_batch_norms_are_not_synchronized(monkeypatch):
     sync = dict(type='SyncBN', requires_grad=True)
     cfg = amp_config()
     cfg.model = dict(
-        backbone=dict(norm_cfg=sync), heads=[dict(norm_cfg=sync), dict(norm_cfg=dict(type='GN'))]
+        backbone=dict(norm_cfg=sync),
+        heads=[
+            dict(norm_cfg=dict(type=torch.nn.SyncBatchNorm)),
+            dict(norm_cfg=dict(type='mmcv.SyncBN')),
+            dict(norm_cfg=dict(type='GN')),
+        ],
     )
     cfg.sync_bn = 'torch'
     adapt_to_device(cfg)
     assert cfg.model.backbone.norm_cfg == dict(type='BN', requires_grad=True)
-    assert [head.norm_cfg.type for head in cfg.model.heads] == ['BN', 'GN']
+    assert [head.norm_cfg.type for head in cfg.model.heads] == ['BN', 'BN', 'GN']
     assert cfg.sync_bn is None

@@ -105,6 +105,11 @@ def test_other_networks_of_mmpretrain_are_numbered_too(name, kind):
     assert by_name['head.weight'] == LR
     assert min(by_name.values()) == by_name['backbone.' + stem_of(model.backbone)]
     assert len(set(by_name.values())) > 4
+    for group in groups:
+        for param_name in group['param_names']:
+            matrix = model.get_parameter(param_name).ndim > 1
+            special = any(part in param_name for part in ('pos_embed', 'token', 'bias'))
+            assert group['weight_decay'] == (DECAY if matrix and not special else 0), param_name
 
 
 def stem_of(backbone: nn.Module) -> str:
@@ -188,6 +193,14 @@ def test_bad_options_are_named(options):
 def test_other_decay_types_are_refused():
     with pytest.raises(ValueError, match=r"'stage_wise'\), got 'stagewise'"):
         param_groups(Model(RepNeXt(slim())), decay_rate=0.9, decay_type='stagewise')
+
+
+def test_stub_of_mmpretrain_is_no_numbering():
+    from mmpretrain.models import ResNet
+
+    for kind in ('layer_wise', 'stage_wise'):
+        with pytest.raises(TypeError, match=r'ResNet.*decay_rate=1\.0'):
+            param_groups(Model(ResNet(18)), decay_rate=0.9, decay_type=kind)
 
 
 def test_backbone_without_depths_is_refused():

@@ -215,3 +215,14 @@ def test_backend_writes_whole_text_files(tmp_path):
     with pytest.raises(UnicodeEncodeError):
         backend.put_text('half \ud800', path)
     assert backend.get_text(path) == 'ä' and names(path.parent) == ['text']
+
+
+def test_best_checkpoint_that_keeps_its_name_stays(tmp_path):
+    """In a loop of iterations, ``by_epoch=True`` calls each of them that of epoch 0."""
+    options = validated(save_best='test/acc')
+    options |= dict(train_cfg=dict(by_epoch=False, max_iters=4, val_interval=2))
+    runner(tmp_path, **options, data=dict(sampler=dict(type='InfiniteSampler'))).train()
+    best = read(tmp_path / 'best_test_acc_epoch_0.pth')
+    assert best['message_hub']['runtime_info']['best_ckpt'] == str(
+        tmp_path / 'best_test_acc_epoch_0.pth'
+    )

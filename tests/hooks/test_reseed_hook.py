@@ -38,6 +38,12 @@ def resumed(folder: Path, kind: str, workers: int, step: int, hooks: list) -> li
     return differences(*ends)
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """torch waits so long for each worker that has batches left when its loader ends."""
+    monkeypatch.setattr('torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL', 0.2)
+
+
 @pytest.mark.parametrize(
     ('kind', 'workers', 'steps'),
     [

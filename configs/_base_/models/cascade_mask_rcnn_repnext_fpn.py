@@ -1,7 +1,7 @@
 # Cascade Mask R-CNN with FPN as in mmdet's cascade-mask-rcnn_r50_fpn, the backbone swapped.
 _base_ = './mask_rcnn_repnext_fpn.py'
 
-box_head = dict(
+fc_box_head = dict(
     type='Shared2FCBBoxHead',
     in_channels=256,
     fc_out_channels=1024,
@@ -41,7 +41,7 @@ model = dict(
         type='CascadeRoIHead',
         num_stages=3,
         stage_loss_weights=[1, 0.5, 0.25],
-        bbox_head=[dict(**box_head, bbox_coder=box_coder) for box_coder in box_coders],
+        bbox_head=[dict(**fc_box_head, bbox_coder=box_coder) for box_coder in box_coders],
     ),
     train_cfg=dict(
         rpn=dict(allowed_border=0),

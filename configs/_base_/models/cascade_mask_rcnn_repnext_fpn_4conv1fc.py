@@ -1,7 +1,7 @@
 # cascade_mask_rcnn_repnext_fpn with the box heads of ConvNeXt's and Swin's recipes.
 _base_ = './cascade_mask_rcnn_repnext_fpn.py'
 
-box_head = dict(
+conv_box_head = dict(
     type='ConvFCBBoxHead',
     num_shared_convs=4,
     num_shared_fcs=1,
@@ -19,6 +19,6 @@ box_head = dict(
 
 model = dict(
     roi_head=dict(
-        bbox_head=[dict(**box_head, bbox_coder=box_coder) for box_coder in _base_.box_coders]
+        bbox_head=[dict(**conv_box_head, bbox_coder=box_coder) for box_coder in _base_.box_coders]
     )
 )

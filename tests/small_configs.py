@@ -1,0 +1,84 @@
+"""Our configs, made small enough for a step a second."""
+
+from pathlib import Path
+
+from helpers import slim
+from mmengine.config import Config
+
+from repnext_mm.engine.types import type_name
+
+CONFIGS = Path(__file__).parents[1] / 'configs'
+
+
+def read(path: Path) -> Config:
+    return Config.fromfile(path)
+
+
+TEACHER = dict(
+    type='ImageClassifier',
+    backbone=dict(type='MobileNetV2', widen_factor=0.1),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(type='LinearClsHead', num_classes=1000, in_channels=1280),
+)
+SHORT = dict(
+    ConvNeXt=dict(arch=dict(depths=[1, 1, 1, 1], channels=[96, 192, 384, 768])),
+    SwinTransformer=dict(arch=dict(embed_dims=96, depths=[1, 1, 1, 1], num_heads=[3, 6, 12, 24])),
+    VisionTransformer=dict(
+        arch=dict(embed_dims=768, num_layers=12, num_heads=12, feedforward_channels=64)
+    ),
+    RepVGG=dict(
+        arch=dict(
+            num_blocks=[1, 1, 1, 1],
+            width_factor=[1.5, 1.5, 1.5, 2.75],
+            group_layer_map=None,
+            se_cfg=None,
+        )
+    ),
+)
+"""Fewer layers with the channels of the real ones."""
+
+
+def shrink(cfg: Config) -> Config:
+    """The same model with thin stages and without weights, so that a step takes a second."""
+    model = cfg.model
+    model.backbone.pop('init_cfg', None)
+    model.backbone.update(SHORT.get(type_name(model.backbone), {}))
+    if type_name(model.backbone) == 'RepNeXt':
+        set_channels(model, thin_stages(model.backbone))
+    if cfg.default_scope == 'mmdet':
+        for extractor in ('bbox_roi_extractor', 'mask_roi_extractor'):
+            model.roi_head[extractor].roi_layer.sampling_ratio = 2
+        for head in as_list(model.roi_head.bbox_head):
+            head.fc_out_channels = 64
+        for stage in as_list(model.train_cfg.rcnn):
+            stage.sampler.num = 32
+        model.test_cfg.rpn.max_per_img = 50
+        model.test_cfg.rcnn.max_per_img = 10
+    elif cfg.default_scope == 'mmseg':
+        model.data_preprocessor.size = (64, 64)
+    elif 'teacher' in model:
+        model.teacher = TEACHER
+    return cfg
+
+
+def as_list(value: object) -> list:
+    return value if isinstance(value, list) else [value]
+
+
+def thin_stages(backbone: dict) -> list[int]:
+    """Makes a RepNeXt thin and short, and returns its channels."""
+    arch = backbone.arch
+    variant = arch if isinstance(arch, str) else arch.get('variant', 'tiny')
+    backbone.arch = slim(variant, depths=(1, 1, 1, 1))
+    return backbone.arch['channels']
+
+
+def set_channels(model: dict, channels: list[int]) -> None:
+    """Tells what reads the features of the backbone."""
+    if 'in_channels' in model.get('neck', {}):
+        model.neck.in_channels = channels
+    elif 'auxiliary_head' in model:
+        model.decode_head.in_channels = channels
+        model.auxiliary_head.in_channels = channels[2]
+    else:
+        model.head.in_channels = channels[-1]

@@ -1,0 +1,33 @@
+"""Both demos from data to pictures, in a few iterations."""
+
+import json
+
+import cv2
+import pytest
+from commands import tool
+
+FORMS = ['training', 'fused', 'plain']
+
+
+@pytest.mark.parametrize(
+    ('task', 'metrics'),
+    [('detection', ['box AP', 'mask AP']), ('segmentation', ['mIoU', 'mAcc'])],
+)
+def test_demo_runs_from_data_to_table(task, metrics, tmp_path):
+    sizes = ['--train-images', 8, '--val-images', 13, '--iterations', 8, '--any-result']
+    result = tool('demo.py', '--task', task, '--work-dir', tmp_path, *sizes)
+    assert result.returncode == 0, result.stderr[-3000:]
+    table = (tmp_path / 'summary.md').read_text()
+    assert table in result.stdout
+    rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in table.splitlines()]
+    assert rows[0][1:3] == metrics
+    values = [[float(value) for value in row[1:3]] for row in rows[2:]]
+    assert values[0] == pytest.approx(values[1], abs=2e-3)
+    assert values[0] == pytest.approx(values[2], abs=2e-3)
+    assert [line.split('|')[1].strip() for line in table.splitlines()[2:]] == FORMS
+    speed = json.loads((tmp_path / 'speed.json').read_text())
+    assert list(speed) == FORMS and speed['training']['ratio'] == 1
+    assert all(row['images_per_second'] > 0 for row in speed.values())
+    for name in ('predictions.png', 'curves.png'):
+        height, width = cv2.imread(str(tmp_path / name)).shape[:2]
+        assert height > 300 and width > 900
