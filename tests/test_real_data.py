@@ -92,6 +92,7 @@ def test_real_coco_images_train_and_test(tmp_path):
     cfg.custom_hooks = [dict(type='repnext_mm.ReparameterizeHook', mode='plain', val=True)]
     cfg.default_hooks.checkpoint.by_epoch = False
     cfg.work_dir, cfg.experiment_name = str(tmp_path), tmp_path.name
+    cfg.visualizer.name = tmp_path.name
     cfg.model.test_cfg.rcnn.score_thr = 0.0
     runner = Runner.from_cfg(cfg)
     runner.train()
