@@ -16,8 +16,9 @@ MIXED_PRECISION = {
     'OptimWrapper': 'AmpOptimWrapper',
     'AdaptiveClipOptimWrapper': 'AdaptiveClipAmpOptimWrapper',
 }
-SYNCHRONIZED = ('SyncBN', 'MMSyncBN', 'SyncBatchNorm')
 FULL_PRECISION = {mixed: full for full, mixed in MIXED_PRECISION.items()}
+SYNCHRONIZED = ('SyncBN', 'MMSyncBN', 'SyncBatchNorm')
+"""Batch norms that share their statistics between processes."""
 
 
 def use_mixed_precision(cfg: Config) -> None:
