@@ -30,7 +30,8 @@ class Teacher:
     def labels(self, inputs: Tensor) -> Tensor:
         """The classes of images ``(N, 3, H, W)``, normalized as for the student: ``(N,)`` int64."""
         if self.model is None:
-            self.model = MMPRETRAIN_MODELS.build(self.cfg)
+            # In its own scope: whoever builds the student may have set another one.
+            self.model = MMPRETRAIN_MODELS.build({'_scope_': 'mmpretrain', **self.cfg})
             if any(pretrained_files(self.cfg)):  # else they are random, or timm has loaded them
                 self.model.init_weights()
             self.model.requires_grad_(False).to(inputs.device).eval()

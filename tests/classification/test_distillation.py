@@ -10,6 +10,7 @@ import torch
 from classifiers import LOSS, samples
 from helpers import slim
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 
 from repnext_mm.classification import DistilledClassifier
 
@@ -62,6 +63,12 @@ def test_teacher_is_built_for_training_only_and_belongs_to_nobody():
     model.train().loss(torch.randn(2, 3, 64, 64), samples([0, 1]))
     assert [*model.state_dict(), *(n for n, _ in model.named_modules())] == names
     assert copy.deepcopy(model).teacher is model.teacher
+
+
+def test_teacher_is_built_in_its_own_scope():
+    model = student().train()
+    with DefaultScope.overwrite_default_scope('repnext_mm'):
+        model.loss(torch.randn(2, 3, 64, 64), samples([0, 1]))
 
 
 @pytest.mark.parametrize('name', ['resnet18', 'regnety_002'])
