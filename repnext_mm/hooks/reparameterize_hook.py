@@ -7,12 +7,11 @@ from contextlib import contextmanager
 import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.runner import Runner
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
+from repnext_mm.engine.wrappers import unwrapped
 from repnext_mm.registry import HOOKS
 from repnext_mm.reparam import FORMS, mergeable_modules, reparameterize_model
 from repnext_mm.reparam.verify import feature_differences
@@ -137,7 +136,7 @@ class ReparameterizeHook(Hook):
             runner.model, self._training_model = self._training_model, None
 
     def _merge(self, runner: Runner, data_batch: dict | tuple | list | None) -> nn.Module:
-        model = _unwrap(runner.model)
+        model = unwrapped(runner.model)
         merged = reparameterize_model(model, self.mode, fold_conv_bn=self.fold_conv_bn)
         before, after = (sum(p.numel() for p in m.parameters()) for m in (model, merged))
         runner.logger.info(
@@ -173,19 +172,3 @@ class ReparameterizeHook(Hook):
                 f'(relative maximum per part: {differences}), more than verify={self.tolerance}; '
                 'if the features are finite, please report it with the config'
             )
-
-
-def _unwrap(model: nn.Module) -> nn.Module:
-    """The model inside DDP; a model that is not wrapped as it is.
-
-    Raises:
-        TypeError: If the wrapper shards the parameters, so that no process could merge.
-    """
-    if not is_model_wrapper(model):
-        return model
-    if isinstance(model, DistributedDataParallel):
-        return model.module
-    raise TypeError(
-        f'a model inside {type(model).__name__} cannot be merged, since no process holds all of '
-        'its parameters: test it without a wrapper or in DistributedDataParallel'
-    )

@@ -16,6 +16,9 @@ from repnext_mm.reparam.layers import fuse_conv_norm
 FORMS = ('fused', 'plain')
 """The inference forms; a block may offer some of them only."""
 
+PLAIN_FORWARDS = (_BatchNorm.forward, nn.SyncBatchNorm.forward)
+"""The forward methods that in evaluation mode are a batch norm and nothing else."""
+
 
 class Reparameterizable(nn.Module, ABC):
     """A module that can be replaced by an equal one with fewer operations."""
@@ -124,11 +127,11 @@ def reparameterize_model(
     if fold_conv_bn:
         for conv, norm in _conv_bn_pairs(model):
             merged |= {conv: fuse_conv_norm(conv, norm), norm: nn.Identity().eval()}
-    _replace(model, merged)
+    replace_modules(model, merged)
     return merged.get(model, model)
 
 
-def _replace(model: nn.Module, replacements: dict[nn.Module, nn.Module]) -> None:
+def replace_modules(model: nn.Module, replacements: dict[nn.Module, nn.Module]) -> None:
     """Puts the new modules in the place of the old ones, wherever ``model`` refers to them."""
     modules: list[Any] = list(model.modules())
     for module in modules:
@@ -168,11 +171,28 @@ def _conv_bn_pairs(model: nn.Module) -> Iterator[tuple[nn.Conv2d, _BatchNorm]]:
     own = {id(part) for block in mergeable_modules(model).values() for part in block.modules()}
     for module in model.modules():
         for conv, norm in _consecutive_layers(module):
-            plain = type(conv) is nn.Conv2d and not conv._forward_pre_hooks
-            foldable = isinstance(norm, _BatchNorm) and norm.running_mean is not None
             single = uses[id(conv)] == uses[id(norm)] == 1 and id(conv) not in own
-            if plain and foldable and single and conv.out_channels == norm.num_features:
-                yield conv, norm
+            if is_plain_conv(conv) and is_plain_norm(norm) and single:
+                if conv.out_channels == norm.num_features:
+                    yield conv, norm
+
+
+def is_plain_conv(layer: nn.Module) -> bool:
+    """Whether this is torch's convolution and nothing else, such as weight normalization."""
+    return type(layer) is nn.Conv2d and not has_hooks(layer) and 'forward' not in vars(layer)
+
+
+def is_plain_norm(layer: nn.Module) -> bool:
+    """Whether this is, in evaluation mode, an affine map and nothing else, such as an activation."""
+    if not isinstance(layer, _BatchNorm) or layer.running_mean is None:
+        return False
+    own = type(layer).forward in PLAIN_FORWARDS and 'forward' not in vars(layer)
+    return own and not has_hooks(layer)
+
+
+def has_hooks(layer: nn.Module) -> bool:
+    """Whether something else is called with the layer, before or after it."""
+    return bool(layer._forward_hooks or layer._forward_pre_hooks)
 
 
 def _consecutive_layers(module: Any) -> Iterator[tuple[Any, Any]]:

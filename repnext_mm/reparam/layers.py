@@ -17,6 +17,32 @@ from repnext_mm.reparam import kernels
 Layer = TypeVar('Layer', bound=nn.Module)
 
 
+class ChannelAffine(nn.Module):
+    """``weight * x + bias`` per channel: what a batch norm is in evaluation mode.
+
+    The result has the dtype of ``x``, also where the parameters are more precise.
+
+    Args:
+        weight: ``(C,)``.
+        bias: ``(C,)``.
+    """
+
+    def __init__(self, weight: nn.Parameter, bias: nn.Parameter):
+        super().__init__()
+        self.weight = weight
+        self.bias = bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(N, C, ...)``, with any number of further axes, to the same shape."""
+        shape = (1, -1) + (1,) * (x.dim() - 2)
+        y = x * self.weight.view(shape) + self.bias.view(shape)
+        return y if y.dtype == x.dtype else y.to(x.dtype)
+
+    def extra_repr(self) -> str:
+        """The number of channels."""
+        return str(len(self.weight))
+
+
 def _exact(tensor: Tensor) -> Tensor:
     """A detached float64 copy, on the CPU where the device has no float64 (Apple's MPS)."""
     device = 'cpu' if tensor.device.type == 'mps' else tensor.device
@@ -107,6 +133,21 @@ def build_linear(
     """The counterpart of :func:`build_conv` for linear layers; ``weight`` is ``(C_out, C)``."""
     linear = nn.Linear(weight.shape[1], weight.shape[0], device='meta')
     return _with_weights(linear, weight, bias, like, sources)
+
+
+def build_affine(norm: _BatchNorm) -> ChannelAffine:
+    """A batch norm with running statistics as the layer that it is in evaluation mode.
+
+    Raises:
+        TypeError: As :func:`norm_affine`.
+    """
+    like = norm.running_mean if norm.weight is None else norm.weight
+    trainable = any(parameter.requires_grad for parameter in norm.parameters())
+    weight, bias = (
+        nn.Parameter(value.to(like.device, like.dtype), requires_grad=trainable)
+        for value in norm_affine(norm)
+    )
+    return ChannelAffine(weight, bias).eval()
 
 
 def fuse_conv_norm(conv: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:

@@ -129,3 +129,13 @@ def test_blocks_of_mmpretrain_are_merged_by_the_same_call(config):
         assert_close(reparameterize_model(merged)(image), expected)
     assert_same_state(model, state)
     assert sum(p.numel() for p in merged.parameters()) < sum(p.numel() for p in model.parameters())
+
+
+def test_norms_that_do_more_or_have_hooks_are_left():
+    from timm.layers import BatchNormAct2d
+
+    image = torch.randn(2, 3, 7, 9)
+    check(nn.Sequential(nn.Conv2d(3, 8, 3), BatchNormAct2d(8)), image, left=1)
+    hooked = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))
+    hooked[1].register_forward_hook(lambda module, args, output: output.relu())
+    check(hooked, image, left=1)
