@@ -6,19 +6,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib.figure
-import matplotlib.font_manager
 import numpy as np
 import torch
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from torch import Tensor
 from torchvision.io import decode_image, write_png
-from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
 
 from repnext_mm.demo.shapes import SEMANTIC_CLASSES
+from repnext_mm.visualization.instances import Style
+from repnext_mm.visualization.instances import draw_instances as draw_objects
 from repnext_mm.visualization.legend import frequent_classes, overlay, with_legend
 
 SCALE = 3
+STYLE = Style(font_size=24, line_width=2)
 PAIRS = 3
 MIN_SCORE = 0.5
 COLOURS = [(230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 130, 48)]
@@ -173,22 +174,17 @@ def _found(instances: dict, names: list[str]) -> Instances:
 
 
 def _show(axes, image: Tensor, masks: Tensor, boxes: Tensor, captions, classes, title: str) -> None:
-    picture = image.repeat_interleave(SCALE, 1).repeat_interleave(SCALE, 2)
-    if captions:
-        colours = [COLOURS[number] for number in classes]
-        masks = masks.repeat_interleave(SCALE, 1).repeat_interleave(SCALE, 2)
-        picture = draw_segmentation_masks(picture, masks, alpha=0.45, colors=colours)
-        font = matplotlib.font_manager.findfont('DejaVu Sans')
-        picture = draw_bounding_boxes(
-            picture,
-            boxes * SCALE,
-            captions,
-            colours,
-            width=2,
-            font=font,
-            font_size=24,
-            label_colors='black',
-            fill_labels=True,
-        )
-    axes.imshow(picture.permute(1, 2, 0).numpy())
+    picture = draw_objects(
+        _enlarged(image).permute(1, 2, 0).numpy(),
+        boxes.numpy() * SCALE,
+        captions,
+        [COLOURS[number] for number in classes],
+        _enlarged(masks).numpy() if captions else None,
+        STYLE,
+    )
+    axes.imshow(picture)
     axes.set_title(title, fontsize=11)
+
+
+def _enlarged(maps: Tensor) -> Tensor:
+    return maps.repeat_interleave(SCALE, 1).repeat_interleave(SCALE, 2)
