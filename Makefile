@@ -32,10 +32,10 @@ test-onedl: $(VENV)/.complete
 test-openmmlab: $(CLASSIC)/.complete
 	$(CLASSIC)/bin/python $(PYTEST) -m distribution
 
-$(VENV)/.complete: requirements/torch.txt requirements/onedl.txt requirements/dev.txt setup.py
+$(VENV)/.complete: requirements/torch.txt requirements/export.txt requirements/onedl.txt requirements/dev.txt setup.py
 	$(call make-environment,$(VENV),onedl)
 
-$(CLASSIC)/.complete: requirements/torch.txt requirements/openmmlab.txt requirements/dev.txt setup.py
+$(CLASSIC)/.complete: requirements/torch.txt requirements/export.txt requirements/openmmlab.txt requirements/dev.txt setup.py
 	$(call make-environment,$(CLASSIC),openmmlab)
 
 # $(1): folder, $(2): requirements file. The marker is written last, so that an

@@ -29,6 +29,10 @@ OPENMMLAB = [
     'regex',
     'setuptools<82',  # mmengine 0.10 reads configs of packages through pkg_resources
 ]
+ONNX = ['onnx>=1.16', 'onnxruntime>=1.18']
+OPENVINO = ['onnx>=1.16', 'openvino>=2024.4']
+RUNTIME = ['onnxruntime>=1.18', 'opencv-python-headless', 'pillow>=10.1', 'matplotlib']
+"""To use exported ONNX files where none of the mm packages is installed."""
 DEV = ['build', 'mypy', 'pytest', 'pytest-timeout', 'pytest-xdist', 'ruff']
 
 
@@ -76,7 +80,14 @@ setup(
     packages=find_packages(include=['repnext_mm', 'repnext_mm.*']),
     python_requires='>=3.10',
     install_requires=['numpy', 'safetensors', 'torch>=2.4', 'torchvision>=0.19'],
-    extras_require={'onedl': ONEDL, 'openmmlab': OPENMMLAB, 'dev': DEV},
+    extras_require={
+        'onedl': ONEDL,
+        'openmmlab': OPENMMLAB,
+        'onnx': ONNX,
+        'openvino': OPENVINO,
+        'runtime': RUNTIME,
+        'dev': DEV,
+    },
     cmdclass={'build_py': BuildWithMim},
     zip_safe=False,
 )

@@ -1,6 +1,7 @@
 """Writing files that are whole or not there."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,25 @@ def replaced(path: str | Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
+@contextmanager
+def replaced_together(path: str | Path) -> Iterator[Path]:
+    """Gives a draft named like ``path`` in a folder of its own, for formats of several files.
+
+    At the end, if nothing was raised, all that lies in that folder moves to the folder of
+    ``path``, which is made, ``path`` last: so what it refers to is there before it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = path.with_name(DRAFT.format(name=path.name, process=os.getpid()))
+    folder.mkdir()
+    try:
+        yield folder / path.name
+        for file in sorted(folder.iterdir(), key=lambda file: file.name == path.name):
+            file.replace(path.parent / file.name)
+    finally:
+        shutil.rmtree(folder)
+
+
 def remove_drafts(folder: str | Path) -> list[Path]:
     """Removes the drafts that killed processes left in a folder, and returns their paths.
 
@@ -32,7 +52,10 @@ def remove_drafts(folder: str | Path) -> list[Path]:
     """
     drafts = sorted(Path(folder).glob(DRAFT.format(name='*', process='*')))
     for draft in drafts:
-        draft.unlink(missing_ok=True)
+        if draft.is_dir():
+            shutil.rmtree(draft)
+        else:
+            draft.unlink(missing_ok=True)
     return drafts
 
 

@@ -12,7 +12,10 @@ for _package in ('mmengine', 'mmcv'):
 from mmengine import registry as mmengine_registry  # noqa: E402 (the check comes first)
 
 MODELS = mmengine_registry.Registry(
-    'model', parent=mmengine_registry.MODELS, scope='repnext_mm', locations=['repnext_mm.models']
+    'model',
+    parent=mmengine_registry.MODELS,
+    scope='repnext_mm',
+    locations=['repnext_mm.models', 'repnext_mm.export.evaluation'],
 )
 HOOKS = mmengine_registry.Registry(
     'hook', parent=mmengine_registry.HOOKS, scope='repnext_mm', locations=['repnext_mm.hooks']

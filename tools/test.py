@@ -1,4 +1,7 @@
-"""Tests a checkpoint: AP, mIoU or accuracy, on the merged network unless told otherwise."""
+"""Tests a checkpoint: AP, mIoU or accuracy, on the merged network unless told otherwise.
+
+In the checkpoint's place may stand a file of tools/export.py, which is tested as it is.
+"""
 
 import argparse
 import json
@@ -16,6 +19,8 @@ from repnext_mm.engine.launch import build_parser, build_runner, check_data, loa
 from repnext_mm.engine.pictures import enable_pictures
 from repnext_mm.engine.tta import enable_tta
 from repnext_mm.engine.types import type_name
+from repnext_mm.export.evaluation import is_exported, use_exported
+from repnext_mm.export.sessions import open_session
 from repnext_mm.files import to_plain, write_text
 
 HOOK = 'ReparameterizeHook'
@@ -23,12 +28,17 @@ HOOK = 'ReparameterizeHook'
 
 def parse_args() -> argparse.Namespace:
     parser = build_parser(__doc__)
-    parser.add_argument('checkpoint', help='checkpoint file, in any known layout')
+    parser.add_argument(
+        'checkpoint', help='checkpoint file, in any known layout, or a file of tools/export.py'
+    )
     parser.add_argument(
         '--deploy',
         choices=['none', 'fused', 'plain'],
         help="test the training form, or merged to this form; default: that of the config's "
         'ReparameterizeHook or backbone, or fused',
+    )
+    parser.add_argument(
+        '--runtime', help='for an exported file: onnxruntime (the default for ONNX) or openvino'
     )
     parser.add_argument('--out', help='write the predictions to this .pkl file')
     parser.add_argument('--show', action='store_true', help='show predictions in a window')
@@ -43,6 +53,14 @@ def parse_args() -> argparse.Namespace:
         parser.error(f'--out writes a pickle file, so it must end in .pkl; got {args.out!r}')
     if not args.checkpoint.startswith(('http:', 'https:')) and not Path(args.checkpoint).is_file():
         parser.error(f'there is no checkpoint {args.checkpoint!r}')
+    args.exported = is_exported(args.checkpoint)
+    if args.exported and (args.deploy or args.tta):
+        parser.error(
+            'an exported file has one form, and takes images as they are: leave --deploy '
+            'and --tta out'
+        )
+    if args.runtime and not args.exported:
+        parser.error(f'--runtime is for exported files, {args.checkpoint!r} is none')
     return args
 
 
@@ -99,9 +117,13 @@ def dump_metric(scope: str | None, path: str):
 def main() -> None:
     args = parse_args()
     cfg = load_config(args)
-    cfg.load_from = args.checkpoint
     check_data(cfg, 'test')
-    deploy = choose_form(cfg, args.deploy)
+    if args.exported:
+        use_exported(cfg, args.checkpoint, args.runtime)
+        form = open_session(args.checkpoint, args.runtime).metadata['form'] or 'none'
+    else:
+        cfg.load_from = args.checkpoint
+        form = choose_form(cfg, args.deploy)
     if args.show or args.show_dir:
         enable_pictures(cfg, args.show_dir, args.show, args.wait_time)
     if args.tta:
@@ -114,7 +136,8 @@ def main() -> None:
         report = dict(
             config=args.config,
             checkpoint=args.checkpoint,
-            deploy=deploy,
+            deploy=form,
+            runtime=args.runtime,
             tta=args.tta,
             metrics=metrics,
         )

@@ -2,7 +2,7 @@
 
 from repnext_mm.compat.checkpoints import forbid_code_in_checkpoints, trust_mmengine_checkpoints
 from repnext_mm.compat.mmcv_ops import provide_mmcv_ops
-from repnext_mm.compat.packages import conv_module_type, is_installed, require
+from repnext_mm.compat.packages import conv_module_type, is_installed, require, require_extra
 
 __all__ = [
     'conv_module_type',
@@ -10,5 +10,6 @@ __all__ = [
     'is_installed',
     'provide_mmcv_ops',
     'require',
+    'require_extra',
     'trust_mmengine_checkpoints',
 ]

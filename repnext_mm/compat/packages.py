@@ -45,6 +45,27 @@ def require(package: str, purpose: str) -> ModuleType:
         ) from error
 
 
+def require_extra(package: str, extra: str, purpose: str) -> ModuleType:
+    """Imports a package that one of this package's extras brings.
+
+    Args:
+        package: Import name, such as ``'onnxruntime'``.
+        extra: Such as ``'onnx'``.
+        purpose: What it is needed for, for the error message.
+
+    Raises:
+        ImportError: If it is not installed; the message says how to install it.
+    """
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        raise ImportError(
+            f"{purpose} needs {package}, which is not installed: pip install 'repnext-mm[{extra}]'"
+        ) from error
+
+
 def compile_advice() -> str:
     """How to get mmcv's compiled operators in the distribution that is installed."""
     installed = {distribution.name for distribution in importlib.metadata.distributions()}

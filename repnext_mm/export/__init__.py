@@ -1,0 +1,33 @@
+"""From a trained model to a file that another runtime reads, and such files in use.
+
+The readers need NumPy, torch, torchvision and the file's runtime; the exporter needs the mm
+packages, and is imported when it is asked for.
+"""
+
+from typing import Any
+
+from repnext_mm.export.runtime import Classifier, Detector, Segmentor
+from repnext_mm.export.sessions import open_session
+
+__all__ = [
+    'Classifier',
+    'Detector',
+    'ExportOptions',
+    'Segmentor',
+    'export_model',
+    'merged_copy',
+    'open_session',
+]
+
+
+def __getattr__(name: str) -> Any:
+    """What needs mmengine."""
+    if name in ('ExportOptions', 'export_model'):
+        from repnext_mm.export import exporter
+
+        return getattr(exporter, name)
+    if name == 'merged_copy':
+        from repnext_mm.export.merged import merged_copy
+
+        return merged_copy
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -1,0 +1,98 @@
+"""An exported file in the place of the model it was made from, for evaluation."""
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from torch import Tensor
+
+from repnext_mm.engine.types import type_name
+from repnext_mm.export.prediction import fill_sample
+from repnext_mm.export.runtime import Classifier, Detector, ExportedNetwork, Segmentor
+from repnext_mm.export.sessions import SESSIONS, open_session
+from repnext_mm.registry import MODELS
+
+READERS: dict[str, type[ExportedNetwork]] = {
+    reader.task: reader for reader in (Detector, Segmentor, Classifier)
+}
+TRAINING_HOOKS = ('ReparameterizeHook', 'EMAHook')
+
+
+@MMENGINE_MODELS.register_module()
+@MODELS.register_module()
+class ExportedModel(BaseModel):
+    """Tests an exported file with the config's data and evaluator.
+
+    Images come from the test pipeline, resized; so what is compared with the model in torch
+    is the file and nothing else.
+
+    Args:
+        path: File of ``tools/export.py``.
+        runtime: ``'onnxruntime'`` or ``'openvino'`` for ONNX.
+        test_cfg: That of a segmentor, for windows: ``mode``, ``crop_size`` and ``stride``.
+
+    Raises:
+        ValueError: If the file holds a part of a network only.
+    """
+
+    def __init__(self, path: str, runtime: str | None = None, test_cfg: dict | None = None):
+        super().__init__()
+        metadata = open_session(path, runtime).metadata
+        if metadata['task'] not in READERS:
+            raise ValueError(
+                f'{path} puts out features, which no metric takes: export with --part model'
+            )
+        self.reader = READERS[metadata['task']](path, runtime)
+        if isinstance(self.reader, Segmentor) and test_cfg:
+            self.reader.window = window_of(test_cfg)
+
+    def forward(
+        self, inputs: Tensor | list[Tensor], data_samples: list | None = None, mode: str = 'predict'
+    ) -> list:
+        """Predicts, image by image.
+
+        Args:
+            inputs: ``(3, H, W)`` uint8 each, BGR, as OpenMMLab's pipelines give them.
+            data_samples: One for each image.
+            mode: Only ``'predict'``.
+
+        Raises:
+            ValueError: If the mode is another one.
+        """
+        if mode != 'predict' or data_samples is None:
+            raise ValueError(f'an exported file can be tested, not run with mode={mode!r}')
+        return [
+            fill_sample(self.reader, self._rgb(image), sample)
+            for image, sample in zip(inputs, data_samples, strict=True)
+        ]
+
+    @staticmethod
+    def _rgb(image: Tensor) -> np.ndarray:
+        if image.dtype != torch.uint8:
+            raise ValueError(
+                f'exported files take images of uint8, the pipeline gives {image.dtype}: leave '
+                'normalization out of it'
+            )
+        return np.ascontiguousarray(image.cpu().numpy()[::-1].transpose(1, 2, 0))
+
+
+def window_of(test_cfg: dict) -> dict[str, list[int]] | None:
+    """The windows in which a segmentor's ``test_cfg`` looks at an image; None for the whole."""
+    if test_cfg.get('mode', 'whole') != 'slide':
+        return None
+    return {name: list(test_cfg[name]) for name in ('crop_size', 'stride')}
+
+
+def is_exported(path: str) -> bool:
+    """Whether this is the name of an exported file."""
+    return any(path.endswith(suffix) for suffix in SESSIONS)
+
+
+def use_exported(cfg: Config, path: str, runtime: str | None = None) -> None:
+    """Makes a config test an exported file in the place of its model."""
+    test_cfg = cfg.model.get('test_cfg') if cfg.get('default_scope') == 'mmseg' else None
+    cfg.model = dict(type='repnext_mm.ExportedModel', path=path, runtime=runtime, test_cfg=test_cfg)
+    cfg.load_from = None
+    hooks = cfg.get('custom_hooks') or []
+    cfg.custom_hooks = [hook for hook in hooks if type_name(hook) not in TRAINING_HOOKS]

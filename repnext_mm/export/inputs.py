@@ -1,0 +1,114 @@
+"""From a plain RGB image to what the network sees, as part of the exported graph."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ImageInput(nn.Module):
+    """What OpenMMLab's data preprocessors do to images in tests, from RGB.
+
+    Padding comes after normalization, to the right and below, so it must be part of the
+    graph: no uint8 image could be padded with its value.
+
+    Args:
+        mean: Of the channels, in the network's order and on the scale of 0 to 255; None for
+            no normalization.
+        std: Likewise.
+        reverse_channels: The network was trained on BGR images.
+        size_divisor: Heights and widths are padded to multiples of it.
+        pad_value: What normalized images are padded with.
+        dtype: What the network computes in.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        mean: Sequence[float] | None,
+        std: Sequence[float] | None,
+        reverse_channels: bool = False,
+        size_divisor: int = 1,
+        pad_value: float = 0.0,
+        dtype: torch.dtype = torch.float32,
+    ):
+        super().__init__()
+        self.normalized = mean is not None
+        for name, values in (('mean', mean or [0.0]), ('std', std or [1.0])):
+            column = torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)
+            self.register_buffer(name, column, persistent=False)
+        self.reverse_channels = reverse_channels
+        self.size_divisor = size_divisor
+        self.pad_value = pad_value
+        self.dtype = dtype
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images ``(N, H, W, 3)`` uint8 to ``(N, 3, H', W')``, normalized and padded."""
+        images = images.permute(0, 3, 1, 2)
+        if self.reverse_channels:
+            images = images[:, [2, 1, 0]]
+        images = images.float()
+        if self.normalized:
+            images = (images - self.mean) / self.std
+        if self.size_divisor > 1:
+            height, width = images.shape[2:]
+            right, below = -width % self.size_divisor, -height % self.size_divisor
+            images = F.pad(images, (0, right, 0, below), value=self.pad_value)
+        return images.to(self.dtype)
+
+    def describe(self) -> dict[str, Any]:
+        """For a file's metadata: what a consumer may want to know of it."""
+        return dict(
+            layout='NHWC',
+            dtype='uint8',
+            channel_order='RGB',
+            normalization='in the graph',
+            mean=[round(value, 4) for value in self.mean.flatten().tolist()],
+            std=[round(value, 4) for value in self.std.flatten().tolist()],
+            network_channel_order='BGR' if self.reverse_channels else 'RGB',
+            size_divisor=self.size_divisor,
+            padding='in the graph',
+        )
+
+
+def image_input(preprocessor: Any, dtype: torch.dtype = torch.float32) -> ImageInput:
+    """The input of a model with this data preprocessor of mmengine, mmdet, mmseg or mmpretrain.
+
+    Its images are BGR when they reach it, as OpenMMLab's pipelines load them, so a model
+    whose preprocessor leaves their order alone was trained on BGR.
+
+    Raises:
+        ValueError: If it pads to a fixed size, or is missing.
+    """
+    if preprocessor is None or not hasattr(preprocessor, '_enable_normalize'):
+        raise ValueError(
+            'the exported file takes plain RGB images and normalizes them itself, but the model '
+            f'has no preprocessor for images, only {type(preprocessor).__name__}: add '
+            "data_preprocessor=dict(type='ImgDataPreprocessor', mean=..., std=..., "
+            'bgr_to_rgb=True) to the config'
+        )
+    reorders = getattr(preprocessor, 'to_rgb', False) or getattr(
+        preprocessor, '_channel_conversion', False
+    )
+    divisor = preprocessor.pad_size_divisor
+    if type(preprocessor).__name__ == 'SegDataPreProcessor':
+        padding = preprocessor.test_cfg or {}
+        if padding.get('size') is not None:
+            raise ValueError(
+                f'test_cfg of the data preprocessor pads to the fixed size {padding["size"]}: '
+                'use size_divisor, or leave it out and resize in the pipeline'
+            )
+        divisor = padding.get('size_divisor', 1)
+    normalizes = preprocessor._enable_normalize
+    return ImageInput(
+        mean=preprocessor.mean.flatten().tolist() if normalizes else None,
+        std=preprocessor.std.flatten().tolist() if normalizes else None,
+        reverse_channels=not reorders,
+        size_divisor=divisor,
+        pad_value=preprocessor.pad_value,
+        dtype=dtype,
+    )

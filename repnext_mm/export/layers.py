@@ -1,0 +1,92 @@
+"""Layers that compute the same as others, at every size once they are traced."""
+
+import sys
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+
+class AdaptiveAveragePool(nn.Module):
+    """``nn.AdaptiveAvgPool2d`` as two matrix products, with matrices made from the input's shape.
+
+    ONNX has no such operator. One exporter refuses it; the other fixes the windows at the
+    traced size.
+
+    Args:
+        height: Number of bins from top to bottom.
+        width: From left to right.
+    """
+
+    def __init__(self, height: int, width: int):
+        super().__init__()
+        self.height = height
+        self.width = width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, C, H, W)`` to ``(N, C, height, width)``."""
+        height, width = x.shape[2:]
+        rows = averaging_matrix(height, self.height, x.device)
+        columns = averaging_matrix(width, self.width, x.device)
+        return (rows @ x.float() @ columns.transpose(0, 1)).to(x.dtype)
+
+
+def averaging_matrix(length: int, bins: int, device: torch.device) -> Tensor:
+    """``(bins, length)``: row ``i`` averages the positions ``floor(i l / b) ... ceil((i + 1) l / b)``.
+
+    Args:
+        length: May be a traced value.
+        bins: How many windows.
+        device: Of the result.
+    """
+    number = torch.arange(bins, device=device).unsqueeze(1)
+    start = torch.div(number * length, bins, rounding_mode='floor')
+    end = torch.div((number + 1) * length + bins - 1, bins, rounding_mode='floor')
+    position = torch.arange(length, device=device).unsqueeze(0)
+    inside = (position >= start) & (position < end)
+    return inside.float() / (end - start).float()
+
+
+class SubsamplingBySlicing(TorchFunctionMode):
+    """Inside this context ``F.max_pool2d`` with a kernel of one, FPN's last level, is slicing.
+
+    ``torch.export`` decides in Python whether the size of a pooled map was even, and its
+    program then refuses the other kind.
+    """
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        pools = func in (F.max_pool2d, torch.max_pool2d) and tuple(args[1:]) == (1,)
+        if pools and kwargs.get('stride') and not kwargs.get('padding'):
+            rows, columns = (
+                torch.arange(0, side, kwargs['stride'], device=args[0].device)
+                for side in args[0].shape[2:]
+            )
+            return args[0].index_select(2, rows).index_select(3, columns)
+        return func(*args, **kwargs)
+
+
+def make_size_free(model: nn.Module) -> None:
+    """Replaces, in place, layers that would keep the size at which they were traced.
+
+    These are ``nn.AdaptiveAvgPool2d`` with more than one bin and mmseg's ``Upsample``, which
+    multiplies sizes in Python.
+    """
+    for module in list(model.modules()):
+        for name, child in module._modules.items():
+            module._modules[name] = _size_free(child)
+
+
+def _size_free(layer: nn.Module | None) -> nn.Module | None:
+    if isinstance(layer, nn.AdaptiveAvgPool2d):
+        size = layer.output_size
+        height, width = size if isinstance(size, tuple) else (size, size)
+        if height is not None and width is not None and (height, width) != (1, 1):
+            return AdaptiveAveragePool(height, width).eval()
+    utils = sys.modules.get('mmseg.models.utils')
+    if utils is not None and isinstance(layer, utils.Upsample) and layer.scale_factor:
+        return nn.Upsample(
+            scale_factor=layer.scale_factor, mode=layer.mode, align_corners=layer.align_corners
+        ).eval()
+    return layer

@@ -1,0 +1,80 @@
+"""Running an exported file and the model in torch on the same images."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from repnext_mm.export.evaluation import READERS
+from repnext_mm.export.prediction import predict_with_torch
+from repnext_mm.export.runtime import Classifier, Detector, ExportedNetwork, Segmentor
+from repnext_mm.export.sessions import Session, open_session
+from repnext_mm.export.verify import (
+    Comparison,
+    compare_arrays,
+    compare_detections,
+    compare_logits,
+)
+
+FLAT = 114
+"""The grey of the image without content, on which anchors tie."""
+
+
+def prove(reference: Any, graph: Any, path: Path, images: Sequence[np.ndarray]) -> list[Comparison]:
+    """Compares an exported file with the model, and measures how far they are apart.
+
+    Args:
+        reference: The merged model, in float32; it predicts with its own package's code.
+        graph: What was traced; the reference for features.
+        path: The file.
+        images: ``(H, W, 3)`` uint8 each. The first has the traced size; a flat image of that
+            size, and a batch of two where the file takes any, are compared as well.
+    """
+    return list(_comparisons(reference, graph, path, images))
+
+
+def _comparisons(
+    reference: Any, graph: Any, path: Path, images: Sequence[np.ndarray]
+) -> Iterator[Comparison]:
+    session = open_session(path)
+    task = session.metadata['task']
+    reader = READERS[task](path) if task in READERS else None
+    flat = np.full_like(images[0], FLAT)
+    for image, suffix in [*((image, '') for image in images), (flat, ', flat')]:
+        place = f'{image.shape[0]}x{image.shape[1]}{suffix}'
+        if reader is None:
+            yield Comparison(place, _compare_features(graph, session, image))
+        else:
+            yield _compare_predictions(reference, reader, image, place)
+    if session.metadata['input']['batch'] is None:
+        yield Comparison('a batch of two', _compare_batch(session, images[0]))
+
+
+def _compare_features(graph: Any, session: Session, image: np.ndarray) -> dict[str, float]:
+    with torch.no_grad():
+        expected = graph(torch.from_numpy(image[None]))
+    return compare_arrays(expected, session(image[None]).values())
+
+
+def _compare_predictions(
+    reference: Any, reader: ExportedNetwork, image: np.ndarray, place: str
+) -> Comparison:
+    expected = predict_with_torch(reference, reader.task, image)
+    if isinstance(reader, Detector):
+        found = reader.detect(image, (1.0, 1.0), image.shape[:2])
+        return Comparison(place, compare_detections(expected, found), len(expected.scores))
+    if isinstance(reader, Segmentor):
+        return Comparison(place, compare_logits(expected, reader.segment(image)))
+    if isinstance(reader, Classifier):
+        difference = np.abs(expected.numpy() - reader.classify(image)).max()
+        return Comparison(place, {'probability': float(difference)})
+    raise TypeError(f'nothing to compare the predictions of a {type(reader).__name__} with')
+
+
+def _compare_batch(session: Session, image: np.ndarray) -> dict[str, float]:
+    """An image beside another one must give what it gives alone."""
+    pair = np.stack([image[::-1], image])
+    together = [torch.as_tensor(output[1:]).float() for output in session(pair).values()]
+    return compare_arrays(together, session(image[None]).values())

@@ -1,0 +1,205 @@
+"""Exported files, opened in the runtime that reads them."""
+
+import json
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from repnext_mm.compat import require_extra
+
+METADATA = 'repnext_mm'
+"""The key of the one entry, a JSON object, that exported files carry as metadata."""
+
+
+class Session(ABC):
+    """An exported file, ready to run.
+
+    Args:
+        path: The file.
+
+    Attributes:
+        metadata: What the exporter wrote into the file.
+        output_names: Names of the outputs, in order.
+    """
+
+    metadata: dict[str, Any]
+    output_names: list[str]
+
+    @abstractmethod
+    def __init__(self, path: Path): ...
+
+    @abstractmethod
+    def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Runs a batch ``(N, H, W, 3)`` uint8, RGB; the outputs by name."""
+
+    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Checks the input and runs it.
+
+        Raises:
+            ValueError: If it is not what the file takes; the message says what is.
+        """
+        static = self.metadata['input'].get('static_shape')
+        batch = self.metadata['input']['batch']
+        fits = (
+            images.ndim == 4
+            and images.dtype == np.uint8
+            and images.shape[3] == 3
+            and min(images.shape) > 0
+            and (batch is None or images.shape[0] == batch)
+            and (static is None or list(images.shape[1:3]) == list(static))
+        )
+        if not fits:
+            height, width = static or ('H', 'W')
+            raise ValueError(
+                f'this file takes uint8 RGB images of shape ({batch or "N"}, {height}, {width}, 3), '
+                f'got {images.dtype} of shape {images.shape}'
+            )
+        return self.run(np.ascontiguousarray(images))
+
+
+class OnnxRuntimeSession(Session):
+    """ONNX in ONNX Runtime, on the GPU if this build of it has CUDA."""
+
+    def __init__(self, path: Path):
+        runtime = require_extra('onnxruntime', 'onnx', f'running {path}')
+        available = runtime.get_available_providers()
+        wanted = ('CUDAExecutionProvider', 'CPUExecutionProvider')
+        self.session = runtime.InferenceSession(
+            str(path), providers=[name for name in wanted if name in available]
+        )
+        self.metadata = parse_metadata(self.session.get_modelmeta().custom_metadata_map, path)
+        self.output_names = [output.name for output in self.session.get_outputs()]
+        self.input_name = self.session.get_inputs()[0].name
+
+    def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        outputs = self.session.run(None, {self.input_name: images})
+        return dict(zip(self.output_names, outputs, strict=True))
+
+
+class OpenVinoSession(Session):
+    """OpenVINO IR, or ONNX in OpenVINO, on the CPU in float32 unless the file is quantized."""
+
+    def __init__(self, path: Path):
+        openvino = require_extra('openvino', 'openvino', f'running {path}')
+        core = openvino.Core()
+        model = core.read_model(str(path))
+        self.metadata = parse_metadata(_openvino_entries(model), path)
+        # Without the hint, processors with bfloat16 units compute in that.
+        hints = {'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_PRECISION_HINT': 'f32'}
+        self.compiled = core.compile_model(model, 'CPU', hints)
+        self.output_names = [output.get_any_name() for output in self.compiled.outputs]
+
+    def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        outputs = self.compiled([images]).to_tuple()
+        return {
+            name: np.array(value) for name, value in zip(self.output_names, outputs, strict=True)
+        }
+
+
+class TorchScriptSession(Session):
+    """TorchScript in torch."""
+
+    def __init__(self, path: Path):
+        import torch
+
+        entries = {METADATA: ''}
+        self.module = torch.jit.load(str(path), map_location='cpu', _extra_files=entries).eval()
+        self.metadata = parse_metadata(entries, path)
+        self.output_names = self.metadata['outputs']
+
+    def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        return _run_torch(self.module, images, self.output_names)
+
+
+class ExportedProgramSession(Session):
+    """A program of ``torch.export`` in torch."""
+
+    def __init__(self, path: Path):
+        import torch
+        import torchvision  # noqa: F401 (registers the operators that the program calls)
+
+        entries = {METADATA: ''}
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # torch reads buffers that it does not write
+            self.module = torch.export.load(str(path), extra_files=entries).module()
+        self.metadata = parse_metadata(entries, path)
+        self.output_names = self.metadata['outputs']
+
+    def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        try:
+            return _run_torch(self.module, images, self.output_names)
+        except AssertionError as error:
+            raise ValueError(
+                f'torch.export made this program for images of other sizes than {images.shape} '
+                f'({error}): feature maps of one pixel stay so, and others never become so'
+            ) from error
+
+
+SESSIONS: dict[str, dict[str, type[Session]]] = {
+    '.onnx': {'onnxruntime': OnnxRuntimeSession, 'openvino': OpenVinoSession},
+    '.xml': {'openvino': OpenVinoSession},
+    '.torchscript': {'torch': TorchScriptSession},
+    '.pt2': {'torch': ExportedProgramSession},
+}
+"""For each ending of a file the runtimes that read it, the default one first."""
+
+
+def open_session(path: str | Path, runtime: str | None = None) -> Session:
+    """Opens an exported file.
+
+    Args:
+        path: Ends in one of :data:`SESSIONS`.
+        runtime: One of those that read such files; None for the first of them.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ImportError: If the runtime is not installed; the message names what to install.
+        ValueError: If the ending or the runtime is unknown, or the file is not of this exporter.
+    """
+    path = Path(path)
+    if path.suffix not in SESSIONS:
+        raise ValueError(f'{path} is no exported file: those end in {tuple(SESSIONS)}')
+    if not path.is_file():
+        raise FileNotFoundError(f'there is no exported file {path}: tools/export.py writes them')
+    runtimes = SESSIONS[path.suffix]
+    if runtime is not None and runtime not in runtimes:
+        raise ValueError(
+            f'unknown runtime {runtime!r} for {path.suffix}: choose from {tuple(runtimes)}'
+        )
+    return runtimes[runtime or next(iter(runtimes))](path)
+
+
+def parse_metadata(entries: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The exporter's entry among those of a file.
+
+    Raises:
+        ValueError: If it is missing.
+    """
+    text = entries.get(METADATA)
+    if not text:
+        raise ValueError(
+            f'{path} has no metadata {METADATA!r}, so it was not written by tools/export.py: '
+            'export the model with it'
+        )
+    return json.loads(text)
+
+
+def _openvino_entries(model: Any) -> dict[str, Any]:
+    """Entries of an IR of ours, or of ONNX, which OpenVINO puts below ``framework``."""
+    for place in ([METADATA], ['framework', METADATA]):
+        if model.has_rt_info(place):
+            return {METADATA: model.get_rt_info(place).astype(str)}
+    return {}
+
+
+def _run_torch(module: Any, images: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
+    import torch
+
+    with torch.inference_mode():
+        outputs = module(torch.from_numpy(images))
+    outputs = outputs if isinstance(outputs, tuple | list) else [outputs]
+    return {name: value.numpy() for name, value in zip(names, outputs, strict=True)}

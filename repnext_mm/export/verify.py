@@ -1,0 +1,125 @@
+"""Whether an exported file computes what the model in torch does."""
+
+import math
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.ops import box_iou
+
+from repnext_mm.export.runtime import Detections
+from repnext_mm.reparam.verify import relative_difference
+
+SAME_BOX = 0.8
+"""The IoU from which two boxes of one class count as the same detection."""
+
+LIMITS = {
+    'float32': {
+        'box': 0.1,
+        'score': 1e-3,
+        'mask': 0.01,
+        'unmatched': 0.02,
+        'logits': 1e-3,
+        'pixels': 1e-3,
+        'probability': 1e-4,
+        'features': 1e-4,
+    },
+    'float16': {
+        'box': 4.0,
+        'score': 0.05,
+        'mask': 0.1,
+        'unmatched': 0.25,
+        'logits': 0.05,
+        'pixels': 0.02,
+        'probability': 0.02,
+        'features': 0.05,
+    },
+}
+"""What may differ: boxes in pixels; scores and probabilities; the share of the pixels of a mask
+or of an image; of detections, the share that the other side lacks, but one in any case (where
+anchors tie, their order is open); logits and features relative to their maximum."""
+
+
+class Comparison(NamedTuple):
+    """What was measured on one image."""
+
+    place: str
+    """Such as ``'480x640'`` or ``'480x640, flat'``."""
+
+    differences: dict[str, float]
+    detections: int | None = None
+    """How many were found in torch."""
+
+    def failures(self, precision: str) -> list[str]:
+        """What exceeds the limits, in words."""
+        limits = dict(LIMITS[precision])
+        if self.detections:
+            limits['unmatched'] = max(limits['unmatched'], 1 / self.detections)
+        return [
+            f'{name} at {self.place}: {value:.2e}, allowed {limits[name]:.0e}'
+            for name, value in self.differences.items()
+            if not value <= limits[name]
+        ]
+
+
+def compare_detections(reference: Detections, candidate: Detections) -> dict[str, float]:
+    """Differences of detections that are matched by label and IoU, best first."""
+    pairs = match(reference, candidate)
+    count = len(reference.scores) + len(candidate.scores)
+    found = {'unmatched': 1 - 2 * len(pairs) / count if count else 0.0}
+    if not pairs:
+        return found
+    ours, theirs = (np.array(side) for side in zip(*pairs, strict=True))
+    found['box'] = _largest(reference.boxes[ours] - candidate.boxes[theirs])
+    found['score'] = _largest(reference.scores[ours] - candidate.scores[theirs])
+    if reference.masks is not None and candidate.masks is not None:
+        found['mask'] = max(
+            mask_difference(reference.masks[i], candidate.masks[k]) for i, k in pairs
+        )
+    return found
+
+
+def match(reference: Detections, candidate: Detections) -> list[tuple[int, int]]:
+    """Pairs of the same detection: each takes the nearest one of its class that is still free."""
+    overlaps = box_iou(*(torch.from_numpy(side.boxes) for side in (reference, candidate))).numpy()
+    overlaps = np.where(reference.labels[:, None] == candidate.labels[None], overlaps, 0.0)
+    pairs = []
+    for number in range(len(overlaps)):
+        best = int(overlaps[number].argmax()) if overlaps.shape[1] else -1
+        if best >= 0 and overlaps[number, best] >= SAME_BOX:
+            pairs.append((number, best))
+            overlaps[:, best] = 0.0
+    return pairs
+
+
+def mask_difference(reference: np.ndarray, candidate: np.ndarray) -> float:
+    """The share of the pixels in either mask that are in one of them only; small masks by one pixel."""
+    either = int((reference | candidate).sum())
+    different = int((reference ^ candidate).sum())
+    return max(different - 1, 0) / max(either, 1)
+
+
+def compare_logits(reference: Tensor, candidate: Tensor) -> dict[str, float]:
+    """Differences of a segmentor's logits ``(C, H, W)``, or labels ``(1, H, W)`` on one side."""
+    labels = candidate.argmax(0) if len(candidate) > 1 else candidate[0]
+    found = {'pixels': (reference.argmax(0) != labels).double().mean().item()}
+    if len(candidate) > 1:
+        found['logits'] = relative_difference(reference, candidate)
+    return found
+
+
+def compare_arrays(references: Iterable[Tensor], candidates: Iterable[Any]) -> dict[str, float]:
+    """The largest relative difference of several tensors; infinite for another shape."""
+    pairs = [(a, torch.as_tensor(b)) for a, b in zip(references, candidates, strict=True)]
+    return {
+        'features': max(
+            relative_difference(a, b) if a.shape == b.shape else math.inf for a, b in pairs
+        )
+    }
+
+
+def _largest(difference: np.ndarray) -> float:
+    value = float(np.abs(difference).max()) if difference.size else 0.0
+    return value if math.isfinite(value) else math.inf

@@ -1,0 +1,315 @@
+"""Whole models become files that compute the same, or no file at all."""
+
+import json
+import sys
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from exports import (
+    BASELINES,
+    CASCADES,
+    CLASSES,
+    CLASSIFIERS,
+    DETECTORS,
+    SEGMENTORS,
+    noise,
+    small_config,
+    small_model,
+)
+from mmengine.config import Config
+
+from repnext_mm.export import ExportOptions, export_model, exporter, open_session
+from repnext_mm.export.formats import FORMATS
+from repnext_mm.export.prediction import predict_with_torch
+from repnext_mm.export.runtime import Classifier, Detector, Segmentor
+from repnext_mm.export.verify import compare_detections, compare_logits
+from repnext_mm.models import RepNeXt
+
+pytestmark = pytest.mark.distribution
+
+SHAPE = (64, 96)
+LARGE = (160, 192)
+"""For ``torch.export``, whose programs keep feature maps of one pixel apart from others."""
+
+CASES = [
+    *((name, 'fused') for name in (*DETECTORS, *CASCADES, *SEGMENTORS, *CLASSIFIERS)),
+    (DETECTORS[0], 'plain'),
+    (SEGMENTORS[0], 'none'),
+]
+OTHERS = [(DETECTORS[1], 'openvino'), (CASCADES[0], 'openvino'), (SEGMENTORS[2], 'openvino')]
+OTHERS += [(DETECTORS[0], 'torchscript'), (SEGMENTORS[0], 'torchscript')]
+OTHERS += [(DETECTORS[0], 'torch-export'), (SEGMENTORS[0], 'torch-export')]
+ODD = [(77, 51), (35, 33), (145, 181)]
+"""None of them a multiple of 32."""
+
+
+def export(model, path, cfg=None, **options):
+    shape = LARGE if path.suffix == '.pt2' else SHAPE
+    return export_model(model, path, cfg, ExportOptions(shape=shape, **options))
+
+
+@pytest.mark.parametrize(('name', 'mode'), CASES)
+def test_model_becomes_the_same_in_onnx(name, mode, tmp_path):
+    cfg = small_config(name)
+    model = small_model(cfg)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    report = export(model, tmp_path / 'model.onnx', cfg, mode=mode)
+    assert [row.place for row in report.comparisons][:3] == ['64x96', '49x109', '73x49']
+    check_other_sizes(model, report)
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+    assert list(tmp_path.iterdir()) == [tmp_path / 'model.onnx']
+
+
+@pytest.mark.parametrize(('name', 'kind'), OTHERS)
+def test_model_becomes_the_same_in_other_formats(name, kind, tmp_path):
+    cfg = small_config(name)
+    model = small_model(cfg)
+    check_other_sizes(model, export(model, tmp_path / f'model{FORMATS[kind].suffix}', cfg))
+
+
+def check_other_sizes(model, report):
+    """Independent of what the exporter tried: the unmerged model, at sizes of this test."""
+    task = report.metadata['task']
+    for number, size in enumerate(ODD[2:] if report.path.suffix == '.pt2' else ODD):
+        image = noise(*size, seed=number)
+        expected = predict_with_torch(model, task, image)
+        if task == 'detection':
+            found = Detector(report.path).detect(image, (1.0, 1.0), size)
+            assert len(found.scores) > 0
+            differences = compare_detections(expected, found)
+            assert differences['unmatched'] <= 0.1
+            assert differences['score'] < 1e-4 and differences['box'] < 1e-2
+            assert found.masks.shape == (len(found.scores), *size) and differences['mask'] < 0.02
+        elif task == 'segmentation':
+            differences = compare_logits(expected, Segmentor(report.path).segment(image))
+            assert differences['logits'] < 1e-4 and differences['pixels'] < 1e-2
+        else:
+            probabilities = Classifier(report.path).classify(image)
+            np.testing.assert_allclose(probabilities, expected.numpy(), atol=1e-5)
+    if task != 'detection':
+        session = open_session(report.path)
+        batch = np.stack([noise(*ODD[2], seed) for seed in range(3)])
+        assert all(len(output) == 3 for output in session(batch).values())
+
+
+@pytest.mark.parametrize('suffix', ['.onnx', '.xml', '.torchscript', '.pt2'])
+def test_nothing_is_found_where_nothing_is(suffix, tmp_path):
+    cfg = small_config(DETECTORS[0])
+    cfg.model.test_cfg.rcnn.score_thr = 0.9999
+    report = export(small_model(cfg), tmp_path / f'model{suffix}', cfg)
+    found = Detector(report.path)(noise(100, 170))
+    assert found.boxes.shape == (0, 4) and found.masks.shape == (0, 100, 170)
+    assert len(found.scores) == len(found.labels) == 0
+
+
+def test_detector_without_masks(tmp_path):
+    cfg = small_config(DETECTORS[0])
+    for name in ('mask_head', 'mask_roi_extractor'):
+        del cfg.model.roi_head[name]
+    cfg.model.type = 'FasterRCNN'
+    model = small_model(cfg)
+    report = export(model, tmp_path / 'model.onnx', cfg)
+    found = Detector(report.path)(noise(50, 70))
+    assert found.masks is None and len(found.scores) > 0
+
+
+@pytest.mark.parametrize('name', BASELINES)
+def test_backbones_of_baselines(name, tmp_path):
+    model = small_model(small_config(name))
+    static = any(kind in name for kind in ('efficientnet', 'swin'))
+    report = export(model, tmp_path / 'model.onnx', part='backbone', static=static)
+    onnx_model = onnx.load(report.path)
+    assert 'BatchNormalization' not in {node.op_type for node in onnx_model.graph.node}
+    if static:  # these fix sizes or batches in Python
+        with pytest.raises(ValueError, match=r'features at .*--static'):
+            export(model, tmp_path / 'dynamic.onnx', part='backbone')
+
+
+@pytest.mark.parametrize('part', ['backbone', 'backbone-neck'])
+@pytest.mark.parametrize('name', [DETECTORS[0], SEGMENTORS[2]])
+def test_parts(name, part, tmp_path):
+    model = small_model(small_config(name))
+    report = export(model, tmp_path / 'model.onnx', part=part)
+    image = noise(45, 77)
+    outputs = list(open_session(report.path)(image[None]).values())
+    data = model.data_preprocessor(
+        dict(inputs=[torch.from_numpy(image[:, :, ::-1].copy()).permute(2, 0, 1)])
+    )
+    with torch.no_grad():
+        expected = model.backbone(data['inputs'])
+        expected = model.neck(expected) if part == 'backbone-neck' else expected
+    assert len(outputs) == len(expected)
+    for output, feature in zip(outputs, expected, strict=True):
+        scale = feature.abs().max()
+        assert (torch.from_numpy(output) - feature).abs().max() < 1e-4 * scale
+
+
+def test_bare_backbone_with_a_preprocessor(tmp_path):
+    from mmengine.model import ImgDataPreprocessor
+
+    backbone = RepNeXt(dict(channels=[8, 8, 8, 8], depths=[1, 1, 1, 1])).train()
+    with pytest.raises(ValueError, match=r'data_preprocessor=dict\(type='):
+        export(backbone, tmp_path / 'model.onnx')
+    mean, std = [120.0, 110.0, 100.0], [50.0, 60.0, 70.0]
+    backbone.data_preprocessor = ImgDataPreprocessor(mean, std, bgr_to_rgb=True)
+    report = export(backbone, tmp_path / 'model.onnx', mode='plain')
+    assert report.metadata['outputs'] == [f'features_{i}' for i in range(4)]
+    assert backbone.training and report.metadata['form'] == 'plain'
+
+
+def test_network_trained_on_bgr(tmp_path):
+    cfg = small_config(CLASSIFIERS[0])
+    cfg.data_preprocessor = dict(mean=[100.0, 110.0, 120.0], std=[50.0, 60.0, 70.0], to_rgb=False)
+    model = small_model(cfg)
+    report = export(model, tmp_path / 'model.onnx')
+    image = noise(64, 64)
+    expected = predict_with_torch(model, 'classification', image)
+    found = Classifier(report.path).classify(image)
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
+    assert report.metadata['input']['network_channel_order'] == 'BGR'
+
+
+@pytest.mark.parametrize('name', [DETECTORS[0], SEGMENTORS[0]])
+def test_half_precision_is_near(name, tmp_path):
+    cfg = small_config(name)
+    full = export(small_model(cfg), tmp_path / 'full.onnx', cfg)
+    half = export(small_model(cfg), tmp_path / 'half.onnx', cfg, half=True)
+    assert half.metadata['precision'] == 'float16'
+    assert half.path.stat().st_size < 0.75 * full.path.stat().st_size
+
+
+def test_argmax_puts_out_the_class_of_every_pixel(tmp_path):
+    cfg = small_config(SEGMENTORS[0])
+    model = small_model(cfg)
+    report = export(model, tmp_path / 'model.onnx', cfg, argmax=True)
+    image = noise(50, 70)
+    (labels,) = open_session(report.path)(image[None]).values()
+    assert labels.dtype == np.int64
+    expected = predict_with_torch(model, 'segmentation', image).argmax(0).numpy()
+    assert (labels[0] != expected).mean() < 1e-2
+    with pytest.raises(ValueError, match='argmax is for segmentors, this model is for detection'):
+        export(small_model(small_config(DETECTORS[0])), tmp_path / 'x.onnx', argmax=True)
+
+
+def test_windows_are_those_of_mmseg(tmp_path):
+    cfg = small_config(SEGMENTORS[0])
+    cfg.model.test_cfg = dict(mode='slide', crop_size=(40, 48), stride=(24, 32))
+    model = small_model(cfg)
+    report = export(model, tmp_path / 'model.onnx', cfg)
+    image = noise(101, 67)
+    expected = predict_with_torch(model, 'segmentation', image)
+    assert compare_logits(expected, Segmentor(report.path).segment(image))['logits'] < 1e-4
+
+
+def test_static_file_takes_one_shape(tmp_path):
+    cfg = small_config(DETECTORS[0])
+    model = small_model(cfg)
+    report = export(model, tmp_path / 'model.onnx', cfg, static=True)
+    assert [row.place for row in report.comparisons] == ['64x96', '64x96, flat']
+    session = open_session(report.path)
+    with pytest.raises(ValueError, match=r'\(1, 64, 96, 3\), got uint8 of shape \(1, 64, 64, 3\)'):
+        session(noise(64, 64)[None])
+    found = Detector(report.path)(noise(200, 500))  # is brought to that shape
+    assert found.masks.shape[1:] == (200, 500) and found.boxes[:, 3].max() <= 201
+
+
+def test_metadata_say_what_the_file_is(tmp_path):
+    cfg = small_config(SEGMENTORS[2])
+    report = export_model(
+        small_model(cfg),
+        tmp_path / 'model.onnx',
+        cfg,
+        ExportOptions(shape=SHAPE, opset=18),
+        source_sha256='abc',
+    )
+    (entry,) = onnx.load(report.path).metadata_props
+    metadata = json.loads(entry.value)
+    assert metadata == report.metadata == open_session(report.path).metadata
+    assert metadata['task'] == 'segmentation' and metadata['form'] == 'fused'
+    assert len(metadata['classes']) == len(metadata['palette']) == 150
+    assert metadata['source_sha256'] == 'abc' and metadata['opset'] == 18
+    assert metadata['input']['channel_order'] == 'RGB'
+    assert [rule['type'] for rule in metadata['resize']] == ['resize', 'resize_to_multiple']
+
+
+def test_file_that_computes_something_else_is_not_kept(tmp_path, monkeypatch):
+    """mmseg's Upsample fixes sizes when it is traced: right at that size, wrong at others."""
+    monkeypatch.setattr(exporter, 'make_size_free', lambda model: None)
+    cfg = small_config(SEGMENTORS[2])
+    with pytest.raises(ValueError, match='something else') as caught:
+        export(small_model(cfg), tmp_path / 'model.onnx', cfg)
+    assert 'at 49x109' in str(caught.value) and 'at 64x96' not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_old_file_stays_if_the_new_one_fails(tmp_path, monkeypatch):
+    path = tmp_path / 'model.xml'
+    path.write_text('old')
+    monkeypatch.setattr(exporter, 'prove', lambda *args: 1 / 0)
+    cfg = small_config(CLASSIFIERS[0])
+    with pytest.raises(ZeroDivisionError):
+        export(small_model(cfg), path, cfg)
+    assert path.read_text() == 'old' and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(opset=15), 'opset 15 does not work: choose one from 16'),
+        (dict(opset=99), 'opset 99 does not work'),
+        (dict(mode='merged'), "unknown mode 'merged'"),
+        (dict(part='head'), "unknown part 'head': choose from"),
+        (dict(format='tflite'), "unknown format 'tflite': choose from"),
+        (dict(format='openvino'), "end in '.xml', got 'model.onnx'"),
+        (dict(shape=(0, 64)), 'positive height and width'),
+    ],
+)
+def test_wrong_options_are_named(options, message, tmp_path):
+    model = torch.nn.Identity()
+    with pytest.raises(ValueError, match=message):
+        export_model(model, tmp_path / 'model.onnx', options=ExportOptions(**options))
+    with pytest.raises(ValueError, match='says no format'):
+        export_model(model, tmp_path / 'model.pth')
+
+
+@pytest.mark.parametrize(
+    ('suffix', 'package', 'extra'),
+    [
+        ('.onnx', 'onnx', 'onnx'),
+        ('.onnx', 'onnxruntime', 'onnx'),
+        ('.xml', 'openvino', 'openvino'),
+    ],
+)
+def test_missing_packages_are_named(suffix, package, extra, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    cfg = small_config(CLASSIFIERS[0])
+    with pytest.raises(ImportError, match=rf'{package}.*repnext-mm\[{extra}\]'):
+        export(small_model(cfg), tmp_path / f'model{suffix}', cfg)
+    assert not list(tmp_path.iterdir())
+
+
+def test_models_that_cannot_be_exported_whole_are_named(tmp_path):
+    cfg = small_config(DETECTORS[0])
+    cfg.model.test_cfg.rcnn.nms = dict(type='soft_nms', iou_threshold=0.5)
+    with pytest.raises(ValueError, match=r'soft_nms.*backbone-neck'):
+        export(small_model(cfg), tmp_path / 'model.onnx', cfg)
+    retina = Config(
+        dict(
+            default_scope='mmdet',
+            model=dict(
+                type='RetinaNet',
+                data_preprocessor=cfg.model.data_preprocessor,
+                backbone=cfg.model.backbone,
+                neck=cfg.model.neck,
+                bbox_head=dict(type='RetinaHead', num_classes=CLASSES, in_channels=16),
+            ),
+        )
+    )
+    from repnext_mm.engine.deploy import build_model
+
+    model = build_model(retina).eval()
+    with pytest.raises(ValueError, match='RetinaNet cannot be exported whole'):
+        export(model, tmp_path / 'model.onnx')
+    assert len(export(model, tmp_path / 'model.onnx', part='backbone-neck').comparisons) == 5

@@ -1,0 +1,95 @@
+"""Exports a trained model, merged, to a file that runs without the mm packages.
+
+Whole two-stage detectors (boxes, scores, labels, masks), segmentors and classifiers, or
+their backbone. The file is kept only if it computes what the model does.
+"""
+
+import argparse
+from pathlib import Path
+
+import repnext_mm.engine  # noqa: F401 (says so if mmengine is missing)
+
+# isort: split
+from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint
+
+from repnext_mm.engine.checkpoint_files import sha256
+from repnext_mm.engine.deploy import build_model, dataset_meta
+from repnext_mm.engine.launch import build_parser, load_config
+from repnext_mm.export.data import describe_classes
+from repnext_mm.export.exporter import MODES, PARTS, ExportOptions, Report, export_model
+from repnext_mm.export.formats import FORMATS, MAXIMUM_OPSET, MINIMUM_OPSET
+
+
+def parse_args() -> argparse.Namespace:
+    parser = build_parser(__doc__)
+    parser.add_argument('checkpoint', help='checkpoint file, in any known layout')
+    parser.add_argument('--output', required=True, help='file to write, such as model.onnx')
+    parser.add_argument('--mode', default='fused', help=f'one of {MODES}; none: the training form')
+    parser.add_argument('--part', default='model', help=f'one of {PARTS}')
+    parser.add_argument(
+        '--format', help=f'one of {tuple(FORMATS)}; default: by the ending of the output'
+    )
+    parser.add_argument(
+        '--shape',
+        type=int,
+        nargs=2,
+        metavar=('H', 'W'),
+        help='trace with this size; default: that of a 4:3 image in the test pipeline',
+    )
+    parser.add_argument(
+        '--static', action='store_true', help='take only this size, and one image at a time'
+    )
+    parser.add_argument(
+        '--opset', type=int, default=17, help=f'of ONNX, {MINIMUM_OPSET} to {MAXIMUM_OPSET}'
+    )
+    parser.add_argument('--half', action='store_true', help='float16')
+    parser.add_argument(
+        '--argmax', action='store_true', help='segmentors put out classes instead of logits'
+    )
+    args = parser.parse_args()
+    if args.launcher != 'none':
+        parser.error('exporting takes one process: leave --launcher out')
+    if not args.checkpoint.startswith(('http:', 'https:')) and not Path(args.checkpoint).is_file():
+        parser.error(f'there is no checkpoint {args.checkpoint!r}')
+    return args
+
+
+def print_report(report: Report) -> None:
+    """What was compared, a line for each image."""
+    for row in report.comparisons:
+        found = '' if row.detections is None else f'{row.detections} detections, '
+        values = ', '.join(f'{name} {value:.1e}' for name, value in row.differences.items())
+        print(f'{row.place:>16}: {found}differences: {values}')
+    if {row.detections for row in report.comparisons} == {0}:
+        print(
+            'NOTE: nothing was detected in any image, so boxes and masks were not compared: '
+            "export where the config's test data is, with a trained checkpoint"
+        )
+    print(f'Written to {report.path} ({report.path.stat().st_size / 1e6:.1f} MB)')
+
+
+def main() -> None:
+    args = parse_args()
+    options = ExportOptions(
+        mode=args.mode,
+        part=args.part,
+        format=args.format,
+        shape=tuple(args.shape) if args.shape else None,
+        static=args.static,
+        opset=args.opset,
+        half=args.half,
+        argmax=args.argmax,
+    )
+    cfg = load_config(args)
+    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    model = build_model(cfg)
+    checkpoint = load_checkpoint(model, args.checkpoint, map_location='cpu')
+    meta = dataset_meta(checkpoint)
+    known = describe_classes(meta) if meta else {}
+    source = dict(config=Path(args.config).name, source_sha256=sha256(args.checkpoint))
+    print_report(export_model(model, args.output, cfg, options, **known, **source))
+
+
+if __name__ == '__main__':
+    main()
