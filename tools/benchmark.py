@@ -1,6 +1,6 @@
 """Measures images per second of the training form, fused and plain, in one run.
 
-Prints a line for each form, and writes speed.json to the work dir.
+Files of tools/export.py may join them. Prints a line for each, and writes speed.json to the work dir.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from mmengine.registry import init_default_scope
 
 from repnext_mm.engine.benchmark import measure_forms
 from repnext_mm.engine.launch import build_parser, check_data, load_config
+from repnext_mm.export.evaluation import ExportedModel
 from repnext_mm.files import write_text
 
 
@@ -21,6 +22,9 @@ def parse_args() -> argparse.Namespace:
     parser = build_parser(__doc__)
     parser.add_argument('checkpoint', nargs='?', help='checkpoint of the training form')
     parser.add_argument('--images', type=int, default=32, help='how many test images')
+    parser.add_argument(
+        '--exported', nargs='+', default=[], help='files of tools/export.py to measure beside them'
+    )
     parser.add_argument('--rounds', type=int, default=5, help='how often to time each form')
     args = parser.parse_args()
     if args.launcher != 'none':
@@ -33,11 +37,14 @@ def main() -> None:
     cfg = load_config(args)
     check_data(cfg, 'test')
     init_default_scope(cfg.get('default_scope', 'mmengine'))
-    results = measure_forms(cfg, args.checkpoint, args.images, args.rounds)
+    exported = {path: ExportedModel(path).eval() for path in args.exported}
+    results = measure_forms(cfg, args.checkpoint, args.images, args.rounds, exported)
+    width = max(map(len, results))
     for form, row in results.items():
+        size = '' if form in exported else f', {row["parameters"]:,} parameters'
         print(
-            f'{form:>8}: {row["images_per_second"]:8.2f} images/s, {row["ratio"]:.2f} x training '
-            f'form, {row["parameters"]:,} parameters'
+            f'{form:>{width}}: {row["images_per_second"]:8.2f} images/s, {row["ratio"]:.2f} x '
+            f'training form{size}'
         )
     path = Path(cfg.work_dir) / 'speed.json'
     write_text(path, json.dumps(results, indent=2))

@@ -1,7 +1,8 @@
 """The main job from beginning to end, on generated data.
 
 Generates a dataset, trains a slim Mask R-CNN or UperNet with a RepNeXt-T backbone, tests
-the training form and both merged forms, and shows that they give the same AP or mIoU.
+the training form and both merged forms, exports it to ONNX, tests that file too, and shows
+that all of them give the same AP or mIoU.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from repnext_mm.files import write_text
 TOOLS = Path(__file__).resolve().parent
 CONFIGS = TOOLS.parent / 'configs' / 'demo'
 FORMS = {'training': 'none', 'fused': 'fused', 'plain': 'plain'}
+EXPORTED = 'fused, ONNX'
 WANTED_EQUALITY = 0.001
 
 
@@ -99,12 +101,13 @@ def train(task: Task, work_dir: Path, data: Path, iterations: int | None) -> Pat
     return Path((work_dir / 'last_checkpoint').read_text().strip())
 
 
-def test(task: Task, form: str, checkpoint: Path, work_dir: Path, data: Path) -> dict[str, float]:
-    """Tests one form and returns its metrics as fractions; the predictions lie beside them."""
-    folder = work_dir / f'test_{form}'
+def test(
+    task: Task, checkpoint: Path, folder: Path, data: Path, *options: object
+) -> dict[str, float]:
+    """Tests a checkpoint or file and returns its metrics as fractions; the predictions lie beside."""
     folder.mkdir(parents=True, exist_ok=True)
-    options = ['--deploy', FORMS[form], '--work-dir', folder, '--out', folder / 'predictions.pkl']
-    run('test.py', task.config, checkpoint, *options, data=data)
+    output = ['--work-dir', folder, '--out', folder / 'predictions.pkl']
+    run('test.py', task.config, checkpoint, *options, *output, data=data)
     metrics = json.loads((folder / 'metrics.json').read_text())['metrics']
     return {title: task.scale * metrics[name] for title, name in task.metrics.items()}
 
@@ -116,7 +119,7 @@ def row(form: str, metrics: dict[str, float], speed: dict[str, float]) -> dict:
         **metrics,
         'images/s': f'{speed["images_per_second"]:.1f}',
         'x training': f'{speed["ratio"]:.2f}',
-        'parameters': f'{speed["parameters"]:,}',
+        'parameters': f'{speed["parameters"]:,}' if form in FORMS else '',
     }
 
 
@@ -137,33 +140,41 @@ def main() -> int:
     start = time.monotonic()
     task = TASKS[args.task]
     work_dir = (args.work_dir or Path(f'work_dirs/demo_{args.task}')).resolve()
-    say(f'1/5 Generating {args.train_images} + {args.val_images} images')
+    say(f'1/6 Generating {args.train_images} + {args.val_images} images')
     data = generate_shapes(
         work_dir / f'shapes_{args.train_images}_{args.val_images}',
         args.train_images,
         args.val_images,
     )
-    say(f'2/5 Training {task.network} with a slim RepNeXt-T')
+    say(f'2/6 Training {task.network} with a slim RepNeXt-T')
     run_dir = work_dir / 'train'
     checkpoint = train(task, run_dir, data, args.iterations)
     metrics = {}
     for form in FORMS:
-        say(f'3/5 Testing the form {form!r}')
-        metrics[form] = test(task, form, checkpoint, work_dir, data)
-    say('4/5 Measuring speed, all forms in turn')
-    run('benchmark.py', task.config, checkpoint, '--work-dir', work_dir, data=data)
+        say(f'3/6 Testing the form {form!r}')
+        folder = work_dir / f'test_{form}'
+        metrics[form] = test(task, checkpoint, folder, data, '--deploy', FORMS[form])
+    say('4/6 Exporting to ONNX, and testing the file')
+    exported = work_dir / 'model.onnx'
+    run('export.py', task.config, checkpoint, '--output', exported, data=data)
+    metrics[EXPORTED] = test(task, exported, work_dir / 'test_onnx', data)
+    say('5/6 Measuring speed, all in turn')
+    options = ['--work-dir', work_dir, '--exported', exported]
+    run('benchmark.py', task.config, checkpoint, *options, data=data)
     speed = json.loads((work_dir / 'speed.json').read_text())
+    speed[EXPORTED] = speed.pop(str(exported))
 
-    say('5/5 Drawing')
+    say('6/6 Drawing')
     scalars = max(run_dir.glob('*/vis_data/scalars.json'))
     draw_curves(scalars, work_dir / 'curves.png', task.metrics, task.scale)
     task.draw(data, work_dir / 'test_fused' / 'predictions.pkl', work_dir / 'predictions.png')
-    rows = [row(form, metrics[form], speed[form]) for form in FORMS]
+    rows = [row(form, metrics[form], speed[form]) for form in metrics]
     table = format_table(rows)
     write_text(work_dir / 'summary.md', table + '\n')
     print(f'\n{table}\n')
     print(f'Pictures: {work_dir}/predictions.png and curves.png')
     print(f'Checkpoint: {checkpoint}')
+    print(f'Exported: {exported}')
     print(f'Took {(time.monotonic() - start) / 60:.1f} minutes')
     failures = [] if args.any_result else problems(task, rows)
     for failure in failures:

@@ -60,7 +60,8 @@ def print_report(report: Report) -> None:
     for row in report.comparisons:
         found = '' if row.detections is None else f'{row.detections} detections, '
         values = ', '.join(f'{name} {value:.1e}' for name, value in row.differences.items())
-        print(f'{row.place:>16}: {found}differences: {values}')
+        note = f' (torch with other rounding: unmatched {row.unstable:.1e})'
+        print(f'{row.place:>16}: {found}differences: {values}{note if row.unstable else ""}')
     if {row.detections for row in report.comparisons} == {0}:
         print(
             'NOTE: nothing was detected in any image, so boxes and masks were not compared: '

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -18,7 +18,11 @@ TRAINING = 'training'
 
 
 def measure_forms(
-    cfg: Config, checkpoint: str | None = None, images: int = 32, rounds: int = 5
+    cfg: Config,
+    checkpoint: str | None = None,
+    images: int = 32,
+    rounds: int = 5,
+    others: Mapping[str, Any] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Times whole predictions on test images, in the training form and all merged forms in turn.
 
@@ -32,10 +36,11 @@ def measure_forms(
             time depends on how much they find.
         images: How many test images to use.
         rounds: How often to time each form.
+        others: More models to time in the same turns, by name; such as exported files.
 
     Returns:
-        For ``'training'`` and each form that the network offers: ``images_per_second``,
-        ``ratio`` to the training form, and ``parameters``.
+        For ``'training'``, each form that the network offers, and the others:
+        ``images_per_second``, ``ratio`` to the training form, and ``parameters``.
 
     Raises:
         ValueError: If ``images`` or ``rounds`` is not positive.
@@ -49,6 +54,7 @@ def measure_forms(
     models = {TRAINING: model} | {
         form: reparameterize_model(model, form) for form in inference_forms(model)
     }
+    models |= others or {}
     batches, count = _first_batches(cfg, images)
     for form in models.values():
         _seconds(form, batches[:1])  # warm-up

@@ -7,6 +7,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from torch import Tensor
 
+from repnext_mm.compat import require
 from repnext_mm.engine.types import type_name
 from repnext_mm.export.prediction import fill_sample
 from repnext_mm.export.runtime import Classifier, Detector, ExportedNetwork, Segmentor
@@ -62,6 +63,8 @@ class ExportedModel(BaseModel):
         """
         if mode != 'predict' or data_samples is None:
             raise ValueError(f'an exported file can be tested, not run with mode={mode!r}')
+        if isinstance(self.reader, Detector):  # as mmdet's preprocessor does, for pictures
+            require('mmdet.models.utils.misc', 'a detector').samplelist_boxtype2tensor(data_samples)
         return [
             fill_sample(self.reader, self._rgb(image), sample)
             for image, sample in zip(inputs, data_samples, strict=True)

@@ -306,7 +306,7 @@ class Classifier(ExportedNetwork):
 
 def save_picture(picture: np.ndarray, path: str | Path) -> None:
     """Writes ``(H, W, 3)`` uint8 as PNG."""
-    tensor = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1).contiguous()
+    tensor = torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
     with replaced(path) as draft:
         write_png(tensor, str(draft))
 

@@ -38,8 +38,11 @@ LIMITS = {
     },
 }
 """What may differ: boxes in pixels; scores and probabilities; the share of the pixels of a mask
-or of an image; of detections, the share that the other side lacks, but one in any case (where
-anchors tie, their order is open); logits and features relative to their maximum."""
+or of an image; of detections, the share that the other side lacks, but one in any case; logits and
+features relative to their maximum."""
+
+ROUNDING = {'float32': 1e-6, 'float16': 1e-3}
+"""By how much the sums of a convolution differ between runtimes, relative to the largest."""
 
 
 class Comparison(NamedTuple):
@@ -52,11 +55,15 @@ class Comparison(NamedTuple):
     detections: int | None = None
     """How many were found in torch."""
 
+    unstable: float = 0.0
+    """The share of them that torch itself finds elsewhere when it rounds in another way: where
+    anchors have the same score, as on a flat image, which of them come first is open."""
+
     def failures(self, precision: str) -> list[str]:
         """What exceeds the limits, in words."""
         limits = dict(LIMITS[precision])
         if self.detections:
-            limits['unmatched'] = max(limits['unmatched'], 1 / self.detections)
+            limits['unmatched'] = max(limits['unmatched'], 1 / self.detections, 2 * self.unstable)
         return [
             f'{name} at {self.place}: {value:.2e}, allowed {limits[name]:.0e}'
             for name, value in self.differences.items()

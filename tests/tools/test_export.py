@@ -1,0 +1,76 @@
+"""tools/export.py, and tools/test.py on what it writes."""
+
+import json
+from pathlib import Path
+
+import pytest
+from commands import CONFIG, SLIM, tool
+
+MODEL = [option for option in SLIM if option.startswith(('model', 'test_dataloader'))]
+OPTIONS = ['--cfg-options', *MODEL]
+
+
+@pytest.fixture(scope='module')
+def onnx(checkpoint, data, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp('exported') / 'model.onnx'
+    result = tool('export.py', CONFIG, checkpoint, '--output', path, *OPTIONS, data=data)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert '96x128: ' in result.stdout and f'Written to {path}' in result.stdout
+    return path
+
+
+def metrics(inside, work_dir, data, *arguments):
+    options = [*OPTIONS, f'visualizer.name={work_dir}']  # one of its own in this process
+    arguments = [CONFIG, *arguments, '--work-dir', work_dir, *options]
+    result = inside('test.py', *arguments, SHAPES_ROOT=data)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return json.loads((work_dir / 'metrics.json').read_text())
+
+
+def test_exported_file_has_the_metrics_of_the_checkpoint(onnx, checkpoint, data, tmp_path, inside):
+    expected = metrics(inside, tmp_path / 'torch', data, checkpoint)
+    for runtime in ('onnxruntime', 'openvino'):
+        folder = tmp_path / runtime
+        found = metrics(inside, folder, data, onnx, '--runtime', runtime, '--show-dir', folder)
+        assert found['metrics'] == pytest.approx(expected['metrics'], abs=0.002)
+        assert found['deploy'] == 'fused' and found['runtime'] == runtime
+        assert len(list(folder.rglob('*.png'))) == 6
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--deploy', 'plain'], 'leave --deploy'),
+        (['--tta'], '--tta out'),
+        (['--runtime', 'tensorrt'], "unknown runtime 'tensorrt'"),
+    ],
+)
+def test_what_an_exported_file_cannot_do_is_named(arguments, message, onnx, data, inside):
+    result = inside('test.py', CONFIG, onnx, *arguments, *OPTIONS, SHAPES_ROOT=data)
+    assert result.returncode != 0 and message in result.stderr
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--output', 'model.pth'], 'the ending of model.pth says no format'),
+        (['--output', 'model.onnx', '--opset', '14'], 'opset 14 does not work'),
+        (['--output', 'model.onnx', '--part', 'neck'], "unknown part 'neck'"),
+        (['--output', 'model.onnx', '--format', 'tensorrt'], "unknown format 'tensorrt'"),
+        (['--output', 'model.onnx', '--mode', 'small'], "unknown mode 'small'"),
+        (['--output', 'model.onnx', '--argmax'], 'argmax is for segmentors'),
+        (['--output', 'model.onnx', '--launcher', 'pytorch'], 'leave --launcher out'),
+    ],
+)
+def test_wrong_arguments_are_named(
+    arguments, message, checkpoint, data, tmp_path, inside, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    result = inside('export.py', CONFIG, checkpoint, *arguments, *OPTIONS, SHAPES_ROOT=data)
+    assert result.returncode != 0 and message in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_checkpoint_that_does_not_fit_is_named(data, tmp_path, inside):
+    missing = inside('export.py', CONFIG, 'no.pth', '--output', tmp_path / 'model.onnx')
+    assert missing.returncode == 2 and "there is no checkpoint 'no.pth'" in missing.stderr
