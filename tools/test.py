@@ -59,6 +59,8 @@ def parse_args() -> argparse.Namespace:
             'an exported file has one form, and takes images as they are: leave --deploy '
             'and --tta out'
         )
+    if args.exported and args.launcher != 'none':
+        parser.error('an exported file is tested in one process: leave --launcher out')
     if args.runtime and not args.exported:
         parser.error(f'--runtime is for exported files, {args.checkpoint!r} is none')
     return args

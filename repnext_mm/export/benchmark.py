@@ -123,8 +123,8 @@ def _extracts(model: Any, settings: Settings) -> Run:
     @torch.inference_mode()
     def run(images: np.ndarray) -> None:
         network(torch.from_numpy(images).to(settings.device))
-        if settings.device != 'cpu':
-            torch.accelerator.synchronize()
+        if settings.device.startswith('cuda'):
+            torch.cuda.synchronize()
 
     return run
 

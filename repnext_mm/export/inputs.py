@@ -91,24 +91,28 @@ def image_input(preprocessor: Any, dtype: torch.dtype = torch.float32) -> ImageI
             "data_preprocessor=dict(type='ImgDataPreprocessor', mean=..., std=..., "
             'bgr_to_rgb=True) to the config'
         )
-    reorders = getattr(preprocessor, 'to_rgb', False) or getattr(
-        preprocessor, '_channel_conversion', False
-    )
-    divisor = preprocessor.pad_size_divisor
-    if type(preprocessor).__name__ == 'SegDataPreProcessor':
-        padding = preprocessor.test_cfg or {}
-        if padding.get('size') is not None:
-            raise ValueError(
-                f'test_cfg of the data preprocessor pads to the fixed size {padding["size"]}: '
-                'use size_divisor, or leave it out and resize in the pipeline'
-            )
-        divisor = padding.get('size_divisor', 1)
+    # As mmpretrain, mmseg before OneDL's, and mmengine call it.
+    names = ('to_rgb', 'channel_conversion', '_channel_conversion')
+    divisor, pad_value = _padding(preprocessor)
     normalizes = preprocessor._enable_normalize
     return ImageInput(
         mean=preprocessor.mean.flatten().tolist() if normalizes else None,
         std=preprocessor.std.flatten().tolist() if normalizes else None,
-        reverse_channels=not reorders,
+        reverse_channels=not any(getattr(preprocessor, name, False) for name in names),
         size_divisor=divisor,
-        pad_value=preprocessor.pad_value,
+        pad_value=pad_value,
         dtype=dtype,
     )
+
+
+def _padding(preprocessor: Any) -> tuple[int, float]:
+    """To multiples of what, and with what, images are padded in tests."""
+    if type(preprocessor).__name__ != 'SegDataPreProcessor':
+        return preprocessor.pad_size_divisor, preprocessor.pad_value
+    padding = preprocessor.test_cfg or {}  # what mmseg pads in training is another matter
+    if padding.get('size') is not None:
+        raise ValueError(
+            f'test_cfg of the data preprocessor pads to the fixed size {padding["size"]}: use '
+            'size_divisor, or leave it out and resize in the pipeline'
+        )
+    return padding.get('size_divisor', 1), preprocessor.pad_val

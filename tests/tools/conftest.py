@@ -1,12 +1,10 @@
 """A small dataset and a detector trained on it, once for all tests of the tools."""
 
-import runpy
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import TOOLS, train
+from commands import run_inside, train
 
 from repnext_mm.demo.shapes import generate_shapes
 
@@ -24,26 +22,7 @@ def checkpoint(data, tmp_path_factory) -> Path:
     return work_dir / 'iter_6.pth'
 
 
-@pytest.fixture
-def inside(monkeypatch, capsys):
+@pytest.fixture(scope='session')
+def inside() -> Callable:
     """Runs a tool in this process, which saves it the seconds that imports take."""
-    monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '1')
-    monkeypatch.setenv('LOCAL_RANK', '0')
-
-    def run(name: str, *arguments: object, **environment: object) -> subprocess.CompletedProcess:
-        command = [name, *map(str, arguments)]
-        monkeypatch.setattr(sys, 'argv', command)
-        for variable, value in environment.items():
-            monkeypatch.setenv(variable, str(value))
-        capsys.readouterr()
-        code, message = 0, ''
-        try:
-            runpy.run_path(str(TOOLS / name), run_name='__main__')
-        except SystemExit as stop:
-            code = stop.code or 0
-        except Exception as error:
-            code, message = 1, str(error)
-        output = capsys.readouterr()
-        return subprocess.CompletedProcess(command, code, output.out, output.err + message)
-
-    return run
+    return run_inside

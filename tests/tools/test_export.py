@@ -27,6 +27,7 @@ def metrics(inside, work_dir, data, *arguments):
     return json.loads((work_dir / 'metrics.json').read_text())
 
 
+@pytest.mark.distribution
 @pytest.mark.filterwarnings('ignore:__array_wrap__')  # mmdet's visualizer, NumPy 2
 def test_exported_file_has_the_metrics_of_the_checkpoint(onnx, checkpoint, data, tmp_path, inside):
     expected = metrics(inside, tmp_path / 'torch', data, checkpoint)
@@ -43,6 +44,7 @@ def test_exported_file_has_the_metrics_of_the_checkpoint(onnx, checkpoint, data,
     [
         (['--deploy', 'plain'], 'leave --deploy'),
         (['--tta'], '--tta out'),
+        (['--launcher', 'pytorch'], 'leave --launcher out'),
         (['--runtime', 'tensorrt'], "unknown runtime 'tensorrt'"),
     ],
 )
