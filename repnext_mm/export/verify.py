@@ -63,7 +63,7 @@ class Comparison(NamedTuple):
         """What exceeds the limits, in words."""
         limits = dict(LIMITS[precision])
         if self.detections:
-            limits['unmatched'] = max(limits['unmatched'], 1 / self.detections, 2 * self.unstable)
+            limits['unmatched'] = max(limits['unmatched'], 1 / self.detections) + 2 * self.unstable
         return [
             f'{name} at {self.place}: {value:.2e}, allowed {limits[name]:.0e}'
             for name, value in self.differences.items()
