@@ -1,8 +1,8 @@
 """The main job from beginning to end, on generated data.
 
 Generates a dataset, trains a slim Mask R-CNN or UperNet with a RepNeXt-T backbone, tests
-the training form and both merged forms, exports it to ONNX, tests that file too, and shows
-that all of them give the same AP or mIoU.
+the training form and both merged forms, exports it to ONNX, in float and in 8 bits, tests
+those files too, and shows that all in float give the same AP or mIoU.
 """
 
 import argparse
@@ -22,8 +22,10 @@ from repnext_mm.files import write_text
 TOOLS = Path(__file__).resolve().parent
 CONFIGS = TOOLS.parent / 'configs' / 'demo'
 FORMS = {'training': 'none', 'fused': 'fused', 'plain': 'plain'}
-EXPORTED = 'fused, ONNX'
+EXPORTED, QUANTIZED = 'fused, ONNX', 'fused, INT8'
 WANTED_EQUALITY = 0.001
+ALLOWED_LOSS = 0.01
+"""Of the 8-bit file."""
 
 
 class Task(NamedTuple):
@@ -127,9 +129,12 @@ def problems(task: Task, rows: list[dict]) -> list[str]:
     """What the demo promises and this run did not keep."""
     found = []
     for key in task.metrics:
-        values = [row[key] for row in rows]
+        values = [row[key] for row in rows if row['form'] != QUANTIZED]
+        (quantized,) = (row[key] for row in rows if row['form'] == QUANTIZED)
         if min(values) < task.wanted:
             found.append(f'{key} is {min(values):.3f}, below {task.wanted}')
+        if quantized < max(values) - ALLOWED_LOSS:
+            found.append(f'{key} in 8 bits is {quantized:.3f}, more than {ALLOWED_LOSS} lower')
         if max(values) - min(values) > WANTED_EQUALITY:
             found.append(f'{key} differs between the forms: {values}')
     return found
@@ -140,31 +145,35 @@ def main() -> int:
     start = time.monotonic()
     task = TASKS[args.task]
     work_dir = (args.work_dir or Path(f'work_dirs/demo_{args.task}')).resolve()
-    say(f'1/6 Generating {args.train_images} + {args.val_images} images')
+    say(f'1/7 Generating {args.train_images} + {args.val_images} images')
     data = generate_shapes(
         work_dir / f'shapes_{args.train_images}_{args.val_images}',
         args.train_images,
         args.val_images,
     )
-    say(f'2/6 Training {task.network} with a slim RepNeXt-T')
+    say(f'2/7 Training {task.network} with a slim RepNeXt-T')
     run_dir = work_dir / 'train'
     checkpoint = train(task, run_dir, data, args.iterations)
     metrics = {}
     for form in FORMS:
-        say(f'3/6 Testing the form {form!r}')
+        say(f'3/7 Testing the form {form!r}')
         folder = work_dir / f'test_{form}'
         metrics[form] = test(task, checkpoint, folder, data, '--deploy', FORMS[form])
-    say('4/6 Exporting to ONNX, and testing the file')
-    exported = work_dir / 'model.onnx'
-    run('export.py', task.config, checkpoint, '--output', exported, data=data)
-    metrics[EXPORTED] = test(task, exported, work_dir / 'test_onnx', data)
-    say('5/6 Measuring speed, all in turn')
-    options = ['--work-dir', work_dir, '--exported', exported]
+    files = {EXPORTED: work_dir / 'model.onnx', QUANTIZED: work_dir / 'model_int8.onnx'}
+    say('4/7 Exporting to ONNX, and testing the file')
+    run('export.py', task.config, checkpoint, '--output', files[EXPORTED], data=data)
+    metrics[EXPORTED] = test(task, files[EXPORTED], work_dir / 'test_onnx', data)
+    say('5/7 Quantizing to 8 bits, and testing that file')
+    options = ['--output', files[QUANTIZED], '--work-dir', work_dir / 'quantize', '--rounds', 1]
+    run('quantize.py', task.config, files[EXPORTED], *options, data=data)
+    metrics[QUANTIZED] = test(task, files[QUANTIZED], work_dir / 'test_int8', data)
+    say('6/7 Measuring speed, all in turn')
+    options = ['--work-dir', work_dir, '--exported', *files.values()]
     run('benchmark.py', task.config, checkpoint, *options, data=data)
     speed = json.loads((work_dir / 'speed.json').read_text())
-    speed[EXPORTED] = speed.pop(str(exported))
+    speed |= {name: speed.pop(str(path)) for name, path in files.items()}
 
-    say('6/6 Drawing')
+    say('7/7 Drawing')
     scalars = max(run_dir.glob('*/vis_data/scalars.json'))
     draw_curves(scalars, work_dir / 'curves.png', task.metrics, task.scale)
     task.draw(data, work_dir / 'test_fused' / 'predictions.pkl', work_dir / 'predictions.png')
@@ -174,7 +183,7 @@ def main() -> int:
     print(f'\n{table}\n')
     print(f'Pictures: {work_dir}/predictions.png and curves.png')
     print(f'Checkpoint: {checkpoint}')
-    print(f'Exported: {exported}')
+    print(f'Exported: {files[EXPORTED]} and {files[QUANTIZED].name}')
     print(f'Took {(time.monotonic() - start) / 60:.1f} minutes')
     failures = [] if args.any_result else problems(task, rows)
     for failure in failures:

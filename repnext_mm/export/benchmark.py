@@ -14,7 +14,7 @@ from torch import nn
 from repnext_mm.export.data import draw_shapes
 from repnext_mm.export.evaluation import READERS
 from repnext_mm.export.exporter import ExportOptions, export_model
-from repnext_mm.export.inputs import image_input
+from repnext_mm.export.graphs.inputs import image_input
 from repnext_mm.export.merged import merged_copy, plain_copy
 from repnext_mm.export.prediction import fill_sample, new_sample, predict_with_torch, task_of
 from repnext_mm.export.quantization import quantize_file

@@ -10,13 +10,13 @@ from mmengine.config import Config
 from torch import nn
 
 from repnext_mm.export.data import describe_data, sample_images, usual_shape
-from repnext_mm.export.detection import DetectorGraph
 from repnext_mm.export.evaluation import window_of
 from repnext_mm.export.formats import FORMATS, Job, check_opset, format_of
-from repnext_mm.export.inputs import ImageInput, image_input
-from repnext_mm.export.layers import make_size_free
+from repnext_mm.export.graphs.detection import DetectorGraph
+from repnext_mm.export.graphs.inputs import ImageInput, image_input
+from repnext_mm.export.graphs.layers import make_size_free
+from repnext_mm.export.graphs.networks import ClassifierGraph, FeatureGraph, SegmentorGraph
 from repnext_mm.export.merged import merged_copy, plain_copy
-from repnext_mm.export.networks import ClassifierGraph, FeatureGraph, SegmentorGraph
 from repnext_mm.export.prediction import task_of
 from repnext_mm.export.proof import prove
 from repnext_mm.export.verify import Comparison

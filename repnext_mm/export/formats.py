@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from repnext_mm.compat import require_extra
-from repnext_mm.export.layers import SubsamplingBySlicing
+from repnext_mm.export.graphs.layers import SubsamplingBySlicing
 from repnext_mm.export.sessions import METADATA
 
 INPUT = 'images'

@@ -4,7 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from repnext_mm.export.layers import AdaptiveAveragePool, SubsamplingBySlicing, make_size_free
+from repnext_mm.export.graphs.layers import (
+    AdaptiveAveragePool,
+    SubsamplingBySlicing,
+    make_size_free,
+)
 
 
 @pytest.mark.parametrize('bins', [(1, 2), (2, 3), (3, 3), (6, 6), (7, 5)])

@@ -5,7 +5,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from repnext_mm.export.inputs import ImageInput
+from repnext_mm.export.graphs.inputs import ImageInput
 
 
 class SegmentorGraph(nn.Module):

@@ -7,20 +7,15 @@ NMS between them, made of tensor operations only. On the same image it computes 
 ``predict`` does.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import roi_align
 
-from repnext_mm.export.inputs import ImageInput
-
-STANDARD, CASCADE = 'StandardRoIHead', 'CascadeRoIHead'
-NMS_OPTIONS = {'type', 'iou_threshold', 'class_agnostic', 'split_thr'}
-FAR_BOXES = [[-2e6, -2e6, -1e6, -1e6], [-4e6, -4e6, -3e6, -3e6]]
-OFFLINE = 'export its backbone and neck with part="backbone-neck", or add what is missing'
+from repnext_mm.export.graphs.boxes import BoxCoder, RoIPooling, batched_nms
+from repnext_mm.export.graphs.inputs import ImageInput
+from repnext_mm.export.graphs.support import CASCADE, check_detector
 
 
 class DetectorGraph(nn.Module):
@@ -173,7 +168,7 @@ class ProposalHead(nn.Module):
 class BoxStage(nn.Module):
     """One of mmdet's box heads with its RoI pooling."""
 
-    def __init__(self, head: Any, pooling: 'RoIPooling'):
+    def __init__(self, head: Any, pooling: RoIPooling):
         super().__init__()
         self.head = head
         self.pooling = pooling
@@ -201,7 +196,7 @@ class BoxStage(nn.Module):
 class MaskStage(nn.Module):
     """One of mmdet's mask heads with its RoI pooling."""
 
-    def __init__(self, head: Any, pooling: 'RoIPooling'):
+    def __init__(self, head: Any, pooling: RoIPooling):
         super().__init__()
         self.head = head
         self.pooling = pooling
@@ -214,117 +209,3 @@ class MaskStage(nn.Module):
         height, width = masks.shape[2:]
         index = labels.view(-1, 1, 1, 1).expand(-1, 1, height, width)
         return masks.gather(1, index).squeeze(1)
-
-
-class RoIPooling(nn.Module):
-    """mmdet's ``SingleRoIExtractor`` without a decision in Python."""
-
-    def __init__(self, extractor: Any):
-        super().__init__()
-        self.strides = list(extractor.featmap_strides)
-        self.finest_scale = extractor.finest_scale
-        layer = extractor.roi_layers[0]
-        self.size = tuple(layer.output_size)
-        self.sampling_ratio = layer.sampling_ratio
-        self.aligned = layer.aligned
-
-    def forward(self, features: Sequence[Tensor], boxes: Tensor) -> Tensor:
-        """Pools each box ``(K, 4)`` from the level of its size: ``(K, C, *size)``."""
-        channels, dtype = features[0].shape[1], features[0].dtype
-        rois = torch.cat([torch.zeros_like(boxes[:, :1]), boxes], 1)
-        sides = boxes[:, 2:] - boxes[:, :2]
-        scale = (sides[:, 0] * sides[:, 1]).sqrt()
-        levels = torch.floor(torch.log2(scale / self.finest_scale + 1e-6))
-        levels = levels.clamp(0, len(self.strides) - 1).long()
-        pooled = boxes.new_zeros((boxes.shape[0], channels, *self.size))
-        for level, stride in enumerate(self.strides):
-            chosen = (levels == level).nonzero().squeeze(1)
-            part = roi_align(
-                features[level].float(),
-                rois[chosen],
-                self.size,
-                1 / stride,
-                self.sampling_ratio,
-                self.aligned,
-            )
-            pooled = pooled.index_put((chosen,), part)
-        return pooled.to(dtype)
-
-
-class BoxCoder:
-    """mmdet's ``DeltaXYWHBBoxCoder``, clipping to a limit that is a tensor.
-
-    Source: R-CNN, arXiv 1311.2524, appendix C.
-    """
-
-    def __init__(self, coder: Any):
-        self.means = list(coder.means)
-        self.stds = list(coder.stds)
-        self.clip_border = coder.clip_border
-
-    def decode(self, boxes: Tensor, deltas: Tensor, limits: Tensor) -> Tensor:
-        """Moves boxes ``(K, 4)`` by deltas ``(K, 4)``, inside ``limits`` (w, h, w, h)."""
-        deltas = deltas * deltas.new_tensor(self.stds) + deltas.new_tensor(self.means)
-        centre = (boxes[:, :2] + boxes[:, 2:]) * 0.5
-        sides = boxes[:, 2:] - boxes[:, :2]
-        largest = abs(math.log(16 / 1000))
-        centre = centre + sides * deltas[:, :2]
-        half = sides * deltas[:, 2:].clamp(-largest, largest).exp() * 0.5
-        moved = torch.cat([centre - half, centre + half], 1)
-        if not self.clip_border:
-            return moved
-        return torch.minimum(moved.clamp(min=0), limits.to(moved))
-
-
-def batched_nms(boxes: Tensor, scores: Tensor, groups: Tensor, cfg: Any) -> Tensor:
-    """Greedy NMS inside each group; the kept indices by falling score.
-
-    ``torchvision.ops.batched_nms`` decides in Python by the number of boxes. Here two boxes
-    far from all others join them, with scores that no probability has: ``torch.export`` takes
-    for granted that NMS keeps two, and the maximum of no boxes at all does not exist. They
-    come first, and are left out.
-    """
-    if not cfg.get('class_agnostic', False):
-        largest = torch.cat([boxes.flatten(), boxes.new_zeros(1)]).max()
-        boxes = boxes + (groups.to(boxes) * (largest + 1)).unsqueeze(1)
-    boxes = torch.cat([boxes, boxes.new_tensor(FAR_BOXES)])
-    scores = torch.cat([scores, scores.new_tensor([3.0, 2.0])])
-    return torch.ops.torchvision.nms(boxes, scores, cfg['iou_threshold'])[2:]
-
-
-def check_detector(model: Any) -> None:
-    """Makes sure that every part of a detector is one that :class:`DetectorGraph` knows.
-
-    Raises:
-        ValueError: The message names the part and what would do.
-    """
-    roi_head: Any = getattr(model, 'roi_head', None)
-    kind = type(roi_head).__name__
-    rpn: Any = getattr(model, 'rpn_head', None)
-    _require(roi_head is not None, f'{type(model).__name__} without a roi_head')
-    _require(kind in (STANDARD, CASCADE), f'{kind}, other than {STANDARD} and {CASCADE}')
-    _require(type(rpn).__name__ == 'RPNHead', f'a proposal head {type(rpn).__name__}')
-    _require(not getattr(roi_head, 'with_shared_head', False), 'a shared head')
-    _require(roi_head.with_bbox, 'a roi_head without boxes')
-    parts = list(model.modules())
-    extractors = [m for m in parts if type(m).__name__.endswith('RoIExtractor')]
-    for extractor in extractors:
-        _require(type(extractor).__name__ == 'SingleRoIExtractor', type(extractor).__name__)
-        layer = extractor.roi_layers[0]
-        _require(
-            type(layer).__name__ == 'RoIAlign' and layer.pool_mode == 'avg', f'pooling with {layer}'
-        )
-    heads = [rpn, *(m for m in parts if hasattr(m, 'bbox_coder') and m is not rpn)]
-    for head in heads:
-        coder = head.bbox_coder
-        _require(type(coder).__name__ == 'DeltaXYWHBBoxCoder', f'boxes of {type(coder).__name__}')
-        _require(not coder.add_ctr_clamp, 'a box coder with add_ctr_clamp')
-        _require(not getattr(head, 'custom_cls_channels', False), 'a custom activation of classes')
-    for cfg in (rpn.test_cfg.nms, roi_head.test_cfg.nms):
-        unknown = set(cfg) - NMS_OPTIONS
-        _require(cfg.get('type') == 'nms' and not unknown, f'the NMS {dict(cfg)}')
-
-
-def _require(condition: bool, found: str) -> None:
-    if not condition:
-        raise ValueError(f'detectors with {found} cannot be exported whole: {OFFLINE}')
