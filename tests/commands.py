@@ -1,5 +1,6 @@
 """The command-line tools as a user runs them, on slim networks."""
 
+import gc
 import io
 import json
 import os
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest.mock import patch
 
@@ -51,25 +52,19 @@ def call(
 
 
 def tool(name: str, *arguments: object, data: Path | None = None) -> subprocess.CompletedProcess:
-    """A tool in a process of its own."""
+    """A tool in a process of its own, as a user runs it."""
     return call([sys.executable, TOOLS / name, *arguments], data)
 
 
-def run_inside(name: str, *arguments: object, **environment: object) -> subprocess.CompletedProcess:
-    """A tool in this process, which saves the seconds that imports take, and leaves no trace."""
+def run_inside(
+    name: str, *arguments: object, data: Path | None = None, **environment: object
+) -> subprocess.CompletedProcess:
+    """A tool in this process, which saves it the seconds that imports take."""
     command = [name, *map(str, arguments)]
-    environment = {name: str(value) for name, value in environment.items()}
+    variables = dict(SHAPES_ROOT=data) | environment
     output, errors = io.StringIO(), io.StringIO()
     code, failure = 0, ''
-    with ExitStack() as stack:
-        stack.enter_context(patch.dict(os.environ, environment))
-        stack.enter_context(patch.object(sys, 'argv', command))
-        stack.enter_context(redirect_stdout(output))
-        stack.enter_context(redirect_stderr(errors))
-        stack.enter_context(fresh_managers())
-        stack.enter_context(torch_settings())
-        stack.callback(trust_mmengine_checkpoints)
-        trust_mmengine_checkpoints()
+    with as_new_process(command, **variables), redirect_stdout(output), redirect_stderr(errors):
         try:
             runpy.run_path(str(TOOLS / name), run_name='__main__')
         except SystemExit as stop:
@@ -77,13 +72,27 @@ def run_inside(name: str, *arguments: object, **environment: object) -> subproce
         except Exception as error:
             code, failure = 1, traceback.format_exc()
             errors.write(str(error))
-    print(failure, file=sys.stderr)  # shown if the test fails
+    print(failure, end='', file=sys.stderr)  # pytest shows it if the test fails
     return subprocess.CompletedProcess(command, code, output.getvalue(), errors.getvalue())
 
 
 @contextmanager
+def as_new_process(command: list[str], **environment: object) -> Iterator[None]:
+    """A script finds what a new process with one thread has, and leaves nothing behind."""
+    variables = {name: str(value) for name, value in environment.items()}
+    with (
+        patch.dict(os.environ, variables),
+        patch.multiple(sys, argv=command, path=[*sys.path]),
+        fresh_managers(),
+        torch_settings(),
+        quick_runners(),
+    ):
+        yield
+
+
+@contextmanager
 def fresh_managers() -> Iterator[None]:
-    """No logger, visualizer, message hub or default scope of others, which equal names would find."""
+    """No logger, visualizer, message hub or scope that others made under the same name."""
     before = {manager: dict(manager._instance_dict) for manager in managers()}
     for manager in before:
         manager._instance_dict.clear()
@@ -98,7 +107,7 @@ def fresh_managers() -> Iterator[None]:
 
 
 def managers(parent: type = ManagerMixin) -> Iterator[type]:
-    """All classes whose instances mmengine finds by name."""
+    """The classes whose instances mmengine finds by name."""
     yield parent
     for child in parent.__subclasses__():
         yield from managers(child)
@@ -106,28 +115,49 @@ def managers(parent: type = ManagerMixin) -> Iterator[type]:
 
 @contextmanager
 def torch_settings() -> Iterator[None]:
-    """One thread, as in :func:`call`, and afterwards again what was set before."""
+    """What runners set in torch; and the trust that onedl-mmengine takes away after a load."""
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    with torch.backends.cudnn.flags():
-        torch.set_num_threads(1)
-        try:
+    cudnn = torch.backends.cudnn
+    flags = cudnn.benchmark, cudnn.deterministic
+    torch.set_num_threads(1)
+    trust_mmengine_checkpoints()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict)
+        cudnn.benchmark, cudnn.deterministic = flags
+        trust_mmengine_checkpoints()
+
+
+@contextmanager
+def quick_runners() -> Iterator[None]:
+    """Runners without what takes most of the time in a short run, and no test looks at.
+
+    A runner formats the text of its config five times, and its data sets collect the garbage
+    of the whole process.
+    """
+    names = ('yapf.yapflib.yapf_api.FormatCode', 'mmengine.config.config.FormatCode')
+    unformatted = [patch(name, lambda text, **options: (text, True), create=True) for name in names]
+    gc.freeze()
+    try:
+        with unformatted[0], unformatted[1]:
             yield
-        finally:
-            torch.set_num_threads(threads)
-            torch.use_deterministic_algorithms(strict)
+    finally:
+        gc.unfreeze()
 
 
 def train(data: Path, work_dir: Path, iterations: int, *arguments: str) -> None:
     options = ['--cfg-options', *SLIM, f'train_cfg.max_iters={iterations}']
     command = ['train.py', CONFIG, '--work-dir', work_dir, *arguments, *options]
-    result = run_inside(*command, SHAPES_ROOT=data)
+    result = run_inside(*command, data=data)
     assert result.returncode == 0, result.stderr[-3000:]
 
 
 def test(data: Path, checkpoint: Path, work_dir: Path, *arguments: object) -> dict:
     options = ['--cfg-options', *SLIM]
     command = ['test.py', CONFIG, checkpoint, '--work-dir', work_dir, *arguments, *options]
-    result = run_inside(*command, SHAPES_ROOT=data)
+    result = run_inside(*command, data=data)
     assert result.returncode == 0, result.stderr[-3000:]
     return json.loads((work_dir / 'metrics.json').read_text())
 

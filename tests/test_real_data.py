@@ -2,9 +2,11 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from commands import quick_runners
 from small_configs import CONFIGS, read, shrink
 
 from repnext_mm import reparameterize_model
@@ -15,6 +17,12 @@ ROOT = Path(__file__).parents[1]
 REAL = Path(os.environ.get('REPNEXT_TEST_DATA', ROOT.parent / 'shared' / 'data'))
 
 pytestmark = pytest.mark.distribution
+
+
+@pytest.fixture(autouse=True)
+def quick() -> Iterator[None]:
+    with quick_runners():
+        yield
 
 
 @pytest.mark.skipif(not (REAL / 'tiny_ade20k').is_dir(), reason='no real data')
@@ -42,7 +50,7 @@ def test_real_ade20k_images_are_learnt_and_drawn(tmp_path, monkeypatch):
     # The loading of labels comes first in training, so that they are resized too.
     train = cfg.train_dataloader.dataset.pipeline
     train[1], train[2] = train[2], train[1]
-    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=40, val_interval=100)
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=25, val_interval=100)
     cfg.param_scheduler = None
     cfg.optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=0.005))
     cfg.visualizer.name = tmp_path.name

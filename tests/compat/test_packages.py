@@ -1,20 +1,64 @@
 """Importing with any subset of the mm packages, and registration in every scope."""
 
+import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 PACKAGES = ('mmdet', 'mmseg', 'mmpretrain', 'mmcv', 'mmengine')
 
+# Imports what takes seconds and is none of the packages that the tests are about. Then each line
+# of input, code and files for what it writes, is run in a copy of this process.
+SERVER = """
+import json, os, sys, traceback
+import matplotlib.pyplot, scipy.stats, timm, torch.distributed.optim, torchvision
 
-def run(code: str) -> str:
-    """The output of a fresh Python."""
-    command = [sys.executable, '-W', 'ignore', '-c', code]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    return result.stdout.strip()
+packages = {'mmdet', 'mmseg', 'mmpretrain', 'mmcv', 'mmengine', 'repnext_mm'}
+assert packages.isdisjoint(sys.modules)
+for line in sys.stdin:
+    code, *files = json.loads(line)
+    if os.fork() == 0:
+        for stream, file in enumerate(files, start=1):
+            os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), stream)
+        try:
+            exec(code, dict(__name__='__main__'))
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+            status = 1
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
+"""
+
+
+@pytest.fixture(scope='module')
+def server() -> Iterator[subprocess.Popen]:
+    """A Python that has imported neither our package nor an mm package."""
+    command = [sys.executable, '-W', 'ignore', '-c', SERVER]
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with subprocess.Popen(command, **pipes) as process:
+        yield process
+        process.kill()
+
+
+@pytest.fixture
+def run(server, tmp_path) -> Callable[[str], str]:
+    """Returns the output of code in a process of its own."""
+
+    def output(code: str) -> str:
+        files = tmp_path / 'output', tmp_path / 'errors'
+        for file in files:
+            file.write_text('')
+        print(json.dumps([code, *map(str, files)]), file=server.stdin, flush=True)
+        assert server.stdout.readline() == '0\n', files[1].read_text()
+        return files[0].read_text().strip()
+
+    return output
 
 
 def without(*packages: str) -> str:
@@ -36,11 +80,13 @@ importlib.util.find_spec = lambda name, *a: None if name in {packages!r} else fi
 def test_import_is_light():
     heavy = ('mmdet', 'mmseg', 'mmpretrain', 'matplotlib', 'pycocotools')
     code = f'import sys, repnext_mm; print([n for n in {heavy} if n in sys.modules])'
-    assert run(code) == '[]'
+    command = [sys.executable, '-W', 'ignore', '-c', code]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (0, '[]\n'), result.stderr
 
 
 @pytest.mark.parametrize('missing', [*[(name,) for name in PACKAGES], PACKAGES], ids=str)
-def test_import_works_without(missing):
+def test_import_works_without(missing, run):
     merge = """
 import torch
 from torch import nn
@@ -52,7 +98,7 @@ print(len([m for m in repnext_mm.reparameterize_model(model).modules()
     assert run(without(*missing) + merge) == '0'
 
 
-def test_missing_mmengine_is_reported_with_the_install_line():
+def test_missing_mmengine_is_reported_with_the_install_line(run):
     code = """
 import repnext_mm
 for access in (lambda: repnext_mm.models.RepNeXt, lambda: __import__('repnext_mm.hooks')):
@@ -66,7 +112,7 @@ for access in (lambda: repnext_mm.models.RepNeXt, lambda: __import__('repnext_mm
 
 
 @pytest.mark.parametrize('tool', ['train', 'test', 'benchmark'])
-def test_tools_without_mmengine_say_how_to_install_it(tool):
+def test_tools_without_mmengine_say_how_to_install_it(tool, run):
     path = Path(__file__).parents[2] / 'tools' / f'{tool}.py'
     code = f"""
 import runpy
@@ -78,7 +124,7 @@ except ImportError as error:
     assert "pip install 'repnext-mm[onedl]'" in run(without('mmengine') + code)
 
 
-def test_missing_task_package_is_reported_with_the_install_line(tmp_path):
+def test_missing_task_package_is_reported_with_the_install_line(tmp_path, run):
     (tmp_path / 'config.py').write_text("default_scope = 'mmdet'")
     code = f"""
 from repnext_mm.engine.launch import build_parser, load_config
@@ -117,14 +163,14 @@ SCOPES = ('mmdet', 'mmseg', 'mmpretrain', 'mmengine')
 
 @pytest.mark.distribution
 @pytest.mark.parametrize('scope', SCOPES)
-def test_scoped_type_needs_no_custom_imports(scope):
+def test_scoped_type_needs_no_custom_imports(scope, run):
     code = BUILD.format(before=COMPILED, scope=scope, type='repnext_mm.RepNeXt')
     assert run(code).endswith('repnext_mm.models.repnext')
 
 
 @pytest.mark.distribution
 @pytest.mark.parametrize('scope', SCOPES)
-def test_plain_type_works_after_custom_imports(scope):
+def test_plain_type_works_after_custom_imports(scope, run):
     before = """
 from mmengine.config import Config
 Config.fromstring("custom_imports = dict(imports=['repnext_mm'])", '.py')
@@ -134,7 +180,7 @@ Config.fromstring("custom_imports = dict(imports=['repnext_mm'])", '.py')
 
 
 @pytest.mark.distribution
-def test_hook_and_constructor_are_found_by_their_scoped_names():
+def test_hook_and_constructor_are_found_by_their_scoped_names(run):
     code = """
 from mmengine.registry import HOOKS, OPTIM_WRAPPER_CONSTRUCTORS
 print(HOOKS.get('repnext_mm.ReparameterizeHook').__name__,

@@ -2,14 +2,13 @@
 
 import sys
 import warnings
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from commands import as_new_process
 from examples import run_process, script, write_examples
 from images import write_images
-from mmengine.registry import DefaultScope
 
 from repnext_mm.__main__ import run_script
 from repnext_mm.demo.shapes import generate_shapes
@@ -30,12 +29,14 @@ def inside(project) -> Callable[..., None]:
     """Runs a script in the project's folder, and in this process, which saves it the imports."""
 
     def run(path: Path, *arguments: object) -> None:
-        with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        with (
+            as_new_process([]),
+            pytest.MonkeyPatch.context() as patch,
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter('ignore')  # those of other projects are theirs
             patch.chdir(project)
-            patch.setattr(DefaultScope, '_instance_dict', OrderedDict())
-            patch.setattr(sys, 'argv', [])
-            patch.setattr(sys, 'path', ['', *sys.path])
+            sys.path.insert(0, '')
             run_script(str(path), [str(argument) for argument in arguments])
 
     return run

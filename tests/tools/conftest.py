@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import run_inside, train
+from commands import run_inside, test, train
 
 from repnext_mm.demo.shapes import generate_shapes
 
@@ -20,6 +20,12 @@ def checkpoint(data, tmp_path_factory) -> Path:
     work_dir = tmp_path_factory.mktemp('train')
     train(data, work_dir, 6)
     return work_dir / 'iter_6.pth'
+
+
+@pytest.fixture(scope='session')
+def metrics(data, checkpoint, tmp_path_factory) -> dict:
+    """Of the detector, merged as it is tested by default, in one process."""
+    return test(data, checkpoint, tmp_path_factory.mktemp('test'))['metrics']
 
 
 @pytest.fixture(scope='session')

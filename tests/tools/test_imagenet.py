@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from commands import ROOT, TOOLS, call
+from commands import ROOT, TOOLS, call, run_inside
 
 CONFIG = """
 _base_ = '{base}'
@@ -55,7 +55,7 @@ def test_recipe_trains_and_its_averaged_weights_merge(tmp_path):
     config = tmp_path / 'config.py'
     config.write_text(CONFIG.format(base=ROOT / 'configs' / 'repnext_m0_distill_imagenet.py'))
     run = tmp_path / 'run'
-    result = call([sys.executable, TOOLS / 'train.py', config, '--work-dir', run], **data)
+    result = run_inside('train.py', config, '--work-dir', run, **data)
     assert result.returncode == 0, result.stderr[-3000:]
     assert 'loss_distill' in result.stdout and 'accuracy/top5' in result.stdout
     content = torch.load(run / 'epoch_2.pth', weights_only=True)
@@ -74,8 +74,8 @@ def test_recipe_trains_and_its_averaged_weights_merge(tmp_path):
         (run / 'epoch_2.pth', ['--deploy', 'none']),
         (merged, ['--cfg-options', *options]),
     ):
-        command = [TOOLS / 'test.py', config, source, '--work-dir', tmp_path / 'test', *arguments]
-        result = call([sys.executable, *command], **data)
+        command = ['test.py', config, source, '--work-dir', tmp_path / 'test', *arguments]
+        result = run_inside(*command, **data)
         assert result.returncode == 0, result.stderr[-3000:]
         metrics.append(json.loads((tmp_path / 'test' / 'metrics.json').read_text())['metrics'])
     assert metrics[0] == metrics[1] and 'accuracy/top1' in metrics[0]

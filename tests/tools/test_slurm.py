@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import CONFIG, SLIM, TOOLS, call, test
+from commands import CONFIG, SLIM, TOOLS, call
 from mmengine.config import Config
 
 from repnext_mm.engine import device
@@ -51,15 +51,14 @@ def slurm(tmp_path, monkeypatch):
     return tmp_path / 'record'
 
 
-def test_two_processes_test_like_one(data, checkpoint, slurm, tmp_path):
-    alone = test(data, checkpoint, tmp_path / 'alone')
+def test_two_processes_test_like_one(data, checkpoint, metrics, slurm, tmp_path):
     command = [TOOLS / 'slurm_test.sh', 'cpu', 'shapes', CONFIG, checkpoint]
     options = ['--work-dir', tmp_path / 'both', '--cfg-options', *SLIM]
     environment = dict(GPUS='2', GPUS_PER_NODE='0', MASTER_PORT='29613')
     result = call([*command, *options], data, **environment)
     assert result.returncode == 0, result.stderr[-3000:]
     both = json.loads((tmp_path / 'both' / 'metrics.json').read_text())
-    assert both['metrics'] == pytest.approx(alone['metrics'], abs=1e-3)
+    assert both['metrics'] == pytest.approx(metrics, abs=1e-3)
     assert result.stdout.count('GPU number: 2') == 1
 
 

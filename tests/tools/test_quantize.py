@@ -1,0 +1,68 @@
+"""The tool that quantizes, as a user runs it."""
+
+import json
+
+import numpy as np
+import pytest
+from commands import CONFIG, SLIM
+
+from repnext_mm.export import Detector, open_session
+
+
+@pytest.fixture(scope='module')
+def model(checkpoint, data, tmp_path_factory):
+    """An exported detector."""
+    from mmengine.config import Config
+    from mmengine.registry import init_default_scope
+    from mmengine.runner import load_checkpoint
+
+    from repnext_mm.engine.deploy import build_model
+    from repnext_mm.export import ExportOptions, export_model
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('SHAPES_ROOT', str(data))
+        cfg = Config.fromfile(CONFIG)
+    cfg.model.backbone.arch.channels = cfg.model.neck.in_channels = [8, 8, 16, 16]
+    init_default_scope('mmdet')
+    detector = build_model(cfg)
+    load_checkpoint(detector, str(checkpoint), map_location='cpu')
+    path = tmp_path_factory.mktemp('exported') / 'model.onnx'
+    return export_model(detector, path, cfg, ExportOptions(shape=(96, 128))).path
+
+
+def test_detector_is_quantized_measured_and_reported(inside, data, model, tmp_path):
+    target = tmp_path / 'int8.onnx'
+    arguments = ['--output', target, '--work-dir', tmp_path, '--images', 3, '--rounds', 1]
+    options = ['--max-loss', 1, '--keep-float', 'proposals.head.rpn_cls', '--cfg-options', *SLIM]
+    result = inside('quantize.py', CONFIG, model, *arguments, *options, SHAPES_ROOT=data)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert 'int8     openvino' in result.stdout and 'NOTE' not in result.stdout
+    report = json.loads((tmp_path / 'quantization.json').read_text())
+    assert report['quantization']['images'] == 3 and report['calibrated_on'] == 'train'
+    assert report['trials'][0]['keep_float'] == ['proposals.head.rpn_cls']
+    assert report['within_max_loss'] and len(report['trials']) == 1
+    for name in ('float', 'int8'):
+        metrics = report[name]['metrics']
+        assert set(metrics) == set(report['images_per_second']) == {'onnxruntime', 'openvino'}
+        assert set(metrics['openvino']) <= {'coco/bbox_mAP', 'coco/segm_mAP'}
+    assert open_session(target).metadata['precision'] == 'int8'
+    assert Detector(target)(np.zeros((60, 80, 3), np.uint8)).boxes.shape[1] == 4
+
+
+def test_what_cannot_be_quantized_is_refused(inside, data, model, tmp_path):
+    target = tmp_path / 'int8.onnx'
+    base = ['--output', target, '--work-dir', tmp_path, '--images', 2]
+    cases = [
+        ([model, *base, '--keep-float', 'nose'], data, "no layer 'nose'"),
+        ([model, *base, '--method', 'kl'], data, "unknown method 'kl'"),
+        ([tmp_path / 'none.onnx', *base], data, 'there is no exported file'),
+        ([tmp_path / 'model.pth', *base], data, 'only ONNX files'),
+        ([model, *base], tmp_path / 'nowhere', 'data of this config is not there'),
+        ([model, *base, '--images', 0], data, 'must be positive'),
+        ([model, *base, '--launcher', 'pytorch'], data, 'one process'),
+    ]
+    for arguments, root, message in cases:
+        options = ['--cfg-options', *SLIM]
+        result = inside('quantize.py', CONFIG, *arguments, *options, SHAPES_ROOT=root)
+        assert result.returncode != 0 and message in result.stderr, result.stderr[-500:]
+    assert not target.exists()

@@ -1,0 +1,260 @@
+"""Quantizes an exported ONNX file to 8 bits, and measures what that costs and gives.
+
+Calibrated on images of the training data, evaluated on those of the test data. Layers that
+cost more than --max-loss are found and stay in float. Writes quantization.json to the work dir.
+"""
+
+import argparse
+import json
+import statistics
+import time
+import uuid
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import repnext_mm.engine  # noqa: F401 (says so if mmengine is missing)
+
+# isort: split
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from repnext_mm.compat import is_installed
+from repnext_mm.engine.launch import build_parser, build_runner, check_data, load_config
+from repnext_mm.export.calibration import METHODS
+from repnext_mm.export.data import dataset_images, test_dataset
+from repnext_mm.export.evaluation import READERS, use_exported
+from repnext_mm.export.quantization import Quantizer, read_metadata
+from repnext_mm.export.sensitivity import MAX_LOSS, Search, search
+from repnext_mm.export.sessions import open_session
+from repnext_mm.files import to_plain, write_text
+
+METRICS = {
+    'detection': ('coco/bbox_mAP', 'coco/segm_mAP'),
+    'segmentation': ('mIoU',),
+    'classification': ('accuracy/top1',),
+}
+PERCENT = ('mmseg', 'mmpretrain')
+"""Scopes whose metrics go from 0 to 100."""
+
+RUNTIMES = ('onnxruntime', 'openvino')
+RANKED = 8
+"""Images on which layers are ranked."""
+
+
+def parse_args() -> argparse.Namespace:
+    parser = build_parser(__doc__)
+    parser.add_argument('model', help='float .onnx file of tools/export.py')
+    parser.add_argument('--output', required=True, help='file to write, such as model_int8.onnx')
+    parser.add_argument('--images', type=int, default=64, help='how many to calibrate with')
+    parser.add_argument(
+        '--split', default='train', choices=['train', 'val', 'test'], help='where they come from'
+    )
+    parser.add_argument('--method', default='minmax', help=f'for ranges, one of {METHODS}')
+    parser.add_argument(
+        '--max-loss', type=float, default=MAX_LOSS, help='of the metric, on the scale of 0 to 1'
+    )
+    parser.add_argument(
+        '--keep-float', nargs='+', default=[], metavar='NAME', help='layers, or parts of the model'
+    )
+    parser.add_argument('--no-search', action='store_true', help='take the first result')
+    parser.add_argument(
+        '--no-repair', action='store_true', help="leave weights as they are (ONNX Runtime's recipe)"
+    )
+    parser.add_argument(
+        '--full-range',
+        action='store_true',
+        help='weights of 8 bits instead of 7; overflows on x86 processors without VNNI',
+    )
+    parser.add_argument('--metric', help=f'that counts; default: by the task, of {METRICS}')
+    parser.add_argument('--rounds', type=int, default=5, help='how often to time each file')
+    args = parser.parse_args()
+    if args.launcher != 'none':
+        parser.error('quantizing takes one process: leave --launcher out')
+    if min(args.images, args.rounds) < 1:
+        parser.error('--images and --rounds must be positive')
+    return args
+
+
+class SampleImages:
+    """Images of a split as the exported network takes them, read whenever they are gone through.
+
+    Args:
+        cfg: The config.
+        split: Of ``'train'``, ``'val'`` and ``'test'``.
+        count: How many, spread over the split.
+        model: The exported file.
+    """
+
+    def __init__(self, cfg: Config, split: str, count: int, model: str):
+        self.source = (cfg, split, count)
+        self.reader = READERS[read_metadata(Path(model))['task']](model)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for image in dataset_images(*self.source):
+            yield self.reader.prepare(image).image
+
+
+class Evaluation:
+    """The config's evaluator on exported files.
+
+    Args:
+        cfg: The config.
+        task: Of the exported file.
+        metric: Name of the metric that counts; None for those of the task.
+    """
+
+    def __init__(self, cfg: Config, task: str, metric: str | None):
+        self.cfg = cfg
+        self.names = (metric,) if metric else METRICS[task]
+        self.scale = 0.01 if cfg.get('default_scope') in PERCENT else 1.0
+        self.reference: dict[str, float] = {}
+
+    def measure(self, path: str | Path, runtime: str = 'onnxruntime') -> dict[str, float]:
+        """The metrics that count, on the scale of 0 to 1."""
+        cfg = self.cfg.copy()
+        use_exported(cfg, str(path), runtime)
+        # mmengine keeps what has a name for as long as the process lives.
+        cfg.experiment_name = f'quantize_{uuid.uuid4().hex}'
+        if cfg.get('visualizer'):
+            cfg.visualizer.name = cfg.experiment_name
+        metrics = build_runner(cfg).test()
+        found = {name: metrics[name] * self.scale for name in self.names if name in metrics}
+        if not self.reference and not found:
+            raise ValueError(
+                f'the evaluator gives none of {self.names}: choose one of {sorted(metrics)} '
+                'with --metric'
+            )
+        return found
+
+    def loss(self, metrics: dict[str, float]) -> float:
+        """How much the worst metric loses; one that is missing is zero, as nothing was found."""
+        return max(value - metrics.get(name, 0.0) for name, value in self.reference.items())
+
+
+def images_per_second(
+    files: dict[str, str], images: list[np.ndarray], rounds: int
+) -> dict[str, dict[str, float]]:
+    """Times files alternately in each runtime; the median round counts.
+
+    Returns:
+        For each runtime that is installed and each file.
+    """
+    speeds = {}
+    for runtime in filter(is_installed, RUNTIMES):
+        sessions = {name: open_session(path, runtime) for name, path in files.items()}
+        seconds: dict[str, list[float]] = {name: [] for name in files}
+        for number in range(rounds + 1):
+            for name, session in sessions.items():
+                start = time.perf_counter()
+                for image in images:
+                    session(image[None])
+                if number:  # the first round warms up
+                    seconds[name].append(time.perf_counter() - start)
+        speeds[runtime] = {
+            name: len(images) / statistics.median(row) for name, row in seconds.items()
+        }
+    return speeds
+
+
+def print_search(result: Search, max_loss: float) -> None:
+    """What was tried, a line for each."""
+    for trial in result.trials:
+        names = ', '.join(trial.keep_float) or 'none'
+        print(f'worst change of a metric {trial.metric:+.4f} with in float: {names}')
+    for layer, error in list(result.errors.items())[:10]:
+        print(f'{layer:>50}: relative squared error {error:.1e}')
+    if not result.reached:
+        print(
+            f'NOTE: no choice of layers keeps the loss within {max_loss}; more images may '
+            'help, or the metric is too noisy on so few test images'
+        )
+
+
+def print_table(report: dict[str, Any]) -> None:
+    """Float against 8 bits."""
+    for name in ('float', 'int8'):
+        row = report[name]
+        for runtime, metrics in row['metrics'].items():
+            values = ', '.join(f'{key} {value:.4f}' for key, value in metrics.items())
+            speed = report['images_per_second'][runtime]
+            print(
+                f'{name:>6} {runtime:>12}: {values}, {row["megabytes"]:.1f} MB, '
+                f'{speed[name]:.1f} images/s, {speed[name] / speed["float"]:.2f} x float'
+            )
+
+
+def overlap(cfg: Config, split: str) -> bool:
+    """Whether the calibration images are those of the test data."""
+    keys = ('data_root', 'data_prefix', 'ann_file')
+    ours, theirs = (
+        [dataset.get(key) for key in keys]
+        for dataset in (test_dataset(cfg, split), test_dataset(cfg))
+    )
+    return ours == theirs
+
+
+def main() -> None:
+    args = parse_args()
+    metadata = read_metadata(Path(args.model))
+    if metadata['task'] not in READERS:
+        raise ValueError(
+            f'{args.model} puts out features, which no metric takes: export with --part model, or '
+            'use repnext_mm.export.quantization'
+        )
+    cfg = load_config(args)
+    check_data(cfg, 'test', args.split)
+    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    if overlap(cfg, args.split):
+        print(f'NOTE: the {args.split} images are those of the test: calibrate with --split train')
+    images = SampleImages(cfg, args.split, args.images, args.model)
+    quantizer = Quantizer(args.model, images, args.method, not args.full_range, not args.no_repair)
+    quantizer.named(args.keep_float)
+    evaluation = Evaluation(cfg, metadata['task'], args.metric)
+    evaluation.reference = evaluation.measure(args.model)
+    result = search(
+        quantizer,
+        Path(args.output),
+        lambda path: -evaluation.loss(evaluation.measure(path)),
+        reference=0.0,
+        images=list(islice(images, RANKED)),
+        max_loss=float('inf') if args.no_search else args.max_loss,
+        keep_float=args.keep_float,
+    )
+    print_search(result, args.max_loss)
+    report = build_report(args, cfg, evaluation, result)
+    print_table(report)
+    path = Path(cfg.work_dir) / 'quantization.json'
+    write_text(path, json.dumps(report, indent=2, default=to_plain))
+    print(f'Written to {args.output} and {path}')
+
+
+def build_report(
+    args: argparse.Namespace, cfg: Config, evaluation: Evaluation, result: Search
+) -> dict[str, Any]:
+    """What was measured, JSON-able."""
+    files = {'float': args.model, 'int8': args.output}
+    tests = list(SampleImages(cfg, 'test', min(args.images, 32), args.model))
+    rows: dict[str, Any] = {}
+    for name, path in files.items():
+        metrics = {
+            runtime: evaluation.measure(path, runtime) for runtime in filter(is_installed, RUNTIMES)
+        }
+        rows[name] = dict(file=path, megabytes=Path(path).stat().st_size / 1e6, metrics=metrics)
+    return dict(
+        **rows,
+        images_per_second=images_per_second(files, tests, args.rounds),
+        quantization=open_session(args.output).metadata['quantization'],
+        calibrated_on=args.split,
+        max_loss=args.max_loss,
+        within_max_loss=evaluation.loss(rows['int8']['metrics']['onnxruntime']) <= args.max_loss,
+        trials=[trial._asdict() for trial in result.trials],
+        errors=result.errors,
+    )
+
+
+if __name__ == '__main__':
+    main()
