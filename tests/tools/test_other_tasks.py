@@ -78,7 +78,13 @@ def test_the_same_tools_train_and_test_segmentors_and_classifiers(text, metric, 
     assert result.returncode == 0, result.stderr[-3000:]
     reports = {}
     for arguments in (('--deploy', 'none'), ('--show-dir', tmp_path / 'pictures'), ('--tta',)):
-        command = ['test.py', config, tmp_path / 'run' / 'epoch_1.pth', '--work-dir', tmp_path / 't']
+        command = [
+            'test.py',
+            config,
+            tmp_path / 'run' / 'epoch_1.pth',
+            '--work-dir',
+            tmp_path / 't',
+        ]
         result = run_inside(*command, *arguments)
         assert result.returncode == 0, result.stderr[-3000:]
         reports[arguments[0]] = json.loads((tmp_path / 't' / 'metrics.json').read_text())['metrics']
