@@ -91,7 +91,7 @@ class OpenVinoSession(Session):
         # Without the hint, processors with bfloat16 units compute in that.
         hints = {'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_PRECISION_HINT': 'f32'}
         self.compiled = core.compile_model(model, 'CPU', hints)
-        self.output_names = [output.get_any_name() for output in self.compiled.outputs]
+        self.output_names = self.metadata['outputs']  # OpenVINO may know them by inner names
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
         outputs = self.compiled([images]).to_tuple()
