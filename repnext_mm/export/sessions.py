@@ -1,5 +1,6 @@
 """Exported files, opened in the runtime that reads them."""
 
+import functools
 import json
 import warnings
 from abc import ABC, abstractmethod
@@ -85,7 +86,7 @@ class OpenVinoSession(Session):
 
     def __init__(self, path: Path):
         openvino = require_extra('openvino', 'openvino', f'running {path}')
-        core = openvino.Core()
+        core = _openvino_core(openvino)
         model = core.read_model(str(path))
         self.metadata = parse_metadata(_openvino_entries(model), path)
         # Without the hint, processors with bfloat16 units compute in that.
@@ -186,6 +187,18 @@ def parse_metadata(entries: Mapping[str, Any], path: Path) -> dict[str, Any]:
             'export the model with it'
         )
     return json.loads(text)
+
+
+@functools.cache
+def _openvino_core(openvino: Any) -> Any:
+    """The only core of this process.
+
+    Each core puts a stack for signal handlers in place, and the one before back when it goes. Of
+    two that go in the order in which they came, the second puts back what the first has freed,
+    and the next signal, a data loader's worker that ends for instance, kills the process (seen
+    with OpenVINO 2026.4).
+    """
+    return openvino.Core()
 
 
 def _openvino_entries(model: Any) -> dict[str, Any]:

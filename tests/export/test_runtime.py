@@ -128,6 +128,22 @@ def test_onnx_runs_in_openvino_too(detector, picture):
     assert len(match(found, other)) >= 0.9 * len(found.scores)
 
 
+def test_signals_are_handled_after_sessions_of_openvino_have_ended(detector):
+    """As a data loader does that waits for its workers."""
+    code = (
+        'import signal, sys\n'
+        'from repnext_mm.export import open_session\n'
+        'signal.signal(signal.SIGUSR1, lambda *_: print("handled"))\n'
+        "sessions = [open_session(sys.argv[1], 'openvino') for _ in range(2)]\n"
+        'sessions.pop(0)\n'
+        'sessions.pop(0)\n'
+        'signal.raise_signal(signal.SIGUSR1)\n'
+    )
+    command = [sys.executable, '-c', code, detector[2]]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (0, 'handled\n'), result.stderr
+
+
 def test_wrong_files_are_named(detector, tmp_path):
     with pytest.raises(ValueError, match='is for detection, not segmentation: open it with Detec'):
         Segmentor(detector[2])
