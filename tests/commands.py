@@ -16,6 +16,7 @@ from unittest.mock import patch
 import torch
 from mmengine.logging import MMLogger
 from mmengine.utils import ManagerMixin
+from torch.utils.data import DataLoader
 
 from repnext_mm.compat import trust_mmengine_checkpoints
 
@@ -134,14 +135,17 @@ def torch_settings() -> Iterator[None]:
 def quick_runners() -> Iterator[None]:
     """Runners without what takes most of the time in a short run, and no test looks at.
 
-    A runner formats the text of its config five times, and its data sets collect the garbage
-    of the whole process.
+    A runner formats the text of its config five times, its data sets collect the garbage of the
+    whole process, and workers that a loader still has when it is garbage take five seconds each.
     """
     names = ('yapf.yapflib.yapf_api.FormatCode', 'mmengine.config.config.FormatCode')
     unformatted = [patch(name, lambda text, **options: (text, True), create=True) for name in names]
+    start = DataLoader.__init__
+    alone = dict(num_workers=0, persistent_workers=False)
+    workerless = patch.object(DataLoader, '__init__', lambda *a, **k: start(*a, **(k | alone)))
     gc.freeze()
     try:
-        with unformatted[0], unformatted[1]:
+        with unformatted[0], unformatted[1], workerless:
             yield
     finally:
         gc.unfreeze()

@@ -5,6 +5,7 @@ their backbone. The file is kept only if it computes what the model does.
 """
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 import repnext_mm.engine  # noqa: F401 (says so if mmengine is missing)
@@ -59,15 +60,18 @@ def print_report(report: Report) -> None:
     """What was compared, a line for each image."""
     for row in report.comparisons:
         found = '' if row.detections is None else f'{row.detections} detections, '
-        values = ', '.join(f'{name} {value:.1e}' for name, value in row.differences.items())
-        note = f' (torch with other rounding: unmatched {row.unstable:.1e})'
-        print(f'{row.place:>16}: {found}differences: {values}{note if row.unstable else ""}')
+        note = f' (torch with other rounding: {listed(row.instability)})' if row.instability else ''
+        print(f'{row.place:>16}: {found}differences: {listed(row.differences)}{note}')
     if {row.detections for row in report.comparisons} == {0}:
         print(
             'NOTE: nothing was detected in any image, so boxes and masks were not compared: '
             "export where the config's test data is, with a trained checkpoint"
         )
     print(f'Written to {report.path} ({report.path.stat().st_size / 1e6:.1f} MB)')
+
+
+def listed(differences: Mapping[str, float]) -> str:
+    return ', '.join(f'{name} {value:.1e}' for name, value in differences.items())
 
 
 def main() -> None:

@@ -117,6 +117,9 @@ class Evaluation:
         """The metrics that count, on the scale of 0 to 1."""
         cfg = self.cfg.copy()
         use_exported(cfg, str(path), runtime)
+        # Those that persist are only noticed to be useless by the garbage collector, which then
+        # waits five seconds for each.
+        cfg.test_dataloader.persistent_workers = False
         # mmengine keeps what has a name for as long as the process lives.
         cfg.experiment_name = f'quantize_{uuid.uuid4().hex}'
         if cfg.get('visualizer'):

@@ -1,7 +1,8 @@
 """Whether an exported file computes what the model in torch does."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,8 +42,9 @@ LIMITS = {
 or of an image; of detections, the share that the other side lacks, but one in any case; logits and
 features relative to their maximum."""
 
-ROUNDING = {'float32': 1e-6, 'float16': 1e-3}
-"""By how much the sums of a convolution differ between runtimes, relative to the largest."""
+ROUNDING = {'float32': 1e-5, 'float16': 1e-3}
+"""By how much the sums of a convolution may differ between runtimes, relative to the largest. In
+float32 they mostly differ by 1e-6, but not as random numbers do: ten times that breaks the same ties."""
 
 
 class Comparison(NamedTuple):
@@ -55,19 +57,23 @@ class Comparison(NamedTuple):
     detections: int | None = None
     """How many were found in torch."""
 
-    unstable: float = 0.0
-    """The share of them that torch itself finds elsewhere when it rounds in another way: where
-    anchors have the same score, as on a flat image, which of them come first is open."""
+    instability: Mapping[str, float] = MappingProxyType({})
+    """By how much torch itself differs when it rounds in another way: where anchors have the same
+    score, as on a flat image, which of them come first is open."""
+
+    def limit(self, name: str, precision: str) -> float:
+        """What a difference may be here."""
+        usual = LIMITS[precision][name]
+        if name == 'unmatched' and self.detections:
+            usual = max(usual, 1 / self.detections)
+        return usual + 2 * self.instability.get(name, 0.0)
 
     def failures(self, precision: str) -> list[str]:
         """What exceeds the limits, in words."""
-        limits = dict(LIMITS[precision])
-        if self.detections:
-            limits['unmatched'] = max(limits['unmatched'], 1 / self.detections) + 2 * self.unstable
         return [
-            f'{name} at {self.place}: {value:.2e}, allowed {limits[name]:.0e}'
+            f'{name} at {self.place}: {value:.2e}, allowed {self.limit(name, precision):.0e}'
             for name, value in self.differences.items()
-            if not value <= limits[name]
+            if not value <= self.limit(name, precision)
         ]
 
 
@@ -75,7 +81,7 @@ def compare_detections(reference: Detections, candidate: Detections) -> dict[str
     """Differences of detections that are matched by label and IoU, best first."""
     pairs = match(reference, candidate)
     count = len(reference.scores) + len(candidate.scores)
-    found = {'unmatched': 1 - 2 * len(pairs) / count if count else 0.0}
+    found = {'unmatched': (count - 2 * len(pairs)) / max(count, 1)}
     if not pairs:
         return found
     ours, theirs = (np.array(side) for side in zip(*pairs, strict=True))
