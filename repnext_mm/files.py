@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,8 +35,8 @@ def replaced_together(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    folder = path.with_name(DRAFT.format(name=path.name, process=os.getpid()))
-    folder.mkdir()
+    head, tail = DRAFT.format(name=path.name, process='*').split('*')
+    folder = Path(tempfile.mkdtemp(prefix=head, suffix=tail, dir=path.parent))
     try:
         yield folder / path.name
         for file in sorted(folder.iterdir(), key=lambda file: file.name == path.name):

@@ -136,7 +136,8 @@ def quick_runners() -> Iterator[None]:
     """Runners without what takes most of the time in a short run, and no test looks at.
 
     A runner formats the text of its config five times, its data sets collect the garbage of the
-    whole process, and workers that a loader still has when it is garbage take five seconds each.
+    whole process, and workers that a loader still has when it is garbage take five seconds each:
+    loaders have none, whatever the config says.
     """
     names = ('yapf.yapflib.yapf_api.FormatCode', 'mmengine.config.config.FormatCode')
     unformatted = [patch(name, lambda text, **options: (text, True), create=True) for name in names]

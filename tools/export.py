@@ -12,13 +12,19 @@ import repnext_mm.engine  # noqa: F401 (says so if mmengine is missing)
 
 # isort: split
 from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint
 
 from repnext_mm.engine.checkpoint_files import sha256
-from repnext_mm.engine.deploy import build_model, dataset_meta
+from repnext_mm.engine.deploy import build_model, dataset_meta, load_parts
 from repnext_mm.engine.launch import build_parser, load_config
 from repnext_mm.export.data import describe_classes
-from repnext_mm.export.exporter import MODES, PARTS, ExportOptions, Report, export_model
+from repnext_mm.export.exporter import (
+    MODES,
+    PARTS,
+    ExportOptions,
+    Report,
+    check_options,
+    export_model,
+)
 from repnext_mm.export.formats import FORMATS, MAXIMUM_OPSET, MINIMUM_OPSET
 
 
@@ -27,7 +33,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint file, in any known layout')
     parser.add_argument('--output', required=True, help='file to write, such as model.onnx')
     parser.add_argument('--mode', default='fused', help=f'one of {MODES}; none: the training form')
-    parser.add_argument('--part', default='model', help=f'one of {PARTS}')
+    parser.add_argument('--part', default='model', help=f'one of {tuple(PARTS)}')
     parser.add_argument(
         '--format', help=f'one of {tuple(FORMATS)}; default: by the ending of the output'
     )
@@ -89,8 +95,8 @@ def main() -> None:
     cfg = load_config(args)
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     model = build_model(cfg)
-    checkpoint = load_checkpoint(model, args.checkpoint, map_location='cpu')
-    meta = dataset_meta(checkpoint)
+    check_options(options)
+    meta = dataset_meta(load_parts(model, args.checkpoint, PARTS[options.part]))
     known = describe_classes(meta) if meta else {}
     source = dict(config=Path(args.config).name, source_sha256=sha256(args.checkpoint))
     print_report(export_model(model, args.output, cfg, options, **known, **source))

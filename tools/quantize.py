@@ -7,6 +7,7 @@ cost more than --max-loss are found and stay in float. Writes quantization.json 
 import argparse
 import json
 import statistics
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -24,13 +25,14 @@ from mmengine.registry import init_default_scope
 
 from repnext_mm.compat import is_installed
 from repnext_mm.engine.launch import build_parser, build_runner, check_data, load_config
-from repnext_mm.export.calibration import METHODS
 from repnext_mm.export.data import dataset_images, test_dataset
-from repnext_mm.export.evaluation import READERS, use_exported
-from repnext_mm.export.quantization import Quantizer, read_metadata
-from repnext_mm.export.sensitivity import MAX_LOSS, Search, search
-from repnext_mm.export.sessions import open_session
-from repnext_mm.files import to_plain, write_text
+from repnext_mm.export.evaluation import use_exported
+from repnext_mm.export.quantization import Quantizer, Search, search
+from repnext_mm.export.quantization.calibration import METHODS
+from repnext_mm.export.quantization.quantizer import check_target, read_metadata
+from repnext_mm.export.quantization.sensitivity import MAX_LOSS
+from repnext_mm.export.runtime import open_reader, open_session
+from repnext_mm.files import replaced_together, to_plain, write_text
 
 METRICS = {
     'detection': ('coco/bbox_mAP', 'coco/segm_mAP'),
@@ -91,11 +93,11 @@ class SampleImages:
 
     def __init__(self, cfg: Config, split: str, count: int, model: str):
         self.source = (cfg, split, count)
-        self.reader = READERS[read_metadata(Path(model))['task']](model)
+        self.reader = open_reader(model)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for image in dataset_images(*self.source):
-            yield self.reader.prepare(image).image
+            yield self.reader.fit(self.reader.prepare(image).image).image
 
 
 class Evaluation:
@@ -172,8 +174,8 @@ def print_search(result: Search, max_loss: float) -> None:
         print(f'{layer:>50}: relative squared error {error:.1e}')
     if not result.reached:
         print(
-            f'NOTE: no choice of layers keeps the loss within {max_loss}; more images may '
-            'help, or the metric is too noisy on so few test images'
+            f'NOT REACHED: no choice of layers keeps the loss within {max_loss}, so the best is '
+            'written; more images may help, or the metric is too noisy on so few test images'
         )
 
 
@@ -200,14 +202,10 @@ def overlap(cfg: Config, split: str) -> bool:
     return ours == theirs
 
 
-def main() -> None:
+def main() -> int:
     args = parse_args()
     metadata = read_metadata(Path(args.model))
-    if metadata['task'] not in READERS:
-        raise ValueError(
-            f'{args.model} puts out features, which no metric takes: export with --part model, or '
-            'use repnext_mm.export.quantization'
-        )
+    check_target(args.model, args.output)
     cfg = load_config(args)
     check_data(cfg, 'test', args.split)
     init_default_scope(cfg.get('default_scope', 'mmengine'))
@@ -218,21 +216,23 @@ def main() -> None:
     quantizer.named(args.keep_float)
     evaluation = Evaluation(cfg, metadata['task'], args.metric)
     evaluation.reference = evaluation.measure(args.model)
-    result = search(
-        quantizer,
-        Path(args.output),
-        lambda path: -evaluation.loss(evaluation.measure(path)),
-        reference=0.0,
-        images=list(islice(images, RANKED)),
-        max_loss=float('inf') if args.no_search else args.max_loss,
-        keep_float=args.keep_float,
-    )
+    with replaced_together(args.output) as draft:
+        result = search(
+            quantizer,
+            draft,
+            lambda path: -evaluation.loss(evaluation.measure(path)),
+            reference=0.0,
+            images=list(islice(images, RANKED)),
+            max_loss=float('inf') if args.no_search else args.max_loss,
+            keep_float=args.keep_float,
+        )
     print_search(result, args.max_loss)
     report = build_report(args, cfg, evaluation, result)
     print_table(report)
     path = Path(cfg.work_dir) / 'quantization.json'
     write_text(path, json.dumps(report, indent=2, default=to_plain))
     print(f'Written to {args.output} and {path}')
+    return 0 if result.reached else 1
 
 
 def build_report(
@@ -260,4 +260,4 @@ def build_report(
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

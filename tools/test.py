@@ -20,7 +20,7 @@ from repnext_mm.engine.pictures import enable_pictures
 from repnext_mm.engine.tta import enable_tta
 from repnext_mm.engine.types import type_name
 from repnext_mm.export.evaluation import is_exported, use_exported
-from repnext_mm.export.sessions import open_session
+from repnext_mm.export.runtime import open_session
 from repnext_mm.files import to_plain, write_text
 
 HOOK = 'ReparameterizeHook'

@@ -88,14 +88,14 @@ def _first_batches(cfg: Config, images: int) -> tuple[list[dict], int]:
 def _seconds(model: Any, batches: Sequence[dict]) -> float:
     """How long predictions of these batches take; without loading and copying the data."""
     batches = deepcopy(batches)
-    _synchronize()
+    synchronize()
     start = time.perf_counter()
     for batch in batches:
         model.test_step(batch)
-    _synchronize()
+    synchronize()
     return time.perf_counter() - start
 
 
-def _synchronize() -> None:
+def synchronize() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()

@@ -86,9 +86,11 @@ def check_suffix(path: str | Path) -> None:
         raise ValueError(f'a checkpoint must end in one of {SUFFIXES}, got {str(path)!r}')
 
 
-def sha256(path: str | Path) -> str:
-    """The hash by which a file can be recognized."""
-    with Path(path).open('rb') as file:
+def sha256(source: str | Path) -> str | None:
+    """The hash by which a file can be recognized; None for a URL, whose file is not kept."""
+    if str(source).startswith(('http://', 'https://')):
+        return None
+    with Path(source).expanduser().open('rb') as file:
         digest = hashlib.sha256()
         while chunk := file.read(1 << 20):
             digest.update(chunk)

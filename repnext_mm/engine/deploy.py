@@ -1,13 +1,14 @@
 """From a trained model to a checkpoint of its merged form, and what a checkpoint is of."""
 
 import copy
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
-from mmengine.runner import load_checkpoint
+from mmengine.runner import CheckpointLoader, load_checkpoint
 from torch import Tensor, nn
 
 from repnext_mm.engine.checkpoint_files import sha256
@@ -73,6 +74,40 @@ def report_loading(state: Mapping[str, Tensor], model: nn.Module) -> KeyReport:
         unexpected=list(keys.unexpected_keys),
         mismatched=[],
     )
+
+
+def load_parts(model: nn.Module, source: str, parts: Collection[str]) -> Mapping[str, Any]:
+    """Loads some parts of a model, of which nothing may be missing.
+
+    Args:
+        model: Of mmdet, mmseg or mmpretrain.
+        source: Path or URL of a checkpoint, in any known layout.
+        parts: Names of attributes, such as ``'backbone'``; those that the model has not do not
+            count.
+
+    Returns:
+        What the file holds.
+
+    Raises:
+        ValueError: If an entry is missing.
+        RuntimeError: If an entry has another shape.
+    """
+    checkpoint = CheckpointLoader.load_checkpoint(source, map_location='cpu')
+    entries = checkpoint.get('state_dict', checkpoint)
+    prefixes = tuple(f'{part}.' for part in parts)
+    state = OrderedDict(
+        (name.removeprefix('module.'), value)
+        for name, value in entries.items()
+        if name.removeprefix('module.').startswith(prefixes)
+    )
+    state._metadata = getattr(entries, '_metadata', {})  # type: ignore[attr-defined]
+    missing = [name for name in report_loading(state, model).missing if name.startswith(prefixes)]
+    if missing:
+        raise ValueError(
+            f'{source} lacks {len(missing)} entries of {", ".join(parts)}, such as {missing[0]!r}: '
+            'is it of another config, or of a backbone alone?'
+        )
+    return checkpoint
 
 
 def build_model(cfg: Config) -> Any:

@@ -1,13 +1,13 @@
 """From a trained model to a file that another runtime reads, and such files in use.
 
-The readers need NumPy, torch, torchvision and the file's runtime; the exporter needs the mm
+The readers need NumPy, torch, torchvision, Pillow and the file's runtime, OpenCV to read and
+resize images, and matplotlib for the legend of a segmentor's picture; the exporter needs the mm
 packages, and is imported when it is asked for.
 """
 
 from typing import Any
 
-from repnext_mm.export.runtime import Classifier, Detector, Segmentor
-from repnext_mm.export.sessions import open_session
+from repnext_mm.export.runtime import Classifier, Detector, Segmentor, open_reader, open_session
 
 __all__ = [
     'Classifier',
@@ -16,6 +16,7 @@ __all__ = [
     'Segmentor',
     'export_model',
     'merged_copy',
+    'open_reader',
     'open_session',
 ]
 

@@ -11,14 +11,14 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
+from repnext_mm.engine.benchmark import synchronize
 from repnext_mm.export.data import draw_shapes
-from repnext_mm.export.evaluation import READERS
 from repnext_mm.export.exporter import ExportOptions, export_model
 from repnext_mm.export.graphs.inputs import image_input
 from repnext_mm.export.merged import merged_copy, plain_copy
 from repnext_mm.export.prediction import fill_sample, new_sample, predict_with_torch, task_of
 from repnext_mm.export.quantization import quantize_file
-from repnext_mm.export.sessions import open_session
+from repnext_mm.export.runtime import READERS, open_reader, open_session
 
 TRAINING = 'training'
 CALIBRATION_IMAGES = 4
@@ -123,8 +123,6 @@ def _extracts(model: Any, settings: Settings) -> Run:
     @torch.inference_mode()
     def run(images: np.ndarray) -> None:
         network(torch.from_numpy(images).to(settings.device))
-        if settings.device.startswith('cuda'):
-            torch.cuda.synchronize()
 
     return run
 
@@ -155,10 +153,10 @@ def _runtime_runs(
 def _reads(path: Path, runtime: str) -> Run:
     """What :func:`_predicts` does, with masks pasted and labels of pixels, from a file."""
     session = open_session(path, runtime)
-    task = session.metadata['task']
-    if task not in READERS:
+    if session.metadata['task'] not in READERS:
         return session
-    reader = READERS[task](path, runtime)
+    reader = open_reader(session)
+    task = reader.task
     return lambda images: [
         fill_sample(reader, image, new_sample(task, image.shape[:2])) for image in images
     ]
@@ -166,6 +164,8 @@ def _reads(path: Path, runtime: str) -> Run:
 
 def _seconds(run: Run, images: np.ndarray) -> float:
     time.sleep(PAUSE)
+    synchronize()
     start = time.perf_counter()
     run(images)
+    synchronize()
     return time.perf_counter() - start

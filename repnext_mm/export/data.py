@@ -1,31 +1,35 @@
 """What a config says of its data, for a file's metadata and for trying the file."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
 from repnext_mm.engine.launch import check_data
-from repnext_mm.export.geometry import apply_rules, read_image
 from repnext_mm.export.rules import UnsupportedStepError, resize_rules
+from repnext_mm.export.runtime.geometry import apply_rules, read_image
 
 FALLBACK_SHAPE = (512, 512)
+POSITIONS = ('detection', 'segmentation')
 CAMERA = (480, 640)
 """Height and width of a usual image; its size in the test pipeline is the size to trace with."""
 
 
-def describe_data(cfg: Config | None) -> dict[str, Any]:
+def describe_data(cfg: Config | None, task: str) -> dict[str, Any]:
     """Size rules, class names and palette of a config's test data, as far as it has them."""
-    return dict(resize=size_rules(cfg), **describe_classes(test_meta(cfg)))
+    return dict(resize=size_rules(cfg, task), **describe_classes(test_meta(cfg)))
 
 
 def describe_classes(meta: Mapping[str, Any]) -> dict[str, Any]:
     """Class names and a colour for each, from the metadata of a dataset; None where unknown."""
     classes, palette = meta.get('classes'), meta.get('palette')
+    classes = classes if isinstance(classes, list | tuple) else None
     colours = None
     if classes and isinstance(palette, list | tuple) and len(palette) >= len(classes):
         colours = [list(colour) for colour in palette[: len(classes)]]
@@ -33,10 +37,10 @@ def describe_classes(meta: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def test_dataset(cfg: Config | None, split: str = 'test') -> dict:
-    """The config of a split's innermost dataset; empty if there is none."""
+    """The config of a split's innermost dataset, the first of several; empty if there is none."""
     dataset = ((cfg or {}).get(f'{split}_dataloader') or {}).get('dataset') or {}
-    while 'dataset' in dataset:
-        dataset = dataset['dataset']
+    while 'dataset' in dataset or dataset.get('datasets'):
+        dataset = dataset['dataset'] if 'dataset' in dataset else dataset['datasets'][0]
     return dataset
 
 
@@ -46,29 +50,37 @@ def test_meta(cfg: Config | None) -> dict[str, Any]:
     kind = dataset.get('type')
     with DATASETS.switch_scope_and_registry(None) as registry:  # the default scope's
         cls = registry.get(kind) if isinstance(kind, str) else kind
-    own = dataset.get('metainfo')
-    return dict(getattr(cls, 'METAINFO', None) or {}) | (dict(own) if isinstance(own, dict) else {})
+    own = BaseDataset._load_metainfo(dataset.get('metainfo'))  # may name files with the classes
+    return dict(getattr(cls, 'METAINFO', None) or {}) | dict(own)
 
 
-def size_rules(cfg: Config | None) -> list[dict] | None:
-    """The size rules of the test pipeline; None, with a warning, if they cannot be read."""
-    pipeline = test_dataset(cfg).get('pipeline')
-    if pipeline is None:
+def size_rules(cfg: Config | None, task: str) -> list[dict] | None:
+    """The size rules of the test pipeline; None, with a warning, if they cannot be read.
+
+    Args:
+        cfg: The config; None for none.
+        task: What the file is for. Where positions in the image count, nothing may be cropped.
+    """
+    dataset = test_dataset(cfg)
+    if not dataset:
         return None
     try:
-        return resize_rules(pipeline)
+        rules = resize_rules(dataset.get('pipeline') or [dict(type='no pipeline at all')])
+        if task in POSITIONS and any(rule['type'] == 'center_crop' for rule in rules):
+            raise UnsupportedStepError('CenterCrop', f'in {task}')
     except UnsupportedStepError as error:
         print_log(
             f'{error}: the exported file will take images as they are, so prepare them yourself',
             logger='current',
-            level=30,
+            level=logging.WARNING,
         )
         return None
+    return rules
 
 
-def usual_shape(cfg: Config | None) -> tuple[int, int]:
+def usual_shape(cfg: Config | None, task: str) -> tuple[int, int]:
     """Height and width that the test pipeline gives an image of 640 x 480 pixels."""
-    rules = size_rules(cfg)
+    rules = size_rules(cfg, task)
     if not rules:
         return FALLBACK_SHAPE
     height, width = apply_rules(np.zeros((*CAMERA, 3), np.uint8), rules).image.shape[:2]
@@ -77,10 +89,16 @@ def usual_shape(cfg: Config | None) -> tuple[int, int]:
 
 def sample_images(cfg: Config | None, shapes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
     """One image ``(H, W, 3)`` uint8, RGB, of each shape: of the test data, or else generated."""
-    try:
-        found = list(dataset_images(cfg, 'test', len(shapes)))
-    except (FileNotFoundError, KeyError, ValueError):
-        found = []
+    found = []
+    if test_dataset(cfg):
+        try:
+            found = list(dataset_images(cfg, 'test', len(shapes)))
+        except Exception as error:  # whatever a dataset raises whose files are not there
+            print_log(
+                f'comparing with generated images, for those of the test data cannot be read: {error}',
+                logger='current',
+                level=logging.WARNING,
+            )
     images = []
     for number, (height, width) in enumerate(shapes):
         image = found[number % len(found)] if found else draw_shapes(height, width, number)

@@ -10,13 +10,9 @@ from torch import Tensor
 from repnext_mm.compat import require
 from repnext_mm.engine.types import type_name
 from repnext_mm.export.prediction import fill_sample
-from repnext_mm.export.runtime import Classifier, Detector, ExportedNetwork, Segmentor
-from repnext_mm.export.sessions import SESSIONS, open_session
+from repnext_mm.export.runtime import SESSIONS, Detector, Segmentor, open_reader
 from repnext_mm.registry import MODELS
 
-READERS: dict[str, type[ExportedNetwork]] = {
-    reader.task: reader for reader in (Detector, Segmentor, Classifier)
-}
 TRAINING_HOOKS = ('ReparameterizeHook', 'EMAHook')
 
 
@@ -39,12 +35,7 @@ class ExportedModel(BaseModel):
 
     def __init__(self, path: str, runtime: str | None = None, test_cfg: dict | None = None):
         super().__init__()
-        metadata = open_session(path, runtime).metadata
-        if metadata['task'] not in READERS:
-            raise ValueError(
-                f'{path} puts out features, which no metric takes: export with --part model'
-            )
-        self.reader = READERS[metadata['task']](path, runtime)
+        self.reader = open_reader(path, runtime)
         if isinstance(self.reader, Segmentor) and test_cfg:
             self.reader.window = window_of(test_cfg)
 

@@ -25,7 +25,13 @@ from repnext_mm.models import RepNeXt
 from repnext_mm.reparam import FORMS
 from repnext_mm.version import __version__
 
-PARTS = ('model', 'backbone', 'backbone-neck')
+PARTS = {
+    'model': ('backbone', 'neck', 'rpn_head', 'roi_head', 'decode_head', 'head'),
+    'backbone': ('backbone',),
+    'backbone-neck': ('backbone', 'neck'),
+}
+"""The attributes of a model that each consists of."""
+
 MODES = (*FORMS, 'none')
 
 
@@ -103,7 +109,7 @@ def export_model(
     reference = (
         plain_copy(model) if options.mode == 'none' else merged_copy(model, options.mode)
     ).cpu()
-    shape = options.shape or usual_shape(cfg)
+    shape = choose_shape(reference, cfg, options)
     images = sample_images(cfg, shapes_to_compare(shape, options.static))
     graph = build_graph(reference, options)
     described = describe(reference, graph, cfg, options, shape) | metadata
@@ -114,7 +120,8 @@ def export_model(
         comparisons = prove(reference, graph, draft, images)
         failures = [text for row in comparisons for text in row.failures(described['precision'])]
         if failures:
-            advice = '' if options.static else '; --static fixes the traced size'
+            elsewhere = not options.static and not comparisons[0].failures(described['precision'])
+            advice = '; --static fixes the traced size, at which it is right' if elsewhere else ''
             raise ValueError(
                 f'the {options.format} file computes something else than the model in torch, so it '
                 f'was not kept: {"; ".join(failures)}{advice}'
@@ -128,12 +135,36 @@ def check_options(options: ExportOptions) -> None:
     Raises:
         ValueError: The message names the value and those that do.
     """
-    for name, value, known in (('mode', options.mode, MODES), ('part', options.part, PARTS)):
+    for name, value, known in (('mode', options.mode, MODES), ('part', options.part, tuple(PARTS))):
         if value not in known:
             raise ValueError(f'unknown {name} {value!r}: choose from {known}')
     if options.shape is not None and min(options.shape) < 1:
         raise ValueError(f'the shape must be a positive height and width, got {options.shape}')
     check_opset(options.opset)
+
+
+def choose_shape(model: Any, cfg: Config | None, options: ExportOptions) -> tuple[int, int]:
+    """Height and width to trace with.
+
+    Raises:
+        ValueError: If the file is to take one size, but is to look at windows of another.
+    """
+    task = chosen_task(model, options)
+    window = window_of(model.test_cfg) if task == 'segmentation' and options.static else None
+    if window is None:
+        return options.shape or usual_shape(cfg, task)
+    height, width = window['crop_size']
+    if options.shape not in (None, (height, width)):
+        raise ValueError(
+            f'this segmentor is tested in windows of {height} x {width} (height x width), so a '
+            f'static file takes those: leave --shape {options.shape} out, or --static'
+        )
+    return height, width
+
+
+def chosen_task(model: Any, options: ExportOptions) -> str:
+    """What the exported part is for."""
+    return task_of(model) if options.part == 'model' else 'features'
 
 
 def build_graph(model: Any, options: ExportOptions) -> Any:
@@ -147,7 +178,7 @@ def build_graph(model: Any, options: ExportOptions) -> Any:
     model = copy.deepcopy(model)
     model.to(dtype)
     make_size_free(model)
-    task = task_of(model) if options.part == 'model' else 'features'
+    task = chosen_task(model, options)
     if options.argmax and task != 'segmentation':
         raise ValueError(f'argmax is for segmentors, this model is for {task}: leave it out')
     if task == 'detection':
@@ -178,7 +209,7 @@ def describe(
     model: Any, graph: Any, cfg: Config | None, options: ExportOptions, shape: Sequence[int]
 ) -> dict[str, Any]:
     """The metadata of the file, JSON-able."""
-    task = task_of(model) if options.part == 'model' else 'features'
+    task = chosen_task(model, options)
     described = dict(
         task=task,
         part=options.part,
@@ -194,7 +225,7 @@ def describe(
         opset=options.opset,
         repnext_mm=__version__,
         torch=torch.__version__,
-        **describe_data(cfg),
+        **describe_data(cfg, task),
     )
     if task == 'detection':
         described['score_threshold'] = graph.score_threshold

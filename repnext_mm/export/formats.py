@@ -3,7 +3,8 @@
 import json
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from repnext_mm.compat import require_extra
 from repnext_mm.export.graphs.layers import SubsamplingBySlicing
-from repnext_mm.export.sessions import METADATA
+from repnext_mm.export.runtime.sessions import METADATA
 
 INPUT = 'images'
 MINIMUM_OPSET = 16
@@ -23,7 +24,8 @@ class Job(NamedTuple):
     """What is to be written."""
 
     graph: Any
-    """The module, with ``output_names``, ``dynamic_axes`` and ``dynamic_batch``."""
+    """The module, with ``output_names``, ``dynamic_batch``, ``dynamic_axes`` of the outputs, and
+    ``static_axes``: those that are open for images of one size too."""
 
     images: Tensor
     """``(N, H, W, 3)`` uint8; the graph is traced with them."""
@@ -66,9 +68,7 @@ def write_onnx(job: Job, path: Path) -> None:
     if job.dynamic:
         open_axes = {1: 'height', 2: 'width'}
         axes[INPUT] = ({0: 'batch'} if job.graph.dynamic_batch else {}) | open_axes
-        axes |= job.graph.dynamic_axes
-    elif hasattr(job.graph, 'proposals'):  # the number of detections is open in any case
-        axes |= job.graph.dynamic_axes
+    axes |= job.graph.dynamic_axes if job.dynamic else job.graph.static_axes
     with warnings.catch_warnings(), torch.no_grad():
         # The tracer warns of every comparison in Python; what it got is run and compared.
         warnings.simplefilter('ignore')
@@ -120,11 +120,23 @@ def write_torch_export(job: Job, path: Path) -> None:
         if job.graph.dynamic_batch:
             shapes[0] = torch.export.Dim.DYNAMIC
             images = torch.cat([images, images])  # a batch of one would stay one
-    logging.getLogger('torch.export').setLevel(logging.ERROR)
-    with warnings.catch_warnings(), torch.no_grad(), SubsamplingBySlicing():
-        warnings.simplefilter('ignore')
+    with quiet('torch.export'), torch.no_grad(), SubsamplingBySlicing():
         program = torch.export.export(job.graph, (images,), dynamic_shapes=(shapes,), strict=False)
         torch.export.save(program, str(path), extra_files={METADATA: json.dumps(job.metadata)})
+
+
+@contextmanager
+def quiet(name: str) -> Iterator[None]:
+    """No warnings at all, and only errors of one logger."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 FORMATS = {

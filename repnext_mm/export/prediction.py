@@ -59,9 +59,8 @@ def predict_with_torch(model: Any, task: str, image: np.ndarray) -> Any:
     sample = new_sample(task, image.shape[:2])
     inputs: Any = bgr[None] if task == 'classification' else [bgr]
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            'ignore'
-        )  # mmdet's cascades copy tensors in a way torch advises against
+        # mmdet's cascades copy tensors in a way that torch advises against.
+        warnings.simplefilter('ignore')
         (found,) = model.test_step(dict(inputs=inputs, data_samples=[sample]))
     if task == 'segmentation':
         return found.seg_logits.data

@@ -9,10 +9,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from repnext_mm.export.evaluation import READERS
 from repnext_mm.export.prediction import predict_with_torch
-from repnext_mm.export.runtime import Classifier, Detections, Detector, ExportedNetwork, Segmentor
-from repnext_mm.export.sessions import Session, open_session
+from repnext_mm.export.runtime import (
+    READERS,
+    Classifier,
+    Detections,
+    Detector,
+    ExportedNetwork,
+    Segmentor,
+    Session,
+    open_reader,
+    open_session,
+)
 from repnext_mm.export.verify import (
     ROUNDING,
     Comparison,
@@ -44,7 +52,7 @@ def _comparisons(
 ) -> Iterator[Comparison]:
     session = open_session(path)
     task = session.metadata['task']
-    reader = READERS[task](path) if task in READERS else None
+    reader = open_reader(session) if task in READERS else None
     flat = np.full_like(images[0], FLAT)
     for image, suffix in [*((image, '') for image in images), (flat, ', flat')]:
         place = f'{image.shape[0]}x{image.shape[1]}{suffix}'
@@ -68,7 +76,8 @@ def _compare_predictions(
     expected = predict_with_torch(reference, reader.task, image)
     if isinstance(reader, Detector):
         found = reader.detect(image, (1.0, 1.0), image.shape[:2])
-        comparison = Comparison(place, compare_detections(expected, found), len(expected.scores))
+        count = len(expected.scores) + len(found.scores)
+        comparison = Comparison(place, compare_detections(expected, found), count)
         precision = reader.metadata['precision']
         if comparison.failures(precision):
             comparison = comparison._replace(

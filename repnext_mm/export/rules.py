@@ -1,6 +1,6 @@
 """From the config of a test pipeline to rules for the size of images.
 
-What the rules do is in :mod:`repnext_mm.export.geometry`.
+What the rules do is in :mod:`repnext_mm.export.runtime.geometry`.
 """
 
 import inspect
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from repnext_mm.engine.types import type_name
-from repnext_mm.export.geometry import FILTERS, Rule
+from repnext_mm.export.runtime.geometry import FILTERS, Rule
 
 
 class UnsupportedStepError(ValueError):

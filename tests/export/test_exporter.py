@@ -19,10 +19,13 @@ from exports import (
     small_model,
 )
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
+from repnext_mm.engine.deploy import build_model
 from repnext_mm.export import ExportOptions, export_model, exporter, open_session
+from repnext_mm.export.evaluation import ExportedModel
 from repnext_mm.export.formats import FORMATS
-from repnext_mm.export.prediction import predict_with_torch
+from repnext_mm.export.prediction import new_sample, predict_with_torch
 from repnext_mm.export.runtime import Classifier, Detector, Segmentor
 from repnext_mm.export.verify import compare_detections, compare_logits
 from repnext_mm.models import RepNeXt
@@ -45,7 +48,7 @@ ODD = [(77, 51), (35, 33), (145, 181)]
 
 def export(model, path, cfg=None, **options):
     shape = LARGE if path.suffix == '.pt2' else SHAPE
-    return export_model(model, path, cfg, ExportOptions(shape=shape, **options))
+    return export_model(model, path, cfg, ExportOptions(**(dict(shape=shape) | options)))
 
 
 @pytest.mark.distribution
@@ -213,7 +216,7 @@ def test_static_file_takes_one_shape(tmp_path):
     with pytest.raises(ValueError, match=r'\(1, 64, 96, 3\), got uint8 of shape \(1, 64, 64, 3\)'):
         session(noise(64, 64)[None])
     found = Detector(report.path)(noise(200, 500))  # is brought to that shape
-    assert found.masks.shape[1:] == (200, 500) and found.boxes[:, 3].max() <= 201
+    assert found.masks.shape[1:] == (200, 500) and found.boxes[:, 3].max() <= 200
 
 
 def test_static_segmentor_gives_every_pixel_of_any_image_a_class(tmp_path):
@@ -225,6 +228,47 @@ def test_static_segmentor_gives_every_pixel_of_any_image_a_class(tmp_path):
     image = noise(128, 192)  # is resized to the whole of that shape
     assert (static(image) != dynamic(image)).mean() < 1e-3
     assert static(noise(40, 200)).shape == (40, 200)
+
+
+@pytest.mark.distribution
+@pytest.mark.parametrize('name', [DETECTORS[0], SEGMENTORS[0], CLASSIFIERS[0]])
+def test_static_files_are_evaluated_on_images_of_any_size(name, tmp_path):
+    cfg = small_config(name)
+    model = small_model(cfg)
+    report = export(model, tmp_path / 'model.onnx', cfg, static=True)
+    task = report.metadata['task']
+    tested = ExportedModel(str(report.path))
+    for size in ((64, 96), (64, 80), (50, 130)):
+        image = noise(*size)
+        inputs = torch.from_numpy(np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1)))
+        (sample,) = tested([inputs], [new_sample(task, size)])
+        if task == 'detection':
+            expected = Detector(report.path).detect(image, (1.0, 1.0), size)
+            assert sample.pred_instances.masks.shape[1:] == size
+            np.testing.assert_array_equal(sample.pred_instances.bboxes.numpy(), expected.boxes)
+            assert (expected.boxes <= [*size[::-1], *size[::-1]]).all() and len(expected.boxes)
+        elif task == 'segmentation':
+            assert sample.pred_sem_seg.data.shape == (1, *size)
+            if size == (64, 96):
+                reference = predict_with_torch(model, task, image)
+                assert compare_logits(reference, sample.seg_logits.data)['logits'] < 1e-3
+        else:
+            assert sample.pred_score.shape == (CLASSES,)
+
+
+def test_static_file_takes_the_windows_of_a_sliding_segmentor(tmp_path):
+    cfg = small_config(SEGMENTORS[0])
+    cfg.model.test_cfg = dict(mode='slide', crop_size=(64, 64), stride=(40, 40))
+    model = small_model(cfg)
+    options = dict(static=True, shape=None)
+    static = Segmentor(export(model, tmp_path / 'static.onnx', cfg, **options).path)
+    assert static.metadata['input']['static_shape'] == [64, 64]
+    image = noise(101, 97)
+    expected = predict_with_torch(model, 'segmentation', image)
+    assert compare_logits(expected, static.segment(image))['logits'] < 1e-4
+    with pytest.raises(ValueError, match=r'windows of 64 x 64 .*leave --shape \(64, 96\) out'):
+        export(model, tmp_path / 'other.onnx', cfg, static=True)
+    assert not (tmp_path / 'other.onnx').exists()
 
 
 @pytest.mark.distribution
@@ -303,11 +347,36 @@ def test_missing_packages_are_named(suffix, package, extra, tmp_path, monkeypatc
     assert not list(tmp_path.iterdir())
 
 
-def test_models_that_cannot_be_exported_whole_are_named(tmp_path):
-    cfg = small_config(DETECTORS[0])
-    cfg.model.test_cfg.rcnn.nms = dict(type='soft_nms', iou_threshold=0.5)
-    with pytest.raises(ValueError, match=r'soft_nms.*backbone-neck'):
+def change_nms(model):
+    model.test_cfg.rcnn.nms = dict(type='soft_nms', iou_threshold=0.5)
+
+
+def change_masks(model):
+    model.test_cfg.rcnn.mask_thr_binary = -1
+
+
+def change_head(model):
+    model.head = dict(type='MultiLabelLinearClsHead', num_classes=CLASSES, in_channels=16)
+
+
+@pytest.mark.parametrize(
+    ('name', 'change', 'words'),
+    [
+        (DETECTORS[0], change_nms, 'soft_nms'),
+        (DETECTORS[0], change_masks, 'soft masks'),
+        (CLASSIFIERS[0], change_head, 'several labels'),
+    ],
+)
+def test_what_cannot_be_exported_whole_is_named(name, change, words, tmp_path):
+    cfg = small_config(name)
+    change(cfg.model)
+    with pytest.raises(ValueError, match=rf'{words}.*backbone-neck'):
         export(small_model(cfg), tmp_path / 'model.onnx', cfg)
+    assert not list(tmp_path.iterdir())
+
+
+def test_detectors_of_one_stage_are_exported_without_their_head(tmp_path):
+    cfg = small_config(DETECTORS[0])
     retina = Config(
         dict(
             default_scope='mmdet',
@@ -320,8 +389,7 @@ def test_models_that_cannot_be_exported_whole_are_named(tmp_path):
             ),
         )
     )
-    from repnext_mm.engine.deploy import build_model
-
+    init_default_scope('mmdet')
     model = build_model(retina).eval()
     with pytest.raises(ValueError, match='RetinaNet cannot be exported whole'):
         export(model, tmp_path / 'model.onnx')

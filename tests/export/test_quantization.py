@@ -9,12 +9,12 @@ import pytest
 from exports import noise, small_config, small_model
 from onnx import numpy_helper
 
-from repnext_mm.export import ExportOptions, calibration, export_model, open_session
-from repnext_mm.export.calibration import METHODS, calibrate, channel_ranges
-from repnext_mm.export.equalization import equalize
-from repnext_mm.export.onnx_graph import Graph
-from repnext_mm.export.quantization import Quantizer, quantize_file
-from repnext_mm.export.sensitivity import search
+from repnext_mm.export import ExportOptions, export_model, open_session
+from repnext_mm.export.quantization import Quantizer, calibration, quantize_file
+from repnext_mm.export.quantization.calibration import METHODS, calibrate, channel_ranges
+from repnext_mm.export.quantization.equalization import equalize
+from repnext_mm.export.quantization.graph import Graph
+from repnext_mm.export.quantization.sensitivity import search
 
 SHAPE = (64, 96)
 SEGMENTOR, CLASSIFIER = 'upernet_repnext_tiny_ade20k', 'repnext_m0_imagenet'

@@ -12,8 +12,13 @@ from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
 
 from repnext_mm.export import Classifier, Detector, ExportOptions, Segmentor, export_model
-from repnext_mm.export.runtime import Detections, paste_masks
-from repnext_mm.export.sessions import METADATA, open_session
+from repnext_mm.export.runtime import (
+    METADATA,
+    Detections,
+    open_reader,
+    open_session,
+    paste_masks,
+)
 from repnext_mm.export.verify import compare_detections, match
 
 pytestmark = pytest.mark.distribution
@@ -145,7 +150,7 @@ def test_signals_are_handled_after_sessions_of_openvino_have_ended(detector):
 
 
 def test_wrong_files_are_named(detector, tmp_path):
-    with pytest.raises(ValueError, match='is for detection, not segmentation: open it with Detec'):
+    with pytest.raises(ValueError, match='is for detection, not segmentation: open it with'):
         Segmentor(detector[2])
     with pytest.raises(ValueError, match=r"unknown runtime 'tensorrt' for .onnx"):
         Detector(detector[2], 'tensorrt')
@@ -160,6 +165,23 @@ def test_wrong_files_are_named(detector, tmp_path):
     onnx.save(foreign, tmp_path / 'foreign.onnx')
     with pytest.raises(ValueError, match=f'has no metadata {METADATA!r}'):
         open_session(tmp_path / 'foreign.onnx')
+    half = detector[2].read_bytes()[: detector[2].stat().st_size // 2]
+    (tmp_path / 'half.onnx').write_bytes(half)
+    for runtime in ('onnxruntime', 'openvino'):
+        with pytest.raises(ValueError, match=r'half\.onnx cannot be opened: '):
+            open_session(tmp_path / 'half.onnx', runtime)
+
+
+def test_readers_are_chosen_by_task_and_take_options_of_the_runtime(detector, segmentor, picture):
+    assert isinstance(open_reader(detector[2]), Detector)
+    assert isinstance(open_reader(segmentor[2], 'openvino'), Segmentor)
+    session = open_session(detector[2], providers=['CPUExecutionProvider'])
+    assert len(Detector(session)(picture).scores) == len(Detector(detector[2])(picture).scores)
+    other = open_session(detector[2], 'openvino', config=dict(INFERENCE_NUM_THREADS=1))
+    assert other.compiled.get_property('INFERENCE_NUM_THREADS') == 1
+    assert str(other.compiled.get_property('INFERENCE_PRECISION_HINT')).endswith("'float32'>")
+    with pytest.raises(ValueError, match=r'cannot be opened: .*Nonsense'):
+        open_session(detector[2], providers=['NonsenseExecutionProvider'])
 
 
 @pytest.mark.parametrize(

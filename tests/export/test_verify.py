@@ -27,7 +27,8 @@ def detections(count=20, seed=0):
 
 def failures(reference, candidate, precision='float32', **instability):
     differences = compare_detections(reference, candidate)
-    row = Comparison('here', differences, len(reference.scores), instability)
+    count = len(reference.scores) + len(candidate.scores)
+    row = Comparison('here', differences, count, instability)
     return [text.split()[0] for text in row.failures(precision)]
 
 
@@ -39,10 +40,21 @@ def test_order_does_not_matter():
 
 def test_one_detection_may_be_missing_or_added_but_not_three():
     found = detections()
-    for count, expected in ((19, []), (17, ['unmatched'])):
+    for count, expected in ((19, []), (18, []), (17, ['unmatched'])):
         fewer = Detections(*(values[:count] for values in found))
         assert failures(found, fewer) == failures(fewer, found) == expected
     assert failures(found, fewer, unmatched=0.1) == []
+
+
+@pytest.mark.parametrize('count', [1, 2])
+def test_few_detections_must_be_found_again(count):
+    found, none = detections(count), detections(0)
+    elsewhere = found._replace(boxes=found.boxes + 60)
+    many = detections(50, seed=1)
+    for other in (elsewhere, none, many):
+        assert failures(found, other) == failures(other, found) == ['unmatched']
+        assert failures(found, other, unmatched=1.0) == ['unmatched']
+    assert failures(found, found) == []
 
 
 def test_what_moves_in_torch_too_may_move():

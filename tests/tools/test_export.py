@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from commands import CONFIG, SLIM, tool
 
 MODEL = [option for option in SLIM if option.startswith(('model', 'test_dataloader'))]
@@ -74,6 +75,18 @@ def test_wrong_arguments_are_named(
     assert not list(tmp_path.iterdir())
 
 
-def test_checkpoint_that_does_not_fit_is_named(data, tmp_path, inside):
-    missing = inside('export.py', CONFIG, 'no.pth', '--output', tmp_path / 'model.onnx')
-    assert missing.returncode == 2 and "there is no checkpoint 'no.pth'" in missing.stderr
+def test_checkpoint_must_have_the_parts_that_are_exported(checkpoint, data, tmp_path, inside):
+    target, backbone = tmp_path / 'model.onnx', tmp_path / 'backbone.pth'
+    state = torch.load(checkpoint, weights_only=True)['state_dict']
+    torch.save({k: v for k, v in state.items() if k.startswith('backbone.')}, backbone)
+    cases = [
+        ('no.pth', [], "there is no checkpoint 'no.pth'"),
+        (backbone, [], 'entries of backbone, neck, rpn_head, roi_head, decode_head, head, such as'),
+        (backbone, ['--part', 'backbone-neck'], "'neck.lateral_convs.0.conv.weight'"),
+        (backbone, ['--part', 'backbone'], ''),
+    ]
+    for source, options, message in cases:
+        arguments = [CONFIG, source, '--output', target, *options, *OPTIONS]
+        result = inside('export.py', *arguments, SHAPES_ROOT=data)
+        assert (result.returncode == 0) == target.exists() == (not message)
+        assert message in result.stderr

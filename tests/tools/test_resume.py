@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from commands import CONFIG, SLIM, TOOLS, run_inside, tool
+from commands import CONFIG, SLIM, TOOLS, tool
 from interrupted import differences, read
 
 pytestmark = pytest.mark.distribution
@@ -75,8 +75,8 @@ def has_ended(process: subprocess.Popen, wait: bool = False) -> bool:
     return os.waitid(os.P_PID, process.pid, options) is not None
 
 
-def resume(data: Path, work_dir: Path, run=run_inside) -> str:
-    result = run('train.py', CONFIG, '--work-dir', work_dir, '--resume', *OPTIONS, data=data)
+def resume(data: Path, work_dir: Path) -> str:
+    result = tool('train.py', CONFIG, '--work-dir', work_dir, '--resume', *OPTIONS, data=data)
     assert result.returncode == 0, result.stderr[-3000:]
     return result.stdout + result.stderr
 
@@ -97,7 +97,7 @@ def test_killed_in_training(data, whole, tmp_path):
         while not has_ended(process) and not (work_dir / 'last_checkpoint').exists():
             time.sleep(0.01)
     assert not (work_dir / LAST).exists()
-    assert f'Resuming from {work_dir}/iter_' in resume(data, work_dir, run=tool)
+    assert f'Resuming from {work_dir}/iter_' in resume(data, work_dir)
     assert differences(read(work_dir / LAST), whole) == []
 
 

@@ -71,6 +71,8 @@ class DetectorGraph(nn.Module):
         """The first axis of every output is the number of detections."""
         return {name: {0: 'detections'} for name in self.output_names}
 
+    static_axes = dynamic_axes
+
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Detects.
 

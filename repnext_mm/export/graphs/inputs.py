@@ -115,4 +115,4 @@ def _padding(preprocessor: Any) -> tuple[int, float]:
             f'test_cfg of the data preprocessor pads to the fixed size {padding["size"]}: use '
             'size_divisor, or leave it out and resize in the pipeline'
         )
-    return padding.get('size_divisor', 1), preprocessor.pad_val
+    return padding.get('size_divisor') or 1, preprocessor.pad_val

@@ -1,6 +1,6 @@
 """Segmentors, classifiers and feature extractors as traceable modules."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ class SegmentorGraph(nn.Module):
     """
 
     dynamic_batch = True
+    static_axes: ClassVar[dict] = {}
 
     def __init__(self, model: Any, image: ImageInput, argmax: bool = False):
         super().__init__()
@@ -65,14 +66,29 @@ class SegmentorGraph(nn.Module):
 
 
 class ClassifierGraph(nn.Module):
-    """Images in, the probability of every class out; for mmpretrain's ``ImageClassifier``."""
+    """Images in, the probability of every class out.
+
+    Args:
+        model: mmpretrain's ``ImageClassifier``, in evaluation mode.
+        image: The first step.
+
+    Raises:
+        ValueError: If its head gives several labels to an image.
+    """
 
     dynamic_batch = True
     output_names = ('scores',)
-    dynamic_axes = {'scores': {0: 'batch'}}  # noqa: RUF012 (a constant)
+    dynamic_axes: ClassVar[dict] = {'scores': {0: 'batch'}}
+    static_axes: ClassVar[dict] = {}
 
     def __init__(self, model: Any, image: ImageInput):
         super().__init__()
+        head = type(model.head)
+        if any(parent.__name__.startswith('MultiLabel') for parent in head.__mro__):
+            raise ValueError(
+                f'classifiers with several labels for an image ({head.__name__}) cannot be exported '
+                'whole: export their backbone and neck with part="backbone-neck"'
+            )
         self.image = image
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else nn.Identity()
@@ -95,6 +111,7 @@ class FeatureGraph(nn.Module):
     """
 
     dynamic_batch = True
+    static_axes: ClassVar[dict] = {}
 
     def __init__(self, layers: nn.Sequential, image: ImageInput, count: int, pooled: bool):
         super().__init__()

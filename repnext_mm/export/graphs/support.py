@@ -35,6 +35,9 @@ def check_detector(model: Any) -> None:
         _require(type(coder).__name__ == 'DeltaXYWHBBoxCoder', f'boxes of {type(coder).__name__}')
         _require(not coder.add_ctr_clamp, 'a box coder with add_ctr_clamp')
         _require(not getattr(head, 'custom_cls_channels', False), 'a custom activation of classes')
+    if roi_head.with_mask:
+        threshold = roi_head.test_cfg.mask_thr_binary
+        _require(threshold >= 0, f'mask_thr_binary={threshold}, which asks for soft masks')
     for cfg in (rpn.test_cfg.nms, roi_head.test_cfg.nms):
         unknown = set(cfg) - NMS_OPTIONS
         _require(cfg.get('type') == 'nms' and not unknown, f'the NMS {dict(cfg)}')

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from repnext_mm.export.calibration import METHODS, Calibration, calibrate, layer_errors
-from repnext_mm.export.equalization import equalize
-from repnext_mm.export.onnx_graph import Graph
-from repnext_mm.export.sessions import METADATA, open_session
+from repnext_mm.export.quantization.calibration import METHODS, Calibration, calibrate, layer_errors
+from repnext_mm.export.quantization.equalization import equalize
+from repnext_mm.export.quantization.graph import Graph
+from repnext_mm.export.runtime.sessions import METADATA, open_session
 from repnext_mm.files import replaced_together
 
 FEW = 8
@@ -117,8 +117,7 @@ class Quantizer:
             ValueError: If a name is unknown, or the target is the source or no ``.onnx``.
         """
         target = Path(target)
-        if target.suffix != '.onnx' or target.resolve() == self.source.resolve():
-            raise ValueError(f'the quantized file must be another .onnx file, got {target}')
+        check_target(self.source, target)
         spared = [*self.named(keep_float), *self.spared]
         model = self._quantized(spared)
         entry = next(entry for entry in model.metadata_props if entry.key == METADATA)
@@ -248,6 +247,16 @@ def quantize_file(
         ValueError: If the file cannot be quantized, a name is unknown, or an image does not fit.
     """
     return Quantizer(source, images, method).write(target, keep_float)
+
+
+def check_target(source: str | Path, target: str | Path) -> None:
+    """Makes sure that a quantized file may be written there.
+
+    Raises:
+        ValueError: If that is the source, or no ``.onnx``.
+    """
+    if Path(target).suffix != '.onnx' or Path(target).resolve() == Path(source).resolve():
+        raise ValueError(f'the quantized file must be another .onnx file, got {target}')
 
 
 def read_metadata(source: Path) -> dict[str, Any]:

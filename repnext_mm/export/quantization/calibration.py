@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from repnext_mm.compat import require_extra
-from repnext_mm.export.onnx_graph import PURPOSE, Graph
+from repnext_mm.export.quantization.graph import PURPOSE, Graph
 
 METHODS = ('minmax', 'entropy', 'percentile')
 PERCENTILE = 99.999

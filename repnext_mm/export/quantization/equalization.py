@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from repnext_mm.export.onnx_graph import Graph, Kernel
+from repnext_mm.export.quantization.graph import Graph, Kernel
 
 HOMOGENEOUS = (
     'Relu',

@@ -34,18 +34,15 @@ FILTERS = {
 
 
 class Prepared(NamedTuple):
-    """An image for a network, and where the pixels of the original are in it.
+    """An image for a network, and how large it is relative to the original.
 
     Attributes:
         image: ``(H', W', 3)`` uint8, C-contiguous.
-        scale: Of the width and of the height, as mmcv's ``scale_factor``.
-        offset: Where a crop begins, x and y in pixels of the resized image: the point
-            (x, y) of the original is at (x * scale[0] - offset[0], y * scale[1] - offset[1]).
+        scale: Of the width and of the height, as mmcv's ``scale_factor``; crops do not count.
     """
 
     image: np.ndarray
     scale: tuple[float, float]
-    offset: tuple[float, float]
 
 
 def apply_rules(image: np.ndarray, rules: Sequence[Rule]) -> Prepared:
@@ -59,7 +56,7 @@ def apply_rules(image: np.ndarray, rules: Sequence[Rule]) -> Prepared:
         ValueError: If a rule is unknown, or nothing would remain of the image.
         ImportError: If OpenCV or Pillow is needed and missing.
     """
-    prepared = Prepared(np.ascontiguousarray(image), (1.0, 1.0), (0.0, 0.0))
+    prepared = Prepared(np.ascontiguousarray(image), (1.0, 1.0))
     for rule in rules:
         options = dict(rule)
         kind = options.pop('type', None)
@@ -119,7 +116,7 @@ def fit_static(image: np.ndarray, shape: tuple[int, int], fill: Sequence[float])
     Raises:
         ImportError: If it must be scaled and OpenCV is missing.
     """
-    prepared = Prepared(np.ascontiguousarray(image), (1.0, 1.0), (0.0, 0.0))
+    prepared = Prepared(np.ascontiguousarray(image), (1.0, 1.0))
     limits = np.array(shape)
     sizes = np.array(image.shape[:2])
     if (sizes > limits).any():
@@ -181,8 +178,7 @@ def _center_crop(prepared: Prepared, size: Sequence[int]) -> Prepared:
     width, height = (min(wanted, side) for wanted, side in zip(size, sides, strict=True))
     left, top = round((sides[0] - width) / 2), round((sides[1] - height) / 2)
     image = np.ascontiguousarray(prepared.image[top : top + height, left : left + width])
-    offset = prepared.offset[0] + left, prepared.offset[1] + top
-    return prepared._replace(image=image, offset=offset)
+    return prepared._replace(image=image)
 
 
 ACTIONS: dict[str, Callable[..., Prepared]] = {
@@ -220,11 +216,7 @@ def _resample(
         cv2 = _module('cv2')
         image = cv2.resize(prepared.image, size, interpolation=getattr(cv2, name))
     across, down = size[0] / old[0], size[1] / old[1]
-    return Prepared(
-        image,
-        (prepared.scale[0] * across, prepared.scale[1] * down),
-        (prepared.offset[0] * across, prepared.offset[1] * down),
-    )
+    return Prepared(image, (prepared.scale[0] * across, prepared.scale[1] * down))
 
 
 # --- Arrays and modules ---

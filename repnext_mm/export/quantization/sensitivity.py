@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from repnext_mm.export.quantization import Quantizer
+from repnext_mm.export.quantization.quantizer import Quantizer
 
 MAX_LOSS = 0.01
 

@@ -4,7 +4,8 @@ import functools
 import json
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,20 @@ class Session(ABC):
 
     Args:
         path: The file.
+        **options: Of the runtime.
 
     Attributes:
+        path: The file.
         metadata: What the exporter wrote into the file.
         output_names: Names of the outputs, in order.
     """
 
+    path: Path
     metadata: dict[str, Any]
     output_names: list[str]
 
     @abstractmethod
-    def __init__(self, path: Path): ...
+    def __init__(self, path: Path, **options: Any): ...
 
     @abstractmethod
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -63,15 +67,20 @@ class Session(ABC):
 
 
 class OnnxRuntimeSession(Session):
-    """ONNX in ONNX Runtime, on the GPU if this build of it has CUDA."""
+    """ONNX in ONNX Runtime, by default on the CPU.
 
-    def __init__(self, path: Path):
+    Args:
+        path: The file.
+        **options: Of ``InferenceSession``, such as ``providers=['CUDAExecutionProvider']`` or
+            ``sess_options``.
+    """
+
+    def __init__(self, path: Path, **options: Any):
         runtime = require_extra('onnxruntime', 'onnx', f'running {path}')
-        available = runtime.get_available_providers()
-        wanted = ('CUDAExecutionProvider', 'CPUExecutionProvider')
-        self.session = runtime.InferenceSession(
-            str(path), providers=[name for name in wanted if name in available]
-        )
+        chosen = dict(providers=['CPUExecutionProvider']) | options
+        self.path = path
+        with _named_errors(path):
+            self.session = runtime.InferenceSession(str(path), **chosen)
         self.metadata = parse_metadata(self.session.get_modelmeta().custom_metadata_map, path)
         self.output_names = [output.name for output in self.session.get_outputs()]
         self.input_name = self.session.get_inputs()[0].name
@@ -82,16 +91,24 @@ class OnnxRuntimeSession(Session):
 
 
 class OpenVinoSession(Session):
-    """OpenVINO IR, or ONNX in OpenVINO, on the CPU in float32 unless the file is quantized."""
+    """OpenVINO IR, or ONNX in OpenVINO, by default on the CPU and in float32 where it is not INT8.
 
-    def __init__(self, path: Path):
+    Args:
+        path: The file.
+        **options: Of ``Core.compile_model``: ``device_name``, and ``config`` over the defaults.
+    """
+
+    def __init__(self, path: Path, **options: Any):
         openvino = require_extra('openvino', 'openvino', f'running {path}')
         core = _openvino_core(openvino)
-        model = core.read_model(str(path))
+        self.path = path
+        with _named_errors(path):
+            model = core.read_model(str(path))
         self.metadata = parse_metadata(_openvino_entries(model), path)
         # Without the hint, processors with bfloat16 units compute in that.
         hints = {'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_PRECISION_HINT': 'f32'}
-        self.compiled = core.compile_model(model, 'CPU', hints)
+        chosen = dict(device_name='CPU') | options | dict(config=hints | options.get('config', {}))
+        self.compiled = core.compile_model(model, **chosen)
         self.output_names = self.metadata['outputs']  # OpenVINO may know them by inner names
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -102,13 +119,16 @@ class OpenVinoSession(Session):
 
 
 class TorchScriptSession(Session):
-    """TorchScript in torch."""
+    """TorchScript in torch, on the CPU."""
 
     def __init__(self, path: Path):
         import torch
 
         entries = {METADATA: ''}
-        self.module = torch.jit.load(str(path), map_location='cpu', _extra_files=entries).eval()
+        self.path = path
+        with _named_errors(path):
+            module = torch.jit.load(str(path), map_location='cpu', _extra_files=entries)
+        self.module = module.eval()
         self.metadata = parse_metadata(entries, path)
         self.output_names = self.metadata['outputs']
 
@@ -117,14 +137,15 @@ class TorchScriptSession(Session):
 
 
 class ExportedProgramSession(Session):
-    """A program of ``torch.export`` in torch."""
+    """A program of ``torch.export`` in torch, on the CPU."""
 
     def __init__(self, path: Path):
         import torch
         import torchvision  # noqa: F401 (registers the operators that the program calls)
 
         entries = {METADATA: ''}
-        with warnings.catch_warnings():
+        self.path = path
+        with _named_errors(path), warnings.catch_warnings():
             warnings.simplefilter('ignore')  # torch reads buffers that it does not write
             self.module = torch.export.load(str(path), extra_files=entries).module()
         self.metadata = parse_metadata(entries, path)
@@ -149,17 +170,20 @@ SESSIONS: dict[str, dict[str, type[Session]]] = {
 """For each ending of a file the runtimes that read it, the default one first."""
 
 
-def open_session(path: str | Path, runtime: str | None = None) -> Session:
+def open_session(path: str | Path, runtime: str | None = None, **options: Any) -> Session:
     """Opens an exported file.
 
     Args:
         path: Ends in one of :data:`SESSIONS`.
         runtime: One of those that read such files; None for the first of them.
+        **options: Of ONNX Runtime's ``InferenceSession`` or OpenVINO's ``compile_model``; both
+            use the CPU by default.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ImportError: If the runtime is not installed; the message names what to install.
-        ValueError: If the ending or the runtime is unknown, or the file is not of this exporter.
+        ValueError: If the ending or the runtime is unknown, the file is not of this exporter, or
+            its runtime cannot open it.
     """
     path = Path(path)
     if path.suffix not in SESSIONS:
@@ -171,7 +195,7 @@ def open_session(path: str | Path, runtime: str | None = None) -> Session:
         raise ValueError(
             f'unknown runtime {runtime!r} for {path.suffix}: choose from {tuple(runtimes)}'
         )
-    return runtimes[runtime or next(iter(runtimes))](path)
+    return runtimes[runtime or next(iter(runtimes))](path, **options)
 
 
 def parse_metadata(entries: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -187,6 +211,15 @@ def parse_metadata(entries: Mapping[str, Any], path: Path) -> dict[str, Any]:
             'export the model with it'
         )
     return json.loads(text)
+
+
+@contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    """Names the file in what a runtime raises, each in its own classes."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(f'{path} cannot be opened: {error}') from error
 
 
 @functools.cache
