@@ -1,11 +1,8 @@
 """Copies of a trained model, whatever state and wrapper it is in, to export."""
 
-import copy
-import inspect
 import logging
 import sys
 from collections.abc import Sequence
-from types import FunctionType
 from typing import Any
 
 import torch
@@ -14,24 +11,17 @@ from mmengine.logging import print_log
 from mmengine.model import BaseAveragedModel, revert_sync_batchnorm
 from mmengine.runner import Runner
 from torch import Tensor, nn
-from torch.fx import GraphModule
 from torch.optim.swa_utils import AveragedModel
-from torch.utils._pytree import tree_leaves
 
 from repnext_mm.engine.wrappers import unwrapped
 from repnext_mm.reparam import reparameterize_model
+from repnext_mm.reparam.copies import independent_copy
 from repnext_mm.reparam.observed import (
     batch_norms,
     check_batch_norms,
     fuse_observed_pairs,
     replace_batch_norms,
 )
-
-GROUP = torch.distributed.ProcessGroup if torch.distributed.is_available() else ()
-"""For ``isinstance``."""
-
-STEPS = ('train_step', 'val_step', 'test_step')
-"""The methods that mmengine replaces by compiled ones."""
 
 
 def merged_copy(
@@ -90,9 +80,7 @@ def plain_copy(source: Runner | nn.Module) -> nn.Module:
         TypeError: As :func:`merged_copy`.
         ValueError: As :func:`merged_copy`, but for what concerns merging.
     """
-    original = _trained_model(source)
-    model = copy.deepcopy(original, _uncopied(original))
-    _restore_methods(model)
+    model = independent_copy(_trained_model(source))
     model.eval()  # in mmpretrain it does not return the model
     return model
 
@@ -133,43 +121,6 @@ def _average(runner: Runner) -> nn.Module | None:
             )
         return average
     return None
-
-
-def _uncopied(model: nn.Module) -> dict[int, Any]:
-    """What ``deepcopy`` would fail on, by its id, and what stands for it in a copy.
-
-    These are process groups, as SyncBN has them, and tensors that training has computed.
-    """
-    memo: dict[int, Any] = {}
-    for value in tree_leaves([vars(module) for module in model.modules()]):
-        if isinstance(value, Tensor) and not value.is_leaf:
-            memo[id(value)] = value.detach().clone()
-        elif isinstance(value, GROUP):
-            memo[id(value)] = value
-    return memo
-
-
-def _restore_methods(model: nn.Module) -> None:
-    """Takes methods out of a copy that mmengine replaced in the original by others for training.
-
-    These are the compiled steps and, with ``activation_checkpointing`` or
-    ``efficient_conv_bn_eval``, ``forward``; most would run the original.
-
-    Raises:
-        ValueError: If another function took the place of a ``forward``.
-    """
-    for name, module in model.named_modules():
-        for step in STEPS:
-            vars(module).pop(step, None)
-        forward = vars(module).get('forward')
-        own = getattr(inspect.unwrap(forward), '__func__', None) is type(module).forward
-        if own or isinstance(getattr(forward, '__self__', None), GraphModule):
-            del module.forward
-        elif isinstance(forward, FunctionType):
-            raise ValueError(
-                f'forward of {name or "the model"!r} was replaced by {forward.__qualname__} of '
-                f'{forward.__module__}, which may run the original inside a copy: remove it'
-            )
 
 
 def _with_torch_norms(model: nn.Module) -> nn.Module:

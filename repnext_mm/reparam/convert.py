@@ -1,6 +1,5 @@
 """The protocol that a mergeable block fulfils, and the conversion of whole models."""
 
-import copy
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from repnext_mm.compat import conv_module_type
+from repnext_mm.reparam.copies import independent_copy
 from repnext_mm.reparam.layers import fuse_conv_norm
 
 FORMS = ('fused', 'plain')
@@ -104,8 +104,9 @@ def reparameterize_model(
         itself a mergeable block.
 
     Raises:
-        ValueError: If ``mode`` is unknown or a block cannot take it, or if any part of
-            the model is in training mode.
+        ValueError: If ``mode`` is unknown or a block cannot take it; if any part of the model
+            is in training mode; or, for a copy, if a forward method was replaced by one that
+            runs the original.
     """
     if mode not in FORMS:
         raise ValueError(f'unknown mode {mode!r}: choose from {FORMS}')
@@ -116,7 +117,7 @@ def reparameterize_model(
             f'{training[0] or "the model"!r} is in training mode: call model.eval() first'
         )
     if not inplace:
-        return reparameterize_model(copy.deepcopy(model), mode, True, fold_conv_bn)
+        return reparameterize_model(independent_copy(model), mode, True, fold_conv_bn)
 
     merged: dict[nn.Module, nn.Module] = {
         block: block.reparameterized(mode) for block in mergeable_modules(model).values()

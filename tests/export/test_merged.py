@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
+from repnext_mm import reparameterize_model
 from repnext_mm.export import merged as merged_module
 from repnext_mm.export.merged import merged_copy, plain_copy
 from repnext_mm.models import RepNeXt
@@ -206,13 +207,15 @@ def test_runner_whose_ema_may_be_swapped_in_is_refused(tmp_path, point):
 @pytest.mark.parametrize(
     'turn_on', [turn_on_activation_checkpointing, turn_on_efficient_conv_bn_eval]
 )
-def test_methods_that_mmengine_replaced_are_those_of_the_copy(turn_on):
+@pytest.mark.parametrize('merge', [merged_copy, reparameterize_model])
+def test_methods_that_mmengine_replaced_are_those_of_the_copy(merge, turn_on):
     model = Classifier()
     model.neck = randomize(nn.Sequential(nn.Conv2d(24, 16, 1), nn.BatchNorm2d(16)))
     reference = copy.deepcopy(model)
     turn_on(model, ['neck'])
     model.val_step = model.test_step = lambda data: pytest.fail('this is the original')
-    merged = merged_copy(model)
+    model.eval()
+    merged = merge(model)
     assert_same_outputs(merged, reference, 1e-5)
     with torch.no_grad():
         merged.neck[0].weight.zero_()
