@@ -68,9 +68,7 @@ class Segmentor(ExportedNetwork):
             for side, factor in zip(image.shape[:2], fitted.scale[::-1], strict=True)
         )
         scores = scores[:, :height, :width]  # without what was added
-        return (
-            scores if (height, width) == image.shape[:2] else self.resize(scores, image.shape[:2])
-        )
+        return self.resize(scores, image.shape[:2])
 
     def _slide(self, image: np.ndarray, crop: list[int], stride: list[int]) -> Tensor:
         """The mean of the logits of overlapping windows, which are those of mmseg."""
@@ -93,6 +91,8 @@ class Segmentor(ExportedNetwork):
 
     def resize(self, scores: Tensor, size: tuple[int, int]) -> Tensor:
         """Logits bilinearly, labels to the nearest; ``(C, H, W)``."""
+        if scores.shape[1:] == size:
+            return scores
         if self.metadata['argmax']:
             return F.interpolate(scores[None].float(), size, mode='nearest-exact')[0].long()
         align = self.metadata['align_corners']

@@ -77,7 +77,10 @@ class OnnxRuntimeSession(Session):
 
     def __init__(self, path: Path, **options: Any):
         runtime = require_extra('onnxruntime', 'onnx', f'running {path}')
-        chosen = dict(providers=['CPUExecutionProvider']) | options
+        settings = runtime.SessionOptions()
+        # Its threads would spin on after a run and slow down what is computed then, such as masks.
+        settings.add_session_config_entry('session.force_spinning_stop', '1')
+        chosen = dict(providers=['CPUExecutionProvider'], sess_options=settings) | options
         self.path = path
         with _named_errors(path):
             self.session = runtime.InferenceSession(str(path), **chosen)
