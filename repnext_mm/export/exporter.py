@@ -109,6 +109,7 @@ def export_model(
     reference = (
         plain_copy(model) if options.mode == 'none' else merged_copy(model, options.mode)
     ).cpu()
+    check_weights(reference)
     shape = choose_shape(reference, cfg, options)
     images = sample_images(cfg, shapes_to_compare(shape, options.static))
     graph = build_graph(reference, options)
@@ -141,6 +142,20 @@ def check_options(options: ExportOptions) -> None:
     if options.shape is not None and min(options.shape) < 1:
         raise ValueError(f'the shape must be a positive height and width, got {options.shape}')
     check_opset(options.opset)
+
+
+def check_weights(model: nn.Module) -> None:
+    """Makes sure that there is something to export: a detector of NaNs just finds nothing.
+
+    Raises:
+        ValueError: If a weight is not finite.
+    """
+    for name, value in model.state_dict().items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise ValueError(
+                f'{name} has values that are not finite, as after a training that diverged: '
+                'export an earlier checkpoint'
+            )
 
 
 def choose_shape(model: Any, cfg: Config | None, options: ExportOptions) -> tuple[int, int]:

@@ -375,6 +375,16 @@ def test_what_cannot_be_exported_whole_is_named(name, change, words, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_weights_must_be_finite(tmp_path):
+    cfg = small_config(DETECTORS[0])
+    model = small_model(cfg)
+    with torch.no_grad():
+        model.neck.fpn_convs[0].conv.weight[0, 0, 0, 0] = float('nan')
+    with pytest.raises(ValueError, match=r'neck\.fpn_convs\.0\.conv\.weight .* earlier'):
+        export(model, tmp_path / 'model.onnx', cfg)
+    assert not list(tmp_path.iterdir())
+
+
 def test_detectors_of_one_stage_are_exported_without_their_head(tmp_path):
     cfg = small_config(DETECTORS[0])
     retina = Config(
