@@ -12,6 +12,8 @@ from small_configs import CONFIGS, read, shrink
 from repnext_mm import reparameterize_model
 from repnext_mm.engine.device import adapt_to_device
 from repnext_mm.engine.pictures import enable_pictures
+from repnext_mm.export import ExportOptions, export_model
+from repnext_mm.export.evaluation import ExportedModel
 
 ROOT = Path(__file__).parents[1]
 REAL = Path(os.environ.get('REPNEXT_TEST_DATA', ROOT.parent / 'shared' / 'data'))
@@ -27,7 +29,7 @@ def quick() -> Iterator[None]:
 
 @pytest.mark.skipif(not (REAL / 'tiny_ade20k').is_dir(), reason='no real data')
 def test_real_ade20k_images_are_learnt_and_drawn(tmp_path, monkeypatch):
-    """The 150-class segmentor overfits two images, and tests alike merged, whole and sliding."""
+    """The 150-class segmentor overfits two images, and tests alike merged, exported and sliding."""
     from mmengine.runner import Runner
 
     monkeypatch.setenv('ADE_ROOT', f'{REAL}/tiny_ade20k')
@@ -60,6 +62,7 @@ def test_real_ade20k_images_are_learnt_and_drawn(tmp_path, monkeypatch):
     runner = Runner.from_cfg(cfg)
     runner.train()
     training = runner.model
+    onnx = export_model(runner, tmp_path / 'model.onnx', cfg, ExportOptions(mode='plain')).path
     for mode in ('whole', 'slide'):
         training.test_cfg.mode = mode
         runner.model = training
@@ -67,7 +70,9 @@ def test_real_ade20k_images_are_learnt_and_drawn(tmp_path, monkeypatch):
         assert metrics['aAcc'] > 60 and {'mIoU', 'mAcc'} <= set(metrics)
         runner.model = reparameterize_model(training.eval(), 'plain')
         assert runner.test() == pytest.approx(metrics, abs=0.05)
-    assert len(list((tmp_path / 'shown').glob('test_ADE_val_0000000*.png'))) == 8
+        runner.model = ExportedModel(str(onnx), test_cfg=training.test_cfg)
+        assert runner.test() == pytest.approx(metrics, abs=0.05)
+    assert len(list((tmp_path / 'shown').glob('test_ADE_val_0000000*.png'))) == 12
 
 
 @pytest.mark.skipif(not (REAL / 'tiny_coco').is_dir(), reason='no real data')
