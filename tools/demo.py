@@ -114,6 +114,21 @@ def test(
     return {title: task.scale * metrics[name] for title, name in task.metrics.items()}
 
 
+def export(
+    task: Task, checkpoint: Path, files: dict[str, Path], work_dir: Path, data: Path
+) -> dict[str, dict[str, float]]:
+    """Writes the exported files and returns the metrics of each."""
+    metrics = {}
+    say('4/7 Exporting to ONNX, and testing the file')
+    run('export.py', task.config, checkpoint, '--output', files[EXPORTED], data=data)
+    metrics[EXPORTED] = test(task, files[EXPORTED], work_dir / 'test_onnx', data)
+    say('5/7 Quantizing to 8 bits, and testing that file')
+    options = ['--output', files[QUANTIZED], '--work-dir', work_dir / 'quantize', '--rounds', 1]
+    run('quantize.py', task.config, files[EXPORTED], *options, data=data)
+    metrics[QUANTIZED] = test(task, files[QUANTIZED], work_dir / 'test_int8', data)
+    return metrics
+
+
 def row(form: str, metrics: dict[str, float], speed: dict[str, float]) -> dict:
     """A row of the table: column titles, and what stands there."""
     return {
@@ -160,13 +175,7 @@ def main() -> int:
         folder = work_dir / f'test_{form}'
         metrics[form] = test(task, checkpoint, folder, data, '--deploy', FORMS[form])
     files = {EXPORTED: work_dir / 'model.onnx', QUANTIZED: work_dir / 'model_int8.onnx'}
-    say('4/7 Exporting to ONNX, and testing the file')
-    run('export.py', task.config, checkpoint, '--output', files[EXPORTED], data=data)
-    metrics[EXPORTED] = test(task, files[EXPORTED], work_dir / 'test_onnx', data)
-    say('5/7 Quantizing to 8 bits, and testing that file')
-    options = ['--output', files[QUANTIZED], '--work-dir', work_dir / 'quantize', '--rounds', 1]
-    run('quantize.py', task.config, files[EXPORTED], *options, data=data)
-    metrics[QUANTIZED] = test(task, files[QUANTIZED], work_dir / 'test_int8', data)
+    metrics |= export(task, checkpoint, files, work_dir, data)
     say('6/7 Measuring speed, all in turn')
     options = ['--work-dir', work_dir, '--exported', *files.values()]
     run('benchmark.py', task.config, checkpoint, *options, data=data)
