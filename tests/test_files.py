@@ -2,7 +2,7 @@
 
 import pytest
 
-from repnext_mm.files import remove_drafts, replaced, write_text
+from repnext_mm.files import remove_drafts, replaced, replaced_together, write_text
 
 
 def test_text_is_written_with_its_folder_and_over_what_was_there(tmp_path):
@@ -31,3 +31,19 @@ def test_drafts_that_killed_processes_left_are_recognized(tmp_path):
         draft.touch()
     assert remove_drafts(tmp_path) == remove_drafts(tmp_path / 'missing') == []
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_files_of_one_format_move_together_whatever_others_left(tmp_path):
+    with replaced_together(tmp_path / 'model.xml') as first:
+        with replaced_together(tmp_path / 'model.xml') as second:  # of a killed process, say
+            assert first.parent != second.parent
+            second.touch()
+        for draft in (first, first.with_suffix('.bin')):
+            draft.write_text('first')
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['model.bin', 'model.xml']
+    with pytest.raises(KeyError), replaced_together(tmp_path / 'model.xml') as draft:
+        draft.write_text('half')
+        assert remove_drafts(tmp_path) == [draft.parent]
+        draft.parent.mkdir()
+        raise KeyError
+    assert (tmp_path / 'model.xml').read_text() == 'first' and len(list(tmp_path.iterdir())) == 2
