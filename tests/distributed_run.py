@@ -8,6 +8,7 @@ from helpers import slim, state_of
 from mmengine.model import MMDistributedDataParallel
 from runners import Logits, build_runner
 
+from repnext_mm.engine.device import leave_process_group
 from repnext_mm.hooks import ReparameterizeHook
 from repnext_mm.models import RepNeXt
 
@@ -42,8 +43,8 @@ def main(folder: str) -> None:
     if runner.rank == 0:
         content['logits'] = metric.logits
     torch.save(content, f'{folder}/rank{runner.rank}.pt')
-    torch.distributed.destroy_process_group()
 
 
 if __name__ == '__main__':
     main(sys.argv[1])
+    leave_process_group()

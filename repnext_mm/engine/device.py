@@ -1,6 +1,7 @@
 """What a config needs to be changed for: the device that is there, or mixed precision."""
 
 import atexit
+import gc
 import logging
 import os
 import subprocess
@@ -59,7 +60,7 @@ def adapt_to_device(cfg: Config) -> None:
         _warn('no GPU: batch norms are not synchronized between processes')
     if cfg.launcher != 'none':
         _warn('no GPU: distributed over CPU processes with gloo')
-        atexit.register(_leave_process_group)
+        atexit.register(leave_process_group)
         if cfg.launcher == 'slurm':
             _translate_slurm_variables()
         if cfg.launcher in ('pytorch', 'slurm') and not torch.distributed.is_initialized():
@@ -91,10 +92,16 @@ def _translate_slurm_variables() -> None:
     os.environ.setdefault('MASTER_PORT', '29500')
 
 
-def _leave_process_group() -> None:
-    """Ends gloo's threads: a process that exits while they run may abort."""
+def leave_process_group() -> None:
+    """Ends gloo's threads, which must not outlive the interpreter.
+
+    They drop the tensors of a collective some time after they have announced its end,
+    and one that does so while Python exits aborts the process. They end with the last
+    reference to their group. Models in DDP hold one, hence the garbage collection.
+    """
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+        gc.collect()
 
 
 def _warn(message: str) -> None:

@@ -64,8 +64,9 @@ def test_tta_and_pictures(data, checkpoint, tmp_path):
     assert len(list((tmp_path / 'pictures').glob('*.png'))) == 6
 
 
-# Notes which process writes which checkpoint.
+# Notes which process writes which checkpoint, and which threads of gloo are left at its end.
 WITNESS = """
+import atexit
 import os
 from pathlib import Path
 from mmengine.fileio import LocalBackend
@@ -77,7 +78,14 @@ def put(self, content, path):
         file.write(os.environ['RANK'] + ' ')
     write(self, content, path)
 
+def note_threads():
+    names = [path.read_text() for path in Path('/proc/self/task').glob('*/comm')]
+    left = sum('gloo' in name for name in names)
+    with Path(os.environ['WITNESS'] + '_threads').open('a') as file:
+        file.write(f'{left} of gloo, ')
+
 LocalBackend.put = put
+atexit.register(note_threads)  # before the tool registers anything, thus run after it
 """
 
 
@@ -99,6 +107,7 @@ def test_two_processes_test_like_one_and_train(data, checkpoint, metrics, tmp_pa
     assert result.returncode == 0, result.stderr[-3000:]
     assert [path.name for path in (tmp_path / 'train').glob('*.pth')] == ['iter_3.pth']
     assert (tmp_path / 'writers').read_text() == '0 '
+    assert (tmp_path / 'writers_threads').read_text() == '0 of gloo, 0 of gloo, '
     assert 'batch norms are not synchronized' in result.stdout + result.stderr
 
 
