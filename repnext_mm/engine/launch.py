@@ -22,24 +22,25 @@ WEIGHTS_HELP = (
     'scratch'
 )
 DATA_HELP = {
-    '2017': (
+    ('COCO_ROOT', '2017'): (
         'COCO 2017 comes from https://cocodataset.org/#download: unpack train2017.zip, val2017.zip '
         'and annotations_trainval2017.zip into one folder and name it with COCO_ROOT=FOLDER, or '
         'link it as data/coco'
     ),
-    'ADEChallengeData2016': (
+    ('ADE_ROOT', 'ADEChallengeData2016'): (
         'ADE20K comes from http://sceneparsing.csail.mit.edu (ADEChallengeData2016.zip): unpack it '
         'into data/ade, or name its folder with ADE_ROOT=FOLDER'
     ),
-    'imagenet': (
+    ('IMAGENET_ROOT', 'imagenet'): (
         'ImageNet-1k comes from https://image-net.org/download: put train/ and val/, with one '
         'folder for each class, into data/imagenet, or name their folder with IMAGENET_ROOT=FOLDER'
     ),
-    'shapes': (
+    ('SHAPES_ROOT', 'shapes'): (
         "'python tools/demo.py' generates this dataset below work_dirs and uses it; to use it "
         'otherwise, name its folder with SHAPES_ROOT=FOLDER'
     ),
 }
+"""How to get data, by the variable that names its folder and a part of its usual paths."""
 
 
 def build_parser(description: str | None) -> argparse.ArgumentParser:
@@ -100,21 +101,40 @@ def check_data(cfg: Config, *splits: str) -> None:
             are skipped, as are paths that are not on the local disk.
 
     Raises:
-        FileNotFoundError: If an annotation file or a folder of images is missing;
-            the message names it and says how to get the data.
+        FileNotFoundError: If an annotation file is missing, or a folder of images, or
+            such a folder is empty; the message names it and says how to get the data.
     """
     for split in splits:
         loader = cfg.get(f'{split}_dataloader') or {}
         evaluator = cfg.get(f'{split}_evaluator') or {}
         truths = [evaluator.get('ann_file')] if isinstance(evaluator, dict) else []
-        for path in [*_expected_paths(loader.get('dataset') or {}), *filter(None, truths)]:
-            if '://' not in path and not Path(path).exists():
-                helps = [text for part, text in DATA_HELP.items() if part in path]
-                hint = helps[0] if helps else f'set {split}_dataloader.dataset.data_root'
+        settings = dict.fromkeys(filter(None, truths), 'evaluator.ann_file')
+        for path in _expected_paths(loader.get('dataset') or {}):
+            settings[path] = 'dataloader.dataset.data_root'
+        for path, setting in settings.items():
+            if '://' not in path and not _has_content(Path(path)):
+                found = 'is empty' if Path(path).is_dir() else 'does not exist'
                 raise FileNotFoundError(
-                    f'the {split} data of this config is not there: expected '
-                    f'{Path(path).absolute()}. {hint}'
+                    f'the {split} data of this config is not there: {Path(path).absolute()} '
+                    f'{found}. {_data_help(path) or f"Set {split}_{setting}"}'
                 )
+
+
+def _has_content(path: Path) -> bool:
+    """Whether this is a file, or a folder with anything in it."""
+    if not path.is_dir():
+        return path.exists()
+    with os.scandir(path) as entries:
+        return any(entries)
+
+
+def _data_help(path: str) -> str | None:
+    """How to get what should be there, if it is of a dataset that our configs use."""
+    for (variable, part), text in DATA_HELP.items():
+        root = os.environ.get(variable)
+        if part in path or (root and Path(path).is_relative_to(root)):
+            return text
+    return None
 
 
 def check_weights(cfg: Config) -> None:

@@ -40,7 +40,23 @@ def test_missing_images_are_reported_and_complete_data_passes(tmp_path):
     with pytest.raises(FileNotFoundError, match=f'{tmp_path}/images.*train_dataloader'):
         check_data(coco(f'{tmp_path}/'), 'train')
     (tmp_path / 'images').mkdir()
+    with pytest.raises(FileNotFoundError, match=f'{tmp_path}/images is empty'):
+        check_data(coco(f'{tmp_path}/'), 'train')
+    (tmp_path / 'images' / '1.jpg').touch()
     check_data(coco(f'{tmp_path}/'), 'train', 'val', 'test')
+
+
+def test_advice_fits_what_is_missing(tmp_path, monkeypatch):
+    dataset = dict(type='ADE20KDataset', data_root=f'{tmp_path}/mine', data_prefix=dict(img='val'))
+    cfg = Config(dict(test_dataloader=dict(dataset=dataset)))
+    with pytest.raises(FileNotFoundError, match=r'Set test_dataloader\.dataset\.data_root'):
+        check_data(cfg, 'test')
+    monkeypatch.setenv('ADE_ROOT', f'{tmp_path}/mine')  # as our config, with a folder that is not
+    with pytest.raises(FileNotFoundError, match=r'mine/val does not exist.*ADE_ROOT=FOLDER'):
+        check_data(cfg, 'test')
+    cfg = Config(dict(test_evaluator=dict(ann_file=f'{tmp_path}/truth.json')))
+    with pytest.raises(FileNotFoundError, match=r'truth\.json.*Set test_evaluator\.ann_file'):
+        check_data(cfg, 'test')
 
 
 def test_data_that_is_not_on_disk_is_left_to_mmengine():
