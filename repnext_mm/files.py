@@ -10,13 +10,32 @@ from pathlib import Path
 DRAFT = '.{name}.{process}.repnext-draft'
 
 
+def check_place(path: str | Path) -> None:
+    """Makes sure that there can be a file of this name, for what takes long to compute.
+
+    Raises:
+        IsADirectoryError: If it is a folder.
+        NotADirectoryError: If what should be one of its folders is a file.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f'{path} is a folder: name a file, such as {path / "NAME"}')
+    for folder in path.parents:
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(f'{path} cannot be written: {folder} is a file, no folder')
+
+
 @contextmanager
 def replaced(path: str | Path) -> Iterator[Path]:
     """Gives a draft to write, which becomes ``path`` at the end if nothing was raised.
 
     Makes the folder of ``path``.
+
+    Raises:
+        OSError: As :func:`check_place` does.
     """
     path = Path(path)
+    check_place(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(DRAFT.format(name=path.name, process=os.getpid()))
     try:
@@ -32,8 +51,12 @@ def replaced_together(path: str | Path) -> Iterator[Path]:
 
     At the end, if nothing was raised, all that lies in that folder moves to the folder of
     ``path``, which is made, ``path`` last: so what it refers to is there before it.
+
+    Raises:
+        OSError: As :func:`check_place` does.
     """
     path = Path(path)
+    check_place(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     head, tail = DRAFT.format(name=path.name, process='*').split('*')
     folder = Path(tempfile.mkdtemp(prefix=head, suffix=tail, dir=path.parent))

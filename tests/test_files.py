@@ -22,6 +22,17 @@ def test_nothing_is_left_when_writing_fails(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ['file.txt']
 
 
+@pytest.mark.parametrize('write', [replaced, replaced_together])
+def test_places_where_no_file_can_be_are_named(write, tmp_path):
+    (tmp_path / 'file').touch()
+    with pytest.raises(IsADirectoryError, match=f'{tmp_path} is a folder'), write(tmp_path):
+        pass
+    taken = pytest.raises(NotADirectoryError, match=f'{tmp_path}/file is a file, no folder')
+    with taken, write(tmp_path / 'file' / 'deep' / 'model.onnx'):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ['file']
+
+
 def test_drafts_that_killed_processes_left_are_recognized(tmp_path):
     for name in ('file.txt', '.file.txt.12.tmp', '.hidden'):
         (tmp_path / name).touch()

@@ -16,7 +16,7 @@ from mmengine.registry import init_default_scope
 
 from repnext_mm.compat import forbid_code_in_checkpoints
 from repnext_mm.engine.checkpoint_files import (
-    check_suffix,
+    check_target,
     load_from_local,
     sha256,
     write_checkpoint,
@@ -45,7 +45,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
-    check_suffix(args.target)
+    check_target(args.target)
     forbid_code_in_checkpoints()
     checkpoint = load_from_local(args.source, map_location='cpu')
     state = unwrap(checkpoint)

@@ -12,7 +12,7 @@ import repnext_mm.engine  # noqa: F401 (says so if mmengine is missing)
 # isort: split
 from mmengine.registry import init_default_scope
 
-from repnext_mm.engine.checkpoint_files import check_suffix, write_checkpoint
+from repnext_mm.engine.checkpoint_files import check_target, write_checkpoint
 from repnext_mm.engine.deploy import TOLERANCE, form_aware_parts, merge_checkpoint
 from repnext_mm.engine.launch import build_parser, load_config
 from repnext_mm.reparam import FORMS
@@ -38,7 +38,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    check_suffix(args.target)
+    check_target(args.target)
     cfg = load_config(args)
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     state, meta = merge_checkpoint(cfg, args.source, args.mode, args.tolerance)

@@ -9,8 +9,10 @@ are. Checkpoints of other networks pass through unchanged.
 import hashlib
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,9 +21,10 @@ import torch
 from mmengine.fileio import get_local_path
 from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as mmengine_checkpoint
+from safetensors import SafetensorError
 from torch import Tensor
 
-from repnext_mm.files import replaced, to_plain
+from repnext_mm.files import check_place, replaced, to_plain
 from repnext_mm.models.checkpoint import to_openmmlab
 
 SAFETENSORS = '.safetensors'
@@ -34,18 +37,21 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is a TorchScript archive.
+        ValueError: If it is a TorchScript archive, no checkpoint, damaged, or holds code.
     """
     path = Path(filename).expanduser()
-    if path.suffix == SAFETENSORS:
-        return to_openmmlab(_read_safetensors(path, map_location))
     if path.is_file() and _is_torchscript(path):
         raise ValueError(
             f'{filename} is a TorchScript archive, a network that was merged and compiled for '
             'deployment: its weights cannot be taken apart again. Use the training checkpoint '
             'of the same release (.pth), and merge it with tools/reparameterize.py'
         )
-    return to_openmmlab(mmengine_checkpoint.load_from_local(str(path), map_location))
+    with _named_errors(filename):
+        if path.suffix == SAFETENSORS:
+            content = _read_safetensors(path, map_location)
+        else:
+            content = mmengine_checkpoint.load_from_local(str(path), map_location)
+    return to_openmmlab(content)
 
 
 @CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), force=True)
@@ -66,10 +72,10 @@ def write_checkpoint(path: str | Path, state: Mapping[str, Tensor], meta: dict[s
         meta: What JSON can hold; configs, tuples and arrays become dicts and lists.
 
     Raises:
-        ValueError: If the suffix is another one.
+        OSError, ValueError: As :func:`check_target` does.
     """
     path = Path(path)
-    check_suffix(path)
+    check_target(path)
     text = json.dumps(meta, default=to_plain)
     tensors = {name: value.detach().cpu().clone().contiguous() for name, value in state.items()}
     with replaced(path) as draft:
@@ -80,8 +86,14 @@ def write_checkpoint(path: str | Path, state: Mapping[str, Tensor], meta: dict[s
             torch.save(dict(state_dict=tensors, meta=json.loads(text)), draft)
 
 
-def check_suffix(path: str | Path) -> None:
-    """Raises ValueError if :func:`write_checkpoint` cannot write such a file."""
+def check_target(path: str | Path) -> None:
+    """Makes sure that :func:`write_checkpoint` can write such a file.
+
+    Raises:
+        OSError: If the place is taken (:func:`~repnext_mm.files.check_place`).
+        ValueError: If the suffix is unknown.
+    """
+    check_place(path)
     if Path(path).suffix not in SUFFIXES:
         raise ValueError(f'a checkpoint must end in one of {SUFFIXES}, got {str(path)!r}')
 
@@ -95,6 +107,24 @@ def sha256(source: str | Path) -> str | None:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+@contextmanager
+def _named_errors(filename: str) -> Iterator[None]:
+    """Names the file in what loaders raise, and spares users torch's advice to let code run."""
+    try:
+        yield
+    except (FileNotFoundError, PermissionError):
+        raise
+    except (EOFError, OSError, RuntimeError, UnpicklingError, SafetensorError) as error:
+        while isinstance(error.__context__, UnpicklingError):  # what was refused first
+            error = error.__context__
+        reason = str(error).strip().split('\n')[0].split('. ')[0]
+        raise ValueError(
+            f'{filename} cannot be loaded ({reason or type(error).__name__}): it is no checkpoint, '
+            'is damaged, or holds more than weights and numbers, which is refused since it could '
+            'run code; if you trust it, load it with torch and save its state_dict alone'
+        ) from None
 
 
 def _read_safetensors(path: Path, map_location: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from repnext_mm.export.merged import merged_copy, plain_copy
 from repnext_mm.export.prediction import task_of
 from repnext_mm.export.proof import prove
 from repnext_mm.export.verify import Comparison
-from repnext_mm.files import replaced_together
+from repnext_mm.files import check_place, replaced_together
 from repnext_mm.models import RepNeXt
 from repnext_mm.reparam import FORMS
 from repnext_mm.version import __version__
@@ -98,6 +98,7 @@ def export_model(
 
     Raises:
         ImportError: If a package is missing; the message names the extra that brings it.
+        OSError: If the place of the file is taken (:func:`~repnext_mm.files.check_place`).
         ValueError: If an option is unknown or the model cannot be exported so, or the file
             computes something else; the message says where. No file is left then.
     """
@@ -106,6 +107,7 @@ def export_model(
         format=format_of(path, options.format if options else None)
     )
     check_options(options)
+    check_place(path)
     reference = (
         plain_copy(model) if options.mode == 'none' else merged_copy(model, options.mode)
     ).cpu()

@@ -71,6 +71,24 @@ def test_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
     assert path.read_text() == 'precious' and len(list(tmp_path.iterdir())) == 1
 
 
+def test_what_is_no_checkpoint_is_named(tmp_path):
+    torch.save(dict(state_dict=backbone(slim()).state_dict()), tmp_path / 'whole.pth')
+    contents = {
+        'text.pth': b'# RepNeXt',
+        'empty.pth': b'',
+        'half.pth': (tmp_path / 'whole.pth').read_bytes()[:5000],
+        'text.safetensors': b'# RepNeXt-MM',
+        'empty.safetensors': b'',
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=rf'{name} cannot be loaded \(.+\): it is no'):
+            load_from_local(str(tmp_path / name))
+    for name in ('none.pth', 'none.safetensors'):
+        with pytest.raises(FileNotFoundError, match=name):
+            load_from_local(str(tmp_path / name))
+
+
 def test_other_suffixes_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"\.pth.*\.safetensors.*model\.onnx'"):
         write_checkpoint(tmp_path / 'model.onnx', {}, {})

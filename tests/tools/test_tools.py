@@ -151,5 +151,7 @@ def test_checkpoint_with_code_in_it_is_refused(data, checkpoint, tmp_path):
     torch.save(content | dict(payload=Payload(trace)), tmp_path / 'evil.pth')
     command = ['test.py', CONFIG, tmp_path / 'evil.pth', '--work-dir', tmp_path / 'run']
     result = tool(*command, '--cfg-options', *SLIM, data=data)
-    assert result.returncode != 0 and 'Weights only load failed' in result.stderr
+    assert result.returncode != 0 and 'evil.pth cannot be loaded' in result.stderr
+    assert 'pathlib.Path was not an allowed global' in result.stderr
+    assert 'weights_only' not in result.stderr  # torch's advice to run the code
     assert not trace.exists()

@@ -24,7 +24,7 @@ from repnext_mm.export.quantization.calibration import METHODS, Calibration, cal
 from repnext_mm.export.quantization.equalization import equalize
 from repnext_mm.export.quantization.graph import Graph
 from repnext_mm.export.runtime.sessions import METADATA, open_session
-from repnext_mm.files import replaced_together
+from repnext_mm.files import check_place, replaced_together
 
 FEW = 8
 """Images on which layers are compared."""
@@ -253,8 +253,10 @@ def check_target(source: str | Path, target: str | Path) -> None:
     """Makes sure that a quantized file may be written there.
 
     Raises:
+        OSError: If the place is taken (:func:`~repnext_mm.files.check_place`).
         ValueError: If that is the source, or no ``.onnx``.
     """
+    check_place(target)
     if Path(target).suffix != '.onnx' or Path(target).resolve() == Path(source).resolve():
         raise ValueError(f'the quantized file must be another .onnx file, got {target}')
 
