@@ -17,6 +17,7 @@ from repnext_mm.engine.checkpoint_files import sha256
 from repnext_mm.engine.deploy import build_model, dataset_meta, load_parts
 from repnext_mm.engine.launch import build_parser, load_config
 from repnext_mm.export.data import describe_classes
+from repnext_mm.export.evaluation import is_exported
 from repnext_mm.export.exporter import (
     MODES,
     PARTS,
@@ -59,6 +60,8 @@ def parse_args() -> argparse.Namespace:
         parser.error('exporting takes one process: leave --launcher out')
     if not args.checkpoint.startswith(('http:', 'https:')) and not Path(args.checkpoint).is_file():
         parser.error(f'there is no checkpoint {args.checkpoint!r}')
+    if is_exported(args.checkpoint):
+        parser.error(f'{args.checkpoint!r} is exported already: give the checkpoint it was made of')
     return args
 
 

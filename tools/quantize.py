@@ -26,7 +26,7 @@ from mmengine.registry import init_default_scope
 from repnext_mm.compat import is_installed
 from repnext_mm.engine.launch import build_parser, build_runner, check_data, load_config
 from repnext_mm.export.data import dataset_images, test_dataset
-from repnext_mm.export.evaluation import use_exported
+from repnext_mm.export.evaluation import check_config, use_exported
 from repnext_mm.export.quantization import Quantizer, Search, search
 from repnext_mm.export.quantization.calibration import METHODS
 from repnext_mm.export.quantization.quantizer import check_target, read_metadata
@@ -78,6 +78,8 @@ def parse_args() -> argparse.Namespace:
         parser.error('quantizing takes one process: leave --launcher out')
     if min(args.images, args.rounds) < 1:
         parser.error('--images and --rounds must be positive')
+    if not args.max_loss >= 0:
+        parser.error(f'--max-loss must be 0 or more, got {args.max_loss}')
     return args
 
 
@@ -128,16 +130,22 @@ class Evaluation:
             cfg.visualizer.name = cfg.experiment_name
         metrics = build_runner(cfg).test()
         found = {name: metrics[name] * self.scale for name in self.names if name in metrics}
-        if not self.reference and not found:
+        if not self.reference and metrics and not found:
             raise ValueError(
                 f'the evaluator gives none of {self.names}: choose one of {sorted(metrics)} '
                 'with --metric'
             )
         return found
 
+    @property
+    def measures(self) -> bool:
+        """Whether the float file has anything to lose."""
+        return any(value > 0 for value in self.reference.values())
+
     def loss(self, metrics: dict[str, float]) -> float:
         """How much the worst metric loses; one that is missing is zero, as nothing was found."""
-        return max(value - metrics.get(name, 0.0) for name, value in self.reference.items())
+        losses = [value - metrics.get(name, 0.0) for name, value in self.reference.items()]
+        return max(losses, default=0.0)
 
 
 def images_per_second(
@@ -208,6 +216,7 @@ def main() -> int:
     check_target(args.model, args.output)
     cfg = load_config(args)
     check_data(cfg, 'test', args.split)
+    check_config(cfg, args.model, metadata)
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     if overlap(cfg, args.split):
         print(f'NOTE: the {args.split} images are those of the test: calibrate with --split train')
@@ -216,6 +225,8 @@ def main() -> int:
     quantizer.named(args.keep_float)
     evaluation = Evaluation(cfg, metadata['task'], args.metric)
     evaluation.reference = evaluation.measure(args.model)
+    if not evaluation.measures:
+        warn_or_stop(args, evaluation.reference)
     with replaced_together(args.output) as draft:
         result = search(
             quantizer,
@@ -233,6 +244,18 @@ def main() -> int:
     write_text(path, json.dumps(report, indent=2, default=to_plain))
     print(f'Written to {args.output} and {path}')
     return 0 if result.reached else 1
+
+
+def warn_or_stop(args: argparse.Namespace, reference: dict[str, float]) -> None:
+    """What happens if a loss cannot be measured.
+
+    Raises:
+        ValueError: If it decides which layers stay in float.
+    """
+    text = f'{args.model} reaches {reference or "nothing"}, so what 8 bits cost cannot be measured'
+    if not args.no_search:
+        raise ValueError(f'{text}: export a trained checkpoint, or give --no-search')
+    print(f'NOTE: {text}')
 
 
 def build_report(
@@ -253,7 +276,8 @@ def build_report(
         quantization=open_session(args.output).metadata['quantization'],
         calibrated_on=args.split,
         max_loss=args.max_loss,
-        within_max_loss=evaluation.loss(rows['int8']['metrics']['onnxruntime']) <= args.max_loss,
+        within_max_loss=evaluation.measures
+        and evaluation.loss(rows['int8']['metrics']['onnxruntime']) <= args.max_loss,
         trials=[trial._asdict() for trial in result.trials],
         errors=result.errors,
     )

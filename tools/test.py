@@ -20,7 +20,6 @@ from repnext_mm.engine.pictures import enable_pictures
 from repnext_mm.engine.tta import enable_tta
 from repnext_mm.engine.types import type_name
 from repnext_mm.export.evaluation import is_exported, use_exported
-from repnext_mm.export.runtime import open_session
 from repnext_mm.files import to_plain, write_text
 
 HOOK = 'ReparameterizeHook'
@@ -121,8 +120,7 @@ def main() -> None:
     cfg = load_config(args)
     check_data(cfg, 'test')
     if args.exported:
-        use_exported(cfg, args.checkpoint, args.runtime)
-        form = open_session(args.checkpoint, args.runtime).metadata['form'] or 'none'
+        form = use_exported(cfg, args.checkpoint, args.runtime)['form'] or 'none'
     else:
         cfg.load_from = args.checkpoint
         form = choose_form(cfg, args.deploy)

@@ -48,7 +48,8 @@ def test_meta(cfg: Config | None) -> dict[str, Any]:
     """Classes and palette: those of the dataset's class, and over them what the config says."""
     dataset = test_dataset(cfg)
     kind = dataset.get('type')
-    with DATASETS.switch_scope_and_registry(None) as registry:  # the default scope's
+    scope = (cfg or {}).get('default_scope')
+    with DATASETS.switch_scope_and_registry(scope) as registry:
         cls = registry.get(kind) if isinstance(kind, str) else kind
     own = BaseDataset._load_metainfo(dataset.get('metainfo'))  # may name files with the classes
     return dict(getattr(cls, 'METAINFO', None) or {}) | dict(own)

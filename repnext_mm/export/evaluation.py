@@ -1,17 +1,25 @@
 """An exported file in the place of the model it was made from, for evaluation."""
 
+import logging
+from typing import Any
+
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from torch import Tensor
 
 from repnext_mm.compat import require
 from repnext_mm.engine.types import type_name
+from repnext_mm.export.data import test_meta
 from repnext_mm.export.prediction import fill_sample
-from repnext_mm.export.runtime import SESSIONS, Detector, Segmentor, open_reader
+from repnext_mm.export.runtime import SESSIONS, Detector, Segmentor, open_reader, open_session
 from repnext_mm.registry import MODELS
+
+TASKS = dict(mmdet='detection', mmseg='segmentation', mmpretrain='classification')
+"""What the models of each package are for."""
 
 TRAINING_HOOKS = ('ReparameterizeHook', 'EMAHook')
 
@@ -83,10 +91,61 @@ def is_exported(path: str) -> bool:
     return any(path.endswith(suffix) for suffix in SESSIONS)
 
 
-def use_exported(cfg: Config, path: str, runtime: str | None = None) -> None:
-    """Makes a config test an exported file in the place of its model."""
+def check_config(cfg: Config, path: str, metadata: dict[str, Any]) -> None:
+    """Makes sure that a config is one to test an exported file with.
+
+    Class names that differ in words only are a warning.
+
+    Args:
+        cfg: The config.
+        path: The file.
+        metadata: Of the file.
+
+    Raises:
+        ValueError: If the config is for another task or another number of classes.
+    """
+    task = metadata['task']
+    asked = TASKS.get(cfg.get('default_scope'), task)
+    if task in TASKS.values() and task != asked:
+        raise ValueError(
+            f'{path} is for {task}, the config is for {asked}: test the file with the config it was '
+            'exported from'
+        )
+    ours, theirs = list(metadata.get('classes') or []), list(test_meta(cfg).get('classes') or [])
+    if ours and theirs and len(ours) != len(theirs):
+        raise ValueError(
+            f"{path} knows {len(ours)} classes ({shortened(ours)}), the config's test data has "
+            f'{len(theirs)} ({shortened(theirs)}): test the file with the config it was exported from'
+        )
+    if ours and theirs and ours != theirs:
+        print_log(
+            f"{path} names its classes {shortened(ours)}, the config's test data {shortened(theirs)}: "
+            'they are compared by their numbers',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
+def shortened(names: list[str]) -> str:
+    """The first of many names."""
+    return ', '.join([*names[:3], '...'] if len(names) > 4 else names)
+
+
+def use_exported(cfg: Config, path: str, runtime: str | None = None) -> dict[str, Any]:
+    """Makes a config test an exported file in the place of its model.
+
+    Returns:
+        The metadata of the file.
+
+    Raises:
+        ImportError, FileNotFoundError: As :func:`~repnext_mm.export.runtime.open_session` does.
+        ValueError: As that does, and :func:`check_config`.
+    """
+    metadata = open_session(path, runtime).metadata
+    check_config(cfg, path, metadata)
     test_cfg = cfg.model.get('test_cfg') if cfg.get('default_scope') == 'mmseg' else None
     cfg.model = dict(type='repnext_mm.ExportedModel', path=path, runtime=runtime, test_cfg=test_cfg)
     cfg.load_from = None
     hooks = cfg.get('custom_hooks') or []
     cfg.custom_hooks = [hook for hook in hooks if type_name(hook) not in TRAINING_HOOKS]
+    return metadata

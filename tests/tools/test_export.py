@@ -54,6 +54,22 @@ def test_what_an_exported_file_cannot_do_is_named(arguments, message, onnx, data
     assert result.returncode != 0 and message in result.stderr
 
 
+def test_config_must_be_one_for_the_exported_file(onnx, data, tmp_path, inside):
+    def run(config, *arguments):
+        options = ['--work-dir', tmp_path, '--cfg-options', *arguments]
+        return inside('test.py', config, onnx, *options, SHAPES_ROOT=data)
+
+    result = run(CONFIG.with_name('upernet_repnext_slim_shapes.py'), 'seed=0')
+    assert result.returncode != 0 and 'is for detection, the config is for' in result.stderr
+    names = 'test_dataloader.dataset.metainfo.classes'
+    result = run(CONFIG, f'{names}=(a,b)', *MODEL)
+    assert (
+        result.returncode != 0
+        and '5 classes (' in result.stderr
+        and 'has 2 (a, b)' in result.stderr
+    )
+
+
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
@@ -64,6 +80,7 @@ def test_what_an_exported_file_cannot_do_is_named(arguments, message, onnx, data
         (['--output', 'model.onnx', '--mode', 'small'], "unknown mode 'small'"),
         (['--output', 'model.onnx', '--argmax'], 'argmax is for segmentors'),
         (['--output', 'model.onnx', '--launcher', 'pytorch'], 'leave --launcher out'),
+        (['--output', '/dev/null/model.onnx'], '/dev/null is a file, no folder'),
     ],
 )
 def test_wrong_arguments_are_named(

@@ -55,8 +55,10 @@ def search(
         keep_float: Names of layers that stay in float in any case.
 
     Raises:
-        ValueError: If a name is unknown.
+        ValueError: If a name is unknown, or the loss that is allowed negative.
     """
+    if not max_loss >= 0:
+        raise ValueError(f'max_loss must be 0 or more, got {max_loss}')
     always = quantizer.named(keep_float)
     trials: list[Trial] = []
 
