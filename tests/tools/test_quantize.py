@@ -34,7 +34,7 @@ def test_detector_is_quantized_measured_and_reported(inside, data, model, tmp_pa
     target = tmp_path / 'int8.onnx'
     arguments = ['--output', target, '--work-dir', tmp_path, '--images', 3, '--rounds', 1]
     # Six iterations give no AP that could be lost.
-    options = ['--no-search', '--keep-float', 'proposals.head.rpn_cls', '--cfg-options', *SLIM]
+    options = ['--max-loss', 1, '--keep-float', 'proposals.head.rpn_cls', '--cfg-options', *SLIM]
     result = inside('quantize.py', CONFIG, model, *arguments, *options, SHAPES_ROOT=data)
     assert result.returncode == 0, result.stderr[-3000:]
     assert 'int8     openvino' in result.stdout
@@ -63,7 +63,6 @@ def test_what_cannot_be_quantized_is_refused(inside, data, model, tmp_path):
         ([model, *base, '--images', 0], data, 'must be positive'),
         ([model, *base, '--max-loss', -0.1], data, 'must be 0 or more'),
         ([model, *base, '--max-loss', 'nan'], data, 'must be 0 or more'),
-        ([model, *base], data, 'so what 8 bits cost cannot be measured'),
         ([model, '--output', tmp_path], data, f'{tmp_path} is a folder'),
         ([model, *base, '--launcher', 'pytorch'], data, 'one process'),
     ]
