@@ -14,12 +14,9 @@ from torch import Tensor
 from repnext_mm.compat import require
 from repnext_mm.engine.types import type_name
 from repnext_mm.export.data import test_meta
-from repnext_mm.export.prediction import fill_sample
+from repnext_mm.export.prediction import PACKAGES, fill_sample
 from repnext_mm.export.runtime import SESSIONS, Detector, Segmentor, open_reader, open_session
 from repnext_mm.registry import MODELS
-
-TASKS = dict(mmdet='detection', mmseg='segmentation', mmpretrain='classification')
-"""What the models of each package are for."""
 
 TRAINING_HOOKS = ('ReparameterizeHook', 'EMAHook')
 
@@ -104,11 +101,10 @@ def check_config(cfg: Config, path: str, metadata: dict[str, Any]) -> None:
     Raises:
         ValueError: If the config is for another task or another number of classes.
     """
-    task = metadata['task']
-    asked = TASKS.get(cfg.get('default_scope'), task)
-    if task in TASKS.values() and task != asked:
+    task, scope = metadata['task'], cfg.get('default_scope')
+    if task in PACKAGES and scope in PACKAGES.values() and scope != PACKAGES[task]:
         raise ValueError(
-            f'{path} is for {task}, the config is for {asked}: test the file with the config it was '
+            f'{path} is for {task}, the config is for {scope}: test the file with the config it was '
             'exported from'
         )
     ours, theirs = list(metadata.get('classes') or []), list(test_meta(cfg).get('classes') or [])

@@ -7,7 +7,7 @@ from mmengine.registry import init_default_scope
 from small_configs import CONFIGS
 
 from repnext_mm.demo.shapes import generate_shapes
-from repnext_mm.export import data
+from repnext_mm.export import data, evaluation
 from repnext_mm.export.data import (
     FALLBACK_SHAPE,
     dataset_images,
@@ -28,6 +28,17 @@ NAMES = [
     ('fpn_repnext_m0_ade20k', 150, (512, 704)),
     ('repnext_m0_imagenet', 1000, (224, 224)),
 ]
+
+
+def test_other_names_for_as_many_classes_are_a_warning(monkeypatch):
+    said = []
+    monkeypatch.setattr(evaluation, 'print_log', lambda text, **options: said.append(text))
+    cfg = small_config('upernet_repnext_tiny_ade20k')
+    names = list(test_meta(cfg)['classes'])
+    for classes in (names, None, ['my wall', *names[1:]]):
+        assert not said
+        evaluation.check_config(cfg, 'x.onnx', dict(task='segmentation', classes=classes))
+    assert len(said) == 1 and 'x.onnx names its classes my wall, ' in said[0]
 
 
 @pytest.mark.distribution
