@@ -16,14 +16,14 @@ compat.provide_mmcv_ops()
 
 if compat.is_installed('mmengine', 'mmcv'):
     compat.trust_mmengine_checkpoints()
-    from repnext_mm import engine, hooks, models
+    from repnext_mm import checkpoints, hooks, models, training
 
-    __all__ = ['__version__', 'engine', 'hooks', 'models', 'reparameterize_model']
+    __all__ = ['__version__', 'checkpoints', 'hooks', 'models', 'reparameterize_model', 'training']
 else:
     __all__ = ['__version__', 'reparameterize_model']
 
     def __getattr__(name: str) -> ModuleType:
         """Importing one of these says what is missing and how to get it."""
-        if name in ('engine', 'hooks', 'models'):
+        if name in ('checkpoints', 'hooks', 'models', 'training'):
             return importlib.import_module(f'repnext_mm.{name}')
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

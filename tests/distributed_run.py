@@ -8,8 +8,8 @@ from helpers import slim, state_of
 from mmengine.model import MMDistributedDataParallel
 from runners import Logits, build_runner
 
-from repnext_mm.engine.device import leave_process_group
 from repnext_mm.hooks import ReparameterizeHook
+from repnext_mm.launch.device import leave_process_group
 from repnext_mm.models import RepNeXt
 
 

@@ -11,8 +11,8 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from small_configs import CONFIGS, as_list, read, shrink
 
-from repnext_mm.engine.deploy import build_model
-from repnext_mm.engine.device import adapt_to_device
+from repnext_mm.checkpoints.loading import build_model
+from repnext_mm.launch.device import adapt_to_device
 
 CLASSES = 5
 THRESHOLD = 0.25

@@ -5,7 +5,7 @@ from pathlib import Path
 from helpers import slim
 from mmengine.config import Config
 
-from repnext_mm.engine.types import type_name
+from repnext_mm.config_dicts import type_name
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 

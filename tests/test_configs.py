@@ -15,9 +15,10 @@ from small_configs import read, shrink
 from torch import nn
 
 from repnext_mm import reparameterize_model
-from repnext_mm.engine.deploy import build_model, compare_forms
-from repnext_mm.engine.device import adapt_to_device
-from repnext_mm.engine.types import type_name
+from repnext_mm.checkpoints.loading import build_model
+from repnext_mm.checkpoints.merging import compare_forms
+from repnext_mm.config_dicts import type_name
+from repnext_mm.launch.device import adapt_to_device
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py') if '_base_' not in p.parts)

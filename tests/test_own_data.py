@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from small_configs import CONFIGS
 
-from repnext_mm.engine.deploy import build_model
+from repnext_mm.checkpoints.loading import build_model
 
 pytestmark = pytest.mark.distribution
 

@@ -10,10 +10,10 @@ from commands import quick_runners
 from small_configs import CONFIGS, read, shrink
 
 from repnext_mm import reparameterize_model
-from repnext_mm.engine.device import adapt_to_device
-from repnext_mm.engine.pictures import enable_pictures
+from repnext_mm.evaluation.exported_model import ExportedModel
 from repnext_mm.export import ExportOptions, export_model
-from repnext_mm.export.evaluation import ExportedModel
+from repnext_mm.launch.device import adapt_to_device
+from repnext_mm.launch.pictures import enable_pictures
 
 ROOT = Path(__file__).parents[1]
 REAL = Path(os.environ.get('REPNEXT_TEST_DATA', ROOT.parent / 'shared' / 'data'))

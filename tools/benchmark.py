@@ -7,15 +7,16 @@ import argparse
 import json
 from pathlib import Path
 
-import repnext_mm.engine  # noqa: F401 (says so if mmengine is missing)
+import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 
 # isort: split
 from mmengine.registry import init_default_scope
 
-from repnext_mm.engine.benchmark import measure_forms
-from repnext_mm.engine.launch import build_parser, check_data, load_config
-from repnext_mm.export.evaluation import ExportedModel
+from repnext_mm.evaluation.exported_model import ExportedModel
+from repnext_mm.evaluation.forms_speed import measure_forms
 from repnext_mm.files import write_text
+from repnext_mm.launch.command_line import build_parser, load_config
+from repnext_mm.launch.data_checks import check_data
 
 
 def parse_args() -> argparse.Namespace:

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from repnext_mm import reparameterize_model
 from repnext_mm.models import RepNeXt
-from repnext_mm.models.repnext_m import Block
-from repnext_mm.models.token_mixers import MergedChunkConv
+from repnext_mm.networks.repnext_m import Block
+from repnext_mm.networks.token_mixers import MergedChunkConv
 from repnext_mm.reparam import layers
-from repnext_mm.reparam.verify import relative_difference
+from repnext_mm.reparam.difference import relative_difference
 
 
 class Naive(nn.Module):

@@ -10,18 +10,18 @@ import json
 import tempfile
 from pathlib import Path
 
-import repnext_mm.engine  # noqa: F401 (says so if mmengine is missing)
+import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 
 # isort: split
 import torch
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 
+from repnext_mm.checkpoints.loading import build_model
 from repnext_mm.demo.report import format_table
-from repnext_mm.engine.deploy import build_model
-from repnext_mm.engine.launch import build_parser, load_config
-from repnext_mm.export.benchmark import Settings, compare_runtimes
+from repnext_mm.evaluation.speed import Settings, compare_runtimes
 from repnext_mm.files import write_text
+from repnext_mm.launch.command_line import build_parser, load_config
 from repnext_mm.reparam import inference_forms
 
 DTYPES = {'float32': torch.float32, 'float16': torch.float16, 'bfloat16': torch.bfloat16}

@@ -8,22 +8,23 @@ import argparse
 import sys
 from pathlib import Path
 
-import repnext_mm.engine  # noqa: F401 (says so if mmengine is missing)
+import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 
 # isort: split
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from repnext_mm.compat import forbid_code_in_checkpoints
-from repnext_mm.engine.checkpoint_files import (
+from repnext_mm.checkpoints.files import (
     check_target,
     load_from_local,
     sha256,
     write_checkpoint,
 )
-from repnext_mm.engine.deploy import build_model, dataset_meta, identify, report_loading
+from repnext_mm.checkpoints.identity import dataset_meta, identify
+from repnext_mm.checkpoints.loading import build_model, report_loading
+from repnext_mm.compat import forbid_code_in_checkpoints
 from repnext_mm.models import RepNeXt
-from repnext_mm.models.checkpoint import unwrap
+from repnext_mm.networks.layouts import unwrap
 from repnext_mm.version import __version__
 
 

@@ -8,16 +8,16 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-import repnext_mm.engine  # noqa: F401 (says so if mmengine is missing)
+import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 
 # isort: split
 from mmengine.registry import init_default_scope
 
-from repnext_mm.engine.checkpoint_files import sha256
-from repnext_mm.engine.deploy import build_model, dataset_meta, load_parts
-from repnext_mm.engine.launch import build_parser, load_config
+from repnext_mm.checkpoints.files import sha256
+from repnext_mm.checkpoints.identity import dataset_meta
+from repnext_mm.checkpoints.loading import build_model, load_parts
+from repnext_mm.evaluation.exported_model import is_exported
 from repnext_mm.export.data import describe_classes
-from repnext_mm.export.evaluation import is_exported
 from repnext_mm.export.exporter import (
     MODES,
     PARTS,
@@ -27,6 +27,7 @@ from repnext_mm.export.exporter import (
     export_model,
 )
 from repnext_mm.export.formats import FORMATS, MAXIMUM_OPSET, MINIMUM_OPSET
+from repnext_mm.launch.command_line import build_parser, load_config
 
 
 def parse_args() -> argparse.Namespace:

@@ -17,22 +17,23 @@ from typing import Any
 
 import numpy as np
 
-import repnext_mm.engine  # noqa: F401 (says so if mmengine is missing)
+import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 
 # isort: split
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from repnext_mm.compat import is_installed
-from repnext_mm.engine.launch import build_parser, build_runner, check_data, load_config
+from repnext_mm.evaluation.exported_model import check_config, use_exported
 from repnext_mm.export.data import dataset_images, test_dataset
-from repnext_mm.export.evaluation import check_config, use_exported
-from repnext_mm.export.quantization import Quantizer, Search, search
-from repnext_mm.export.quantization.calibration import METHODS
-from repnext_mm.export.quantization.quantizer import check_target, read_metadata
-from repnext_mm.export.quantization.sensitivity import MAX_LOSS
-from repnext_mm.export.runtime import open_reader, open_session
 from repnext_mm.files import replaced_together, to_plain, write_text
+from repnext_mm.launch.command_line import build_parser, build_runner, load_config
+from repnext_mm.launch.data_checks import check_data
+from repnext_mm.quantization import Quantizer, Search, search
+from repnext_mm.quantization.calibration import METHODS
+from repnext_mm.quantization.quantizer import check_target, read_metadata
+from repnext_mm.quantization.sensitivity import MAX_LOSS
+from repnext_mm.runtime import open_reader, open_session
 
 METRICS = {
     'detection': ('coco/bbox_mAP', 'coco/segm_mAP'),

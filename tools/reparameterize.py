@@ -7,22 +7,22 @@ both forms give the same features on a batch of random images.
 import argparse
 from pathlib import Path
 
-import repnext_mm.engine  # noqa: F401 (says so if mmengine is missing)
+import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 
 # isort: split
 from mmengine.registry import init_default_scope
 
-from repnext_mm.engine.checkpoint_files import check_target, write_checkpoint
-from repnext_mm.engine.deploy import TOLERANCE, form_aware_parts, merge_checkpoint
-from repnext_mm.engine.launch import build_parser, load_config
-from repnext_mm.reparam import FORMS
+from repnext_mm.checkpoints.files import check_target, write_checkpoint
+from repnext_mm.checkpoints.merging import TOLERANCE, form_aware_parts, merge_checkpoint
+from repnext_mm.launch.command_line import build_parser, load_config
+from repnext_mm.reparam import INFERENCE_FORMS
 
 
 def parse_args() -> argparse.Namespace:
     parser = build_parser(__doc__)
     parser.add_argument('source', help='checkpoint of the training form, in any known layout')
     parser.add_argument('target', help='file to write: .pth or .safetensors')
-    parser.add_argument('--mode', choices=FORMS, default='fused')
+    parser.add_argument('--mode', choices=INFERENCE_FORMS, default='fused')
     parser.add_argument(
         '--tolerance', type=float, default=TOLERANCE, help='relative, for the features'
     )

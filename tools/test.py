@@ -8,19 +8,20 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import repnext_mm.engine  # noqa: F401 (says so if mmengine is missing)
+import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 
 # isort: split
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 
-from repnext_mm.engine.launch import build_parser, build_runner, check_data, load_config
-from repnext_mm.engine.pictures import enable_pictures
-from repnext_mm.engine.tta import enable_tta
-from repnext_mm.engine.types import type_name
-from repnext_mm.export.evaluation import is_exported, use_exported
+from repnext_mm.config_dicts import type_name
+from repnext_mm.evaluation.exported_model import is_exported, use_exported
 from repnext_mm.files import to_plain, write_text
+from repnext_mm.launch.command_line import build_parser, build_runner, load_config
+from repnext_mm.launch.data_checks import check_data
+from repnext_mm.launch.pictures import enable_pictures
+from repnext_mm.launch.test_time_augmentation import enable_tta
 
 HOOK = 'ReparameterizeHook'
 

@@ -2,14 +2,9 @@
 
 import argparse
 
-from repnext_mm.engine.launch import (
-    build_parser,
-    build_runner,
-    check_data,
-    check_weights,
-    load_config,
-)
-from repnext_mm.engine.resume import LATEST, make_deterministic, prepare_resume
+from repnext_mm.launch.command_line import build_parser, build_runner, load_config
+from repnext_mm.launch.data_checks import check_data, check_weights
+from repnext_mm.training.resume import LATEST, make_deterministic, prepare_resume
 
 
 def parse_args() -> argparse.Namespace:

@@ -3,13 +3,12 @@
 from typing import Any
 
 import torch
-from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmpretrain.models.classifiers import ImageClassifier
 from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 from torch import Tensor
 
-from repnext_mm.models.checkpoint import pretrained_files
-from repnext_mm.registry import MODELS
+from repnext_mm.config_dicts import pretrained_files
+from repnext_mm.registry import MODELS, register
 
 
 class Teacher:
@@ -38,8 +37,7 @@ class Teacher:
         return self.model(inputs).argmax(1)
 
 
-@MMENGINE_MODELS.register_module()
-@MODELS.register_module()
+@register(MODELS)
 class DistilledClassifier(ImageClassifier):
     """mmpretrain's ``ImageClassifier`` with a teacher for :class:`RepNeXtClsHead`.
 

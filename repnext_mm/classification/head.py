@@ -6,13 +6,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmpretrain.models.heads import ClsHead
 from torch import Tensor, nn
 
-from repnext_mm.registry import MODELS
+from repnext_mm.registry import MODELS, register
 from repnext_mm.reparam import (
-    FORMS,
+    INFERENCE_FORMS,
     FormAware,
     Reparameterizable,
     kernels,
@@ -38,8 +37,7 @@ class NormLinear(nn.Sequential):
         return layers.norm_linear_weights(self.norm, self.linear)
 
 
-@MMENGINE_MODELS.register_module()
-@MODELS.register_module()
+@register(MODELS)
 class RepNeXtClsHead(FormAware, Reparameterizable, ClsHead):
     """Two classifiers, each a batch norm and a linear layer, and the mean of their scores.
 
@@ -80,8 +78,8 @@ class RepNeXtClsHead(FormAware, Reparameterizable, ClsHead):
         super().__init__(**kwargs)
         if not 0 <= distillation_weight < 1:
             raise ValueError(f'distillation_weight must lie in [0, 1), got {distillation_weight!r}')
-        if deploy not in (None, *FORMS):
-            raise ValueError(f'unknown deploy {deploy!r}: choose None or one of {FORMS}')
+        if deploy not in (None, *INFERENCE_FORMS):
+            raise ValueError(f'unknown deploy {deploy!r}: choose None or one of {INFERENCE_FORMS}')
         self.num_classes = num_classes
         self.in_channels = in_channels
         self.distillation_weight = distillation_weight

@@ -7,7 +7,7 @@ packages, and is imported when it is asked for.
 
 from typing import Any
 
-from repnext_mm.export.runtime import Classifier, Detector, Segmentor, open_reader, open_session
+from repnext_mm.runtime import Classifier, Detector, Segmentor, open_reader, open_session
 
 __all__ = [
     'Classifier',
@@ -28,7 +28,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(exporter, name)
     if name == 'merged_copy':
-        from repnext_mm.export.merged import merged_copy
+        from repnext_mm.trained import merged_copy
 
         return merged_copy
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

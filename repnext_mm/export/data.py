@@ -11,9 +11,9 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
-from repnext_mm.engine.launch import check_data
-from repnext_mm.export.rules import UnsupportedStepError, resize_rules
-from repnext_mm.export.runtime.geometry import apply_rules, read_image
+from repnext_mm.export.pipeline import UnsupportedStepError, resize_rules
+from repnext_mm.launch.data_checks import check_data
+from repnext_mm.runtime.size_rules import apply_rules, read_image
 
 FALLBACK_SHAPE = (512, 512)
 POSITIONS = ('detection', 'segmentation')

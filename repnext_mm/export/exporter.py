@@ -9,20 +9,22 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
+from repnext_mm.evaluation.exported_model import window_of
+from repnext_mm.export.comparison import Comparison
 from repnext_mm.export.data import describe_data, sample_images, usual_shape
-from repnext_mm.export.evaluation import window_of
 from repnext_mm.export.formats import FORMATS, Job, check_opset, format_of
-from repnext_mm.export.graphs.detection import DetectorGraph
-from repnext_mm.export.graphs.inputs import ImageInput, image_input
-from repnext_mm.export.graphs.layers import make_size_free
-from repnext_mm.export.graphs.networks import ClassifierGraph, FeatureGraph, SegmentorGraph
-from repnext_mm.export.merged import merged_copy, plain_copy
+from repnext_mm.export.image_input import ImageInput, image_input
 from repnext_mm.export.prediction import task_of
 from repnext_mm.export.proof import prove
-from repnext_mm.export.verify import Comparison
+from repnext_mm.export.size_free import make_size_free
+from repnext_mm.export.tasks.classification import ClassifierGraph
+from repnext_mm.export.tasks.detection import DetectorGraph
+from repnext_mm.export.tasks.features import FeatureGraph
+from repnext_mm.export.tasks.segmentation import SegmentorGraph
 from repnext_mm.files import check_place, replaced_together
 from repnext_mm.models import RepNeXt
-from repnext_mm.reparam import FORMS
+from repnext_mm.reparam import INFERENCE_FORMS
+from repnext_mm.trained import merged_copy, plain_copy
 from repnext_mm.version import __version__
 
 PARTS = {
@@ -32,7 +34,7 @@ PARTS = {
 }
 """The attributes of a model that each consists of."""
 
-MODES = (*FORMS, 'none')
+MODES = (*INFERENCE_FORMS, 'none')
 
 
 class ExportOptions(NamedTuple):

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from repnext_mm.compat import require_extra
-from repnext_mm.export.graphs.layers import SubsamplingBySlicing
-from repnext_mm.export.runtime.sessions import METADATA
+from repnext_mm.export.size_free import SubsamplingBySlicing
+from repnext_mm.runtime.sessions import METADATA
 
 INPUT = 'images'
 MINIMUM_OPSET = 16

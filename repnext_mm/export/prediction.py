@@ -8,7 +8,7 @@ import torch
 from mmengine.structures import InstanceData, PixelData
 
 from repnext_mm.compat import require
-from repnext_mm.export.runtime import Classifier, Detections, Detector, Segmentor
+from repnext_mm.runtime import Classifier, Detections, Detector, Segmentor
 
 PACKAGES = {'detection': 'mmdet', 'segmentation': 'mmseg', 'classification': 'mmpretrain'}
 SAMPLES = {'mmdet': 'DetDataSample', 'mmseg': 'SegDataSample', 'mmpretrain': 'DataSample'}

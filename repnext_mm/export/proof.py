@@ -9,8 +9,15 @@ import numpy as np
 import torch
 from torch import nn
 
+from repnext_mm.export.comparison import (
+    ROUNDING,
+    Comparison,
+    compare_arrays,
+    compare_detections,
+    compare_logits,
+)
 from repnext_mm.export.prediction import predict_with_torch
-from repnext_mm.export.runtime import (
+from repnext_mm.runtime import (
     READERS,
     Classifier,
     Detections,
@@ -20,13 +27,6 @@ from repnext_mm.export.runtime import (
     Session,
     open_reader,
     open_session,
-)
-from repnext_mm.export.verify import (
-    ROUNDING,
-    Comparison,
-    compare_arrays,
-    compare_detections,
-    compare_logits,
 )
 
 ROUNDINGS = 8

@@ -8,11 +8,10 @@ from typing import Any
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
-from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.runner import Runner
 
 from repnext_mm.files import remove_drafts, replaced, write_text
-from repnext_mm.registry import HOOKS
+from repnext_mm.registry import HOOKS, register
 
 WHOLE_FILES = 'repnext_mm.whole_files'
 """The ``backend`` that ``backend_args`` of mmengine's functions may name."""
@@ -35,8 +34,7 @@ class WholeFileBackend(LocalBackend):
 register_backend(WHOLE_FILES, WholeFileBackend, force=True)
 
 
-@MMENGINE_HOOKS.register_module()
-@HOOKS.register_module()
+@register(HOOKS)
 class SafeCheckpointHook(CheckpointHook):
     """mmengine's ``CheckpointHook`` for processes that may be killed at any moment.
 

@@ -7,21 +7,19 @@ from contextlib import contextmanager
 import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
-from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.runner import Runner
 from torch import nn
 
-from repnext_mm.engine.wrappers import unwrapped
-from repnext_mm.registry import HOOKS
-from repnext_mm.reparam import FORMS, mergeable_modules, reparameterize_model
-from repnext_mm.reparam.verify import feature_differences
+from repnext_mm.registry import HOOKS, register
+from repnext_mm.reparam import INFERENCE_FORMS, mergeable_modules, reparameterize_model
+from repnext_mm.reparam.difference import feature_differences
+from repnext_mm.trained import unwrapped
 
 FEATURE_EXTRACTORS = ('backbone', 'neck')
 """What OpenMMLab's models call the parts whose outputs are features."""
 
 
-@MMENGINE_HOOKS.register_module()
-@HOOKS.register_module()
+@register(HOOKS)
 class ReparameterizeHook(Hook):
     """Runs every test, and on request every validation, on a merged copy of the model.
 
@@ -56,8 +54,8 @@ class ReparameterizeHook(Hook):
         fold_conv_bn: bool = True,
         verify: float | None = 1e-4,
     ):
-        if mode not in FORMS:
-            raise ValueError(f'unknown mode {mode!r}: choose from {FORMS}')
+        if mode not in INFERENCE_FORMS:
+            raise ValueError(f'unknown mode {mode!r}: choose from {INFERENCE_FORMS}')
         if verify is None or verify is False:
             self.tolerance = 0.0
         elif verify is not True and verify > 0:

@@ -7,15 +7,13 @@ from typing import Any
 import numpy as np
 from mmengine.dataset import worker_init_fn
 from mmengine.hooks import Hook
-from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.runner import IterBasedTrainLoop, Runner, set_random_seed
 from torch.utils.data import DataLoader
 
-from repnext_mm.registry import HOOKS
+from repnext_mm.registry import HOOKS, register
 
 
-@MMENGINE_HOOKS.register_module()
-@HOOKS.register_module()
+@register(HOOKS)
 class ReseedHook(Hook):
     """Makes the random numbers of training a function of seed and progress.
 

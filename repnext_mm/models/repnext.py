@@ -8,15 +8,14 @@ from typing import Any
 
 import torch
 from mmengine.model import BaseModule
-from mmengine.registry import MODELS as MMENGINE_MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from repnext_mm.models import checkpoint as checkpoints
-from repnext_mm.models.architectures import ARCHITECTURES, resolve_architecture
-from repnext_mm.registry import MODELS
-from repnext_mm.reparam import FORMS, FormAware
+from repnext_mm.networks import layouts
+from repnext_mm.networks.architectures import ARCHITECTURES, resolve_architecture
+from repnext_mm.registry import MODELS, register
+from repnext_mm.reparam import INFERENCE_FORMS, FormAware
 
 
 class Stage(nn.Module):
@@ -70,8 +69,7 @@ def _checkpoint_contexts(block: nn.Module):
     return nullcontext(), _running_statistics_kept(block)
 
 
-@MMENGINE_MODELS.register_module()
-@MODELS.register_module()
+@register(MODELS)
 class RepNeXt(FormAware, BaseModule):
     """RepNeXt backbone.
 
@@ -144,8 +142,8 @@ class RepNeXt(FormAware, BaseModule):
         family, channels, depths = resolve_architecture(arch)
         super().__init__(init_cfg or (list(family.init_cfg) if deploy is None else None))
         self.channels, self.depths = channels, depths
-        if deploy not in (None, *FORMS):
-            raise ValueError(f'unknown deploy {deploy!r}: choose None or one of {FORMS}')
+        if deploy not in (None, *INFERENCE_FORMS):
+            raise ValueError(f'unknown deploy {deploy!r}: choose None or one of {INFERENCE_FORMS}')
         if not 0 <= drop_path_rate < 1:
             raise ValueError(f'drop_path_rate must lie in [0, 1), got {drop_path_rate!r}')
         self.out_indices = _resolve_out_indices(out_indices, len(self.depths))
@@ -214,12 +212,12 @@ class RepNeXt(FormAware, BaseModule):
     def own_part(self, state: dict[str, Any]) -> dict[str, Tensor]:
         """The entries of the stages that are built, from a state dict of any known layout."""
         unbuilt = tuple(f'stages.{i}.' for i in range(len(self.stages), len(self.depths)))
-        part = checkpoints.backbone_part(state)
+        part = layouts.backbone_part(state)
         return {name: value for name, value in part.items() if not name.startswith(unbuilt)}
 
     def describe(self, state: Mapping[str, Tensor]) -> str:
         """Which architecture the checkpoint is of."""
-        shape = checkpoints.shape_of(state)
+        shape = layouts.shape_of(state)
         names = [name for name, row in ARCHITECTURES.items() if row[1:] == shape]
         if not shape.channels:
             return 'It holds no RepNeXt. '

@@ -9,15 +9,13 @@ from typing import Any
 
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
-from mmengine.registry import MODELS as MMENGINE_MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from repnext_mm.registry import MODELS
+from repnext_mm.registry import MODELS, register
 
 
-@MMENGINE_MODELS.register_module()
-@MODELS.register_module()
+@register(MODELS)
 class SimpleFeaturePyramid(BaseModule):
     """ViTDet's simple feature pyramid, a neck.
 

@@ -11,10 +11,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from repnext_mm.compat import conv_module_type
 from repnext_mm.reparam.copies import independent_copy
+from repnext_mm.reparam.forms import INFERENCE_FORMS
 from repnext_mm.reparam.layers import fuse_conv_norm
-
-FORMS = ('fused', 'plain')
-"""The inference forms; a block may offer some of them only."""
 
 PLAIN_FORWARDS = (_BatchNorm.forward, nn.SyncBatchNorm.forward)
 """The forward methods that in evaluation mode are a batch norm and nothing else."""
@@ -23,7 +21,7 @@ PLAIN_FORWARDS = (_BatchNorm.forward, nn.SyncBatchNorm.forward)
 class Reparameterizable(nn.Module, ABC):
     """A module that can be replaced by an equal one with fewer operations."""
 
-    forms: ClassVar[tuple[str, ...]] = FORMS
+    forms: ClassVar[tuple[str, ...]] = INFERENCE_FORMS
     """The inference forms that this module has or can take."""
 
     @property
@@ -70,7 +68,7 @@ class SwitchToDeploy(nn.Module):
 def inference_forms(model: nn.Module) -> tuple[str, ...]:
     """The forms that every block of ``model`` has or can take."""
     blocks = mergeable_modules(model).values()
-    return tuple(form for form in FORMS if all(form in block.forms for block in blocks))
+    return tuple(form for form in INFERENCE_FORMS if all(form in block.forms for block in blocks))
 
 
 def mergeable_modules(model: nn.Module) -> dict[str, Reparameterizable]:
@@ -108,8 +106,8 @@ def reparameterize_model(
             is in training mode; or, for a copy, if a forward method was replaced by one that
             runs the original.
     """
-    if mode not in FORMS:
-        raise ValueError(f'unknown mode {mode!r}: choose from {FORMS}')
+    if mode not in INFERENCE_FORMS:
+        raise ValueError(f'unknown mode {mode!r}: choose from {INFERENCE_FORMS}')
     training = [name for name, module in model.named_modules() if module.training]
     if training:
         raise ValueError(

@@ -7,18 +7,16 @@ from typing import Any
 import mmcv
 import numpy as np
 from mmengine.dist import master_only
-from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmseg.structures import SegDataSample
 from mmseg.visualization import SegLocalVisualizer
 
-from repnext_mm.registry import VISUALIZERS
+from repnext_mm.registry import VISUALIZERS, register
 from repnext_mm.visualization.legend import OPACITY, frequent_classes, overlay, with_legend
 
 FIELDS = {'ground truth': 'gt_sem_seg', 'prediction': 'pred_sem_seg'}
 
 
-@MMENGINE_VISUALIZERS.register_module()
-@VISUALIZERS.register_module()
+@register(VISUALIZERS)
 class SegLegendVisualizer(SegLocalVisualizer):
     """Draws label maps in the colours of the classes, side by side, with a legend below.
 

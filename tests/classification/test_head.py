@@ -15,13 +15,9 @@ from official_files import IMAGENET_LAYOUTS, save
 from torch import nn
 
 from repnext_mm import reparameterize_model
+from repnext_mm.checkpoints.loading import build_model
+from repnext_mm.checkpoints.merging import deployed_config, form_aware_parts, merge_checkpoint
 from repnext_mm.classification import RepNeXtClsHead
-from repnext_mm.engine.deploy import (
-    build_model,
-    deployed_config,
-    form_aware_parts,
-    merge_checkpoint,
-)
 from repnext_mm.models import RepNeXt
 from repnext_mm.reparam import inference_forms
 

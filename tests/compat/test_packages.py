@@ -127,7 +127,7 @@ except ImportError as error:
 def test_missing_task_package_is_reported_with_the_install_line(tmp_path, run):
     (tmp_path / 'config.py').write_text("default_scope = 'mmdet'")
     code = f"""
-from repnext_mm.engine.launch import build_parser, load_config
+from repnext_mm.launch.command_line import build_parser, load_config
 try:
     load_config(build_parser('A tool.').parse_args([{str(tmp_path / 'config.py')!r}]))
 except ImportError as error:

@@ -7,7 +7,8 @@ from mmengine.registry import init_default_scope
 from small_configs import CONFIGS
 
 from repnext_mm.demo.shapes import generate_shapes
-from repnext_mm.export import data, evaluation
+from repnext_mm.evaluation import exported_model as evaluation
+from repnext_mm.export import data
 from repnext_mm.export.data import (
     FALLBACK_SHAPE,
     dataset_images,

@@ -21,14 +21,14 @@ from exports import (
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from repnext_mm.engine.deploy import build_model
+from repnext_mm.checkpoints.loading import build_model
+from repnext_mm.evaluation.exported_model import ExportedModel
 from repnext_mm.export import ExportOptions, export_model, exporter, open_session
-from repnext_mm.export.evaluation import ExportedModel
+from repnext_mm.export.comparison import compare_detections, compare_logits
 from repnext_mm.export.formats import FORMATS
 from repnext_mm.export.prediction import new_sample, predict_with_torch
-from repnext_mm.export.runtime import Classifier, Detector, Segmentor
-from repnext_mm.export.verify import compare_detections, compare_logits
 from repnext_mm.models import RepNeXt
+from repnext_mm.runtime import Classifier, Detector, Segmentor
 
 SHAPE = (64, 96)
 LARGE = (160, 192)

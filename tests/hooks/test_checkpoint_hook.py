@@ -12,9 +12,9 @@ from mmengine.fileio import LocalBackend
 from mmengine.hooks import EMAHook
 from runners import Logits, RandomImages, loader
 
-from repnext_mm.engine.resume import latest_checkpoint
 from repnext_mm.hooks import SafeCheckpointHook
 from repnext_mm.hooks.checkpoint_hook import WholeFileBackend
+from repnext_mm.training.resume import latest_checkpoint
 
 pytestmark = pytest.mark.distribution
 

@@ -9,7 +9,8 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 from official_files import detector, imagenet, save, segmentor
 
-from repnext_mm.engine.deploy import build_model, compare_forms, deployed_config, merge_checkpoint
+from repnext_mm.checkpoints.loading import build_model
+from repnext_mm.checkpoints.merging import compare_forms, deployed_config, merge_checkpoint
 from repnext_mm.reparam import compare_keys
 
 CONFIGS = Path(__file__).parents[2] / 'configs'

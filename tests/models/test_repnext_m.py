@@ -9,7 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from repnext_mm import reparameterize_model
 from repnext_mm.models import RepNeXt
-from repnext_mm.models.token_mixers import ChunkConv, MediumMixer, SmallMixer
+from repnext_mm.networks.token_mixers import ChunkConv, MediumMixer, SmallMixer
 
 # Published (arXiv 2406.16004): parameters in millions, merged, with one classifier; and
 # multiply-adds at 224x224 in billions.

@@ -9,9 +9,9 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import EMAHook
 
-from repnext_mm.engine import device, launch
-from repnext_mm.engine.types import type_name
+from repnext_mm.config_dicts import type_name
 from repnext_mm.hooks import ReparameterizeHook
+from repnext_mm.launch import command_line, device
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 HOOK = 'repnext_mm.ReparameterizeHook'
@@ -33,7 +33,7 @@ def configure(tmp_path, monkeypatch):
     def call(tool: str, text: str, *arguments: str) -> Config:
         path = tmp_path / 'config.py'
         path.write_text(text)
-        monkeypatch.setattr(launch, 'build_runner', stop)
+        monkeypatch.setattr(command_line, 'build_runner', stop)
         monkeypatch.setattr(sys, 'argv', [tool, str(path), *arguments])
         with pytest.raises(Built) as info:
             runpy.run_path(str(TOOLS / tool), run_name='__main__')

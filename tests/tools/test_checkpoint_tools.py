@@ -10,7 +10,7 @@ import torch
 from commands import CONFIG, ROOT, SLIM
 from official_files import IMAGENET_LAYOUTS, detector, save, segmentor
 
-from repnext_mm.engine.checkpoint_files import load_from_local, sha256
+from repnext_mm.checkpoints.files import load_from_local, sha256
 
 REAL = Path(os.environ.get('REPNEXT_TEST_DATA', ROOT.parent / 'shared' / 'data'))
 COCO = ROOT / 'configs' / 'mask_rcnn_repnext_m0_coco.py'

@@ -16,7 +16,7 @@ def model(checkpoint, data, tmp_path_factory):
     from mmengine.registry import init_default_scope
     from mmengine.runner import load_checkpoint
 
-    from repnext_mm.engine.deploy import build_model
+    from repnext_mm.checkpoints.loading import build_model
     from repnext_mm.export import ExportOptions, export_model
 
     with pytest.MonkeyPatch.context() as patch:

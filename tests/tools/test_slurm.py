@@ -10,7 +10,7 @@ import torch
 from commands import CONFIG, SLIM, TOOLS, call
 from mmengine.config import Config
 
-from repnext_mm.engine import device
+from repnext_mm.launch import device
 
 # Writes down its options, starts the command as often as --ntasks says, as tasks of two nodes.
 SRUN = """#!/usr/bin/env bash

@@ -1,0 +1,144 @@
+"""Reading and writing checkpoint files.
+
+mmengine's loader for paths and URLs is replaced by one that also reads safetensors
+and brings RepNeXt checkpoints of other layouts into OpenMMLab's, so that
+``load_from``, ``init_cfg=dict(type='Pretrained', ...)`` and all tools take them as they
+are. Checkpoints of other networks pass through unchanged.
+"""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+from urllib.parse import urlsplit
+
+import safetensors.torch
+import torch
+from mmengine.fileio import get_local_path
+from mmengine.runner import CheckpointLoader
+from mmengine.runner import checkpoint as mmengine_checkpoint
+from safetensors import SafetensorError
+from torch import Tensor
+
+from repnext_mm.files import check_place, replaced, to_plain
+from repnext_mm.networks.layouts import to_openmmlab
+
+SAFETENSORS = '.safetensors'
+SUFFIXES = ('.pth', SAFETENSORS)
+
+
+@CheckpointLoader.register_scheme(prefixes='', force=True)
+def load_from_local(filename: str, map_location: Any = None) -> Any:
+    """Reads a file: of ``torch.save`` in any known layout, or safetensors.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is a TorchScript archive, no checkpoint, damaged, or holds code.
+    """
+    path = Path(filename).expanduser()
+    if path.is_file() and _is_torchscript(path):
+        raise ValueError(
+            f'{filename} is a TorchScript archive, a network that was merged and compiled for '
+            'deployment: its weights cannot be taken apart again. Use the training checkpoint '
+            'of the same release (.pth), and merge it with tools/reparameterize.py'
+        )
+    with _named_errors(filename):
+        if path.suffix == SAFETENSORS:
+            content = _read_safetensors(path, map_location)
+        else:
+            content = mmengine_checkpoint.load_from_local(str(path), map_location)
+    return to_openmmlab(content)
+
+
+@CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), force=True)
+def load_from_http(filename: str, map_location: Any = None, **options) -> Any:
+    """Downloads a file and reads it as :func:`load_from_local` does."""
+    if Path(urlsplit(filename).path).suffix == SAFETENSORS:
+        with get_local_path(filename) as path:
+            return to_openmmlab(_read_safetensors(Path(path), map_location))
+    return to_openmmlab(mmengine_checkpoint.load_from_http(filename, map_location, **options))
+
+
+def write_checkpoint(path: str | Path, state: Mapping[str, Tensor], meta: dict[str, Any]) -> None:
+    """Writes weights and metadata for mmengine, whole or not at all.
+
+    Args:
+        path: Its suffix decides: ``.pth``, or ``.safetensors`` with ``meta`` as JSON.
+        state: What the model's ``state_dict()`` gives.
+        meta: What JSON can hold; configs, tuples and arrays become dicts and lists.
+
+    Raises:
+        OSError, ValueError: As :func:`check_target` does.
+    """
+    path = Path(path)
+    check_target(path)
+    text = json.dumps(meta, default=to_plain)
+    tensors = {name: value.detach().cpu().clone().contiguous() for name, value in state.items()}
+    with replaced(path) as draft:
+        if path.suffix == SAFETENSORS:
+            metadata = dict(format='pt', meta=text)
+            safetensors.torch.save_file(tensors, draft, metadata=metadata)
+        else:
+            torch.save(dict(state_dict=tensors, meta=json.loads(text)), draft)
+
+
+def check_target(path: str | Path) -> None:
+    """Makes sure that :func:`write_checkpoint` can write such a file.
+
+    Raises:
+        OSError: If the place is taken (:func:`~repnext_mm.files.check_place`).
+        ValueError: If the suffix is unknown.
+    """
+    check_place(path)
+    if Path(path).suffix not in SUFFIXES:
+        raise ValueError(f'a checkpoint must end in one of {SUFFIXES}, got {str(path)!r}')
+
+
+def sha256(source: str | Path) -> str | None:
+    """The hash by which a file can be recognized; None for a URL, whose file is not kept."""
+    if str(source).startswith(('http://', 'https://')):
+        return None
+    with Path(source).expanduser().open('rb') as file:
+        digest = hashlib.sha256()
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _named_errors(filename: str) -> Iterator[None]:
+    """Names the file in what loaders raise, and spares users torch's advice to let code run."""
+    try:
+        yield
+    except (FileNotFoundError, PermissionError):
+        raise
+    except (EOFError, OSError, RuntimeError, UnpicklingError, SafetensorError) as error:
+        while isinstance(error.__context__, UnpicklingError):  # what was refused first
+            error = error.__context__
+        reason = str(error).strip().split('\n')[0].split('. ')[0]
+        raise ValueError(
+            f'{filename} cannot be loaded ({reason or type(error).__name__}): it is no checkpoint, '
+            'is damaged, or holds more than weights and numbers, which is refused since it could '
+            'run code; if you trust it, load it with torch and save its state_dict alone'
+        ) from None
+
+
+def _read_safetensors(path: Path, map_location: Any) -> dict[str, Any]:
+    device = map_location if isinstance(map_location, str | torch.device) else 'cpu'
+    with safetensors.safe_open(path, 'pt', device=str(device)) as file:
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        text = (file.metadata() or {}).get('meta', '')
+    meta = json.loads(text) if text.startswith('{') else {}
+    return dict(state_dict=state, meta=meta)
+
+
+def _is_torchscript(path: Path) -> bool:
+    """Whether a file is what ``torch.jit.save`` writes; only such archives hold constants."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith('/constants.pkl') for name in archive.namelist())

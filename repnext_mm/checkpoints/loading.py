@@ -1,0 +1,71 @@
+"""From a config and a checkpoint to a model, and what became of the checkpoint's entries."""
+
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import MODELS
+from mmengine.runner import CheckpointLoader
+from torch import Tensor, nn
+
+from repnext_mm.reparam import KeyReport
+
+
+def report_loading(state: Mapping[str, Tensor], model: nn.Module) -> KeyReport:
+    """Loads a state dict and tells what became of its entries.
+
+    Raises:
+        ValueError: If it does not fit the backbone.
+        RuntimeError: If an entry has another shape.
+    """
+    keys = model.load_state_dict(state, strict=False)
+    unexpected = set(keys.unexpected_keys)
+    return KeyReport(
+        loaded=[name for name in state if name not in unexpected],
+        missing=list(keys.missing_keys),
+        unexpected=list(keys.unexpected_keys),
+        mismatched=[],
+    )
+
+
+def load_parts(model: nn.Module, source: str, parts: Collection[str]) -> Mapping[str, Any]:
+    """Loads some parts of a model, of which nothing may be missing.
+
+    Args:
+        model: Of mmdet, mmseg or mmpretrain.
+        source: Path or URL of a checkpoint, in any known layout.
+        parts: Names of attributes, such as ``'backbone'``; those that the model has not do not
+            count.
+
+    Returns:
+        What the file holds.
+
+    Raises:
+        ValueError: If an entry is missing.
+        RuntimeError: If an entry has another shape.
+    """
+    checkpoint = CheckpointLoader.load_checkpoint(source, map_location='cpu')
+    entries = checkpoint.get('state_dict', checkpoint)
+    prefixes = tuple(f'{part}.' for part in parts)
+    state = OrderedDict(
+        (name.removeprefix('module.'), value)
+        for name, value in entries.items()
+        if name.removeprefix('module.').startswith(prefixes)
+    )
+    state._metadata = getattr(entries, '_metadata', {})  # type: ignore[attr-defined]
+    missing = [name for name in report_loading(state, model).missing if name.startswith(prefixes)]
+    if missing:
+        raise ValueError(
+            f'{source} lacks {len(missing)} entries of {", ".join(parts)}, such as {missing[0]!r}: '
+            'is it of another config, or of a backbone alone?'
+        )
+    return checkpoint
+
+
+def build_model(cfg: Config) -> Any:
+    """The model of a config, on the CPU."""
+    model_cfg = dict(cfg.model)
+    if 'data_preprocessor' in cfg:  # where mmpretrain's configs have it
+        model_cfg.setdefault('data_preprocessor', cfg.data_preprocessor)
+    return MODELS.build(model_cfg)

@@ -1,0 +1,116 @@
+"""From a trained checkpoint to that of the merged model."""
+
+import copy
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS
+from mmengine.runner import load_checkpoint
+from torch import Tensor
+
+from repnext_mm.checkpoints.files import sha256
+from repnext_mm.checkpoints.identity import dataset_meta
+from repnext_mm.checkpoints.loading import build_model
+from repnext_mm.config_dicts import type_name
+from repnext_mm.models import RepNeXt
+from repnext_mm.reparam import INFERENCE_FORMS, FormAware, reparameterize_model
+from repnext_mm.reparam.difference import feature_differences
+from repnext_mm.version import __version__
+
+TOLERANCE = 1e-4
+"""Of the maximum relative difference of features; float32 rounding gives about 1e-6."""
+
+
+def deployed_config(cfg: Config, mode: str) -> Config:
+    """A copy of a config whose RepNeXt parts are built merged."""
+    cfg = copy.deepcopy(cfg)
+    for part in form_aware_parts(cfg.model).values():
+        part['deploy'] = mode
+    return cfg
+
+
+def merge_checkpoint(
+    cfg: Config, source: str, mode: str = 'fused', tolerance: float = TOLERANCE
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The checkpoint of a trained model for the same model with ``deploy=mode``.
+
+    Batch norms of necks and heads stay: so the result fits the config with nothing
+    but ``deploy`` set, and they are folded when the model is tested or exported.
+
+    Args:
+        cfg: Config of the training form.
+        source: Checkpoint of the training form, in any known layout.
+        mode: One of :data:`repnext_mm.reparam.INFERENCE_FORMS`.
+        tolerance: For the maximum relative difference of the features of the two forms
+            on a batch of random images.
+
+    Returns:
+        State dict and metadata.
+
+    Raises:
+        RuntimeError: If the checkpoint does not have every entry of the model, or more.
+        ValueError: If the model has no RepNeXt, cannot take the form, or the forms differ.
+    """
+    parts = form_aware_parts(cfg.model).values()
+    if (
+        not any(type_name(part) == RepNeXt.__name__ for part in parts)
+        or mode not in INFERENCE_FORMS
+    ):
+        raise ValueError(
+            f'nothing to merge to {mode!r}: the model needs a part such as '
+            f"backbone=dict(type='repnext_mm.RepNeXt'), and the modes are {INFERENCE_FORMS}"
+        )
+    if any(part.get('deploy') for part in parts):
+        raise ValueError('the config is that of a merged model already: leave deploy out of it')
+    model = build_model(cfg)
+    loaded = load_checkpoint(model, source, map_location='cpu', strict=True)
+    state = reparameterize_model(model.eval(), mode, fold_conv_bn=False).state_dict()
+
+    deployed = build_model(deployed_config(cfg, mode)).eval()
+    deployed.load_state_dict(state, strict=True)
+    difference = compare_forms(model, deployed)
+    if not difference <= tolerance:
+        raise ValueError(
+            f'the merged model differs from the training form by {difference:.2e} (maximum '
+            f'relative difference of features), more than the tolerance {tolerance:.0e}'
+        )
+    meta = dict(
+        arch=next(m.arch for m in model.modules() if isinstance(m, RepNeXt)),
+        form=mode,
+        source_sha256=sha256(source),
+        difference=difference,
+        repnext_mm=__version__,
+        dataset_meta=dataset_meta(loaded),
+    )
+    return state, {name: value for name, value in meta.items() if value is not None}
+
+
+def compare_forms(model: Any, merged: Any) -> float:
+    """Maximum relative difference of features, and of logits of a merged classifier."""
+    in_channels = next((m.in_channels for m in model.modules() if isinstance(m, RepNeXt)), 3)
+    shape = (2, in_channels, 224, 288)
+    images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+    def run(form: Any) -> None:
+        features = form.extract_feat(images)
+        if isinstance(getattr(form, 'head', None), FormAware):
+            form.head(features)
+
+    names = [name for name in ('backbone', 'neck', 'head') if getattr(model, name, None)]
+    return max(feature_differences(model, merged, names, run).values())
+
+
+def form_aware_parts(cfg: Any, path: str = 'model') -> dict[str, dict]:
+    """The dicts in a model's config that take ``deploy``, by their path as in ``--cfg-options``."""
+    found = {}
+    if isinstance(cfg, dict):
+        kind = cfg.get('type')
+        cls = MODELS.get(kind) if isinstance(kind, str) else kind
+        if isinstance(cls, type) and issubclass(cls, FormAware):
+            found[path] = cfg
+    inner = cfg.items() if isinstance(cfg, dict) else enumerate(cfg)
+    for name, value in inner:
+        if isinstance(value, dict | list | tuple):
+            found |= form_aware_parts(value, f'{path}.{name}')
+    return found

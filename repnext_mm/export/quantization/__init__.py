@@ -1,6 +1,0 @@
-"""Exported ONNX files in 8 bits: post-training quantization, and which layers to spare."""
-
-from repnext_mm.export.quantization.quantizer import Quantizer, quantize_file
-from repnext_mm.export.quantization.sensitivity import Search, search
-
-__all__ = ['Quantizer', 'Search', 'quantize_file', 'search']

@@ -1,0 +1,3 @@
+"""From a command line and a config to a run."""
+
+from repnext_mm import registry  # noqa: F401 (says so if mmengine or mmcv is missing)

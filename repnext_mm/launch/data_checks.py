@@ -1,0 +1,110 @@
+"""Whether the data and the weights that a config names are there, before anything slow happens."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmengine.config import Config
+
+from repnext_mm.config_dicts import pretrained_files, type_name
+
+WEIGHTS_HELP = (
+    "RepNeXt-M's distilled ImageNet checkpoints are release files of "
+    'https://github.com/suous/RepNeXt: save the one of this arch under that name, or name its '
+    'folder with REPNEXT_PRETRAINED=FOLDER; --cfg-options model.backbone.init_cfg=None trains from '
+    'scratch'
+)
+DATA_HELP = {
+    ('COCO_ROOT', '2017'): (
+        'COCO 2017 comes from https://cocodataset.org/#download: unpack train2017.zip, val2017.zip '
+        'and annotations_trainval2017.zip into one folder and name it with COCO_ROOT=FOLDER, or '
+        'link it as data/coco'
+    ),
+    ('ADE_ROOT', 'ADEChallengeData2016'): (
+        'ADE20K comes from http://sceneparsing.csail.mit.edu (ADEChallengeData2016.zip): unpack it '
+        'into data/ade, or name its folder with ADE_ROOT=FOLDER'
+    ),
+    ('IMAGENET_ROOT', 'imagenet'): (
+        'ImageNet-1k comes from https://image-net.org/download: put train/ and val/, with one '
+        'folder for each class, into data/imagenet, or name their folder with IMAGENET_ROOT=FOLDER'
+    ),
+    ('SHAPES_ROOT', 'shapes'): (
+        "'python tools/demo.py' generates this dataset below work_dirs and uses it; to use it "
+        'otherwise, name its folder with SHAPES_ROOT=FOLDER'
+    ),
+}
+"""How to get data, by the variable that names its folder and a part of its usual paths."""
+
+
+def check_data(cfg: Config, *splits: str) -> None:
+    """Makes sure that the files of these splits exist, before anything slow happens.
+
+    Args:
+        cfg: A config.
+        splits: Of ``'train'``, ``'val'`` and ``'test'``; those that the config lacks
+            are skipped, as are paths that are not on the local disk.
+
+    Raises:
+        FileNotFoundError: If an annotation file is missing, or a folder of images, or
+            such a folder is empty; the message names it and says how to get the data.
+    """
+    for split in splits:
+        loader = cfg.get(f'{split}_dataloader') or {}
+        evaluator = cfg.get(f'{split}_evaluator') or {}
+        truths = [evaluator.get('ann_file')] if isinstance(evaluator, dict) else []
+        settings = dict.fromkeys(filter(None, truths), 'evaluator.ann_file')
+        for path in _expected_paths(loader.get('dataset') or {}):
+            settings[path] = 'dataloader.dataset.data_root'
+        for path, setting in settings.items():
+            if '://' not in path and not _has_content(Path(path)):
+                found = 'is empty' if Path(path).is_dir() else 'does not exist'
+                raise FileNotFoundError(
+                    f'the {split} data of this config is not there: {Path(path).absolute()} '
+                    f'{found}. {_data_help(path) or f"Set {split}_{setting}"}'
+                )
+
+
+def _has_content(path: Path) -> bool:
+    """Whether this is a file, or a folder with anything in it."""
+    if not path.is_dir():
+        return path.exists()
+    with os.scandir(path) as entries:
+        return any(entries)
+
+
+def _data_help(path: str) -> str | None:
+    """How to get what should be there, if it is of a dataset that our configs use."""
+    for (variable, part), text in DATA_HELP.items():
+        root = os.environ.get(variable)
+        if part in path or (root and Path(path).is_relative_to(root)):
+            return text
+    return None
+
+
+def check_weights(cfg: Config) -> None:
+    """Makes sure that the pretrained weights that a config starts from exist.
+
+    Raises:
+        FileNotFoundError: If a local file is missing; the message says how to get it.
+    """
+    for path in pretrained_files(cfg.get('model')):
+        if '://' not in path and not Path(path).expanduser().is_file():
+            raise FileNotFoundError(
+                f'the pretrained weights of this config are not there: expected '
+                f'{Path(path).absolute()}. {WEIGHTS_HELP}'
+            )
+
+
+def _expected_paths(dataset: dict) -> Iterator[str]:
+    """The annotation file and the folders that a dataset config, nested or not, refers to."""
+    for inner in [dataset.get('dataset'), *(dataset.get('datasets') or [])]:
+        if isinstance(inner, dict):
+            yield from _expected_paths(inner)
+    root = dataset.get('data_root') or ''
+    prefix = dataset.get('data_prefix') or {}
+    if not prefix and type_name(dataset) == 'ImageNet':
+        prefix = dataset.get('split', '')
+    folders = prefix.values() if isinstance(prefix, dict) else [prefix]
+    for part in [dataset.get('ann_file'), *folders]:
+        if isinstance(part, str) and (root or part):
+            yield os.path.join(root, part)  # noqa: PTH118 (the root may be a URL)

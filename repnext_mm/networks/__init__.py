@@ -1,0 +1,1 @@
+"""RepNeXt-T and RepNeXt-M: layers, architectures, and the names in their state dicts."""

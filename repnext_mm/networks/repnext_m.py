@@ -1,0 +1,195 @@
+"""RepNeXt-M: the mobile family, a MetaNeXt with multi-scale depthwise token mixers.
+
+Paper: RepNeXt: A Fast Multi-Scale CNN using Structural Reparameterization
+(arXiv 2406.16004). Modules have the names of the official state dicts
+(https://github.com/suous/RepNeXt), so that official checkpoints fit.
+
+The ``fused`` form has no batch norm and the merged token mixers of
+:mod:`repnext_mm.networks.token_mixers`. There is no ``plain`` form: inputs of the blocks
+may be negative.
+"""
+
+import math
+from collections import OrderedDict
+from typing import Any, cast
+
+from mmcv.cnn import build_norm_layer
+from mmcv.cnn.bricks import DropPath
+from torch import Tensor, nn
+
+from repnext_mm.networks.family import Family
+from repnext_mm.networks.token_mixers import ChunkConv, CopyConv, MediumMixer, SmallMixer
+from repnext_mm.reparam import Reparameterizable, layers
+
+EXPANSION = 2
+
+
+class ConvNorm(nn.Sequential):
+    """Convolution without bias, then batch norm."""
+
+    conv: nn.Conv2d
+    norm: nn.Module
+
+    def __init__(
+        self, in_channels: int, channels: int, norm_cfg: dict, size: int = 1, stride: int = 1
+    ):
+        conv = nn.Conv2d(in_channels, channels, size, stride, padding=size // 2, bias=False)
+        norm = build_norm_layer(norm_cfg, channels)[1]
+        super().__init__(OrderedDict(conv=conv, norm=norm))
+
+    def fused(self) -> nn.Conv2d:
+        """Both as one convolution."""
+        return layers.fuse_conv_norm(self.conv, self.norm)
+
+
+class ChannelMixer(nn.Sequential):
+    """Two pointwise convolutions with batch norm, C to 2C to C, and GELU between them."""
+
+    def __init__(self, channels: int, norm_cfg: dict):
+        hidden = EXPANSION * channels
+        super().__init__(
+            ConvNorm(channels, hidden, norm_cfg), nn.GELU(), ConvNorm(hidden, channels, norm_cfg)
+        )
+
+    def merged(self, norm: nn.Module | None = None) -> nn.Sequential:
+        """Without batch norms; with ``norm``, which comes before it, folded in."""
+        expand, project = cast(ConvNorm, self[0]), cast(ConvNorm, self[2])
+        if norm is None:
+            first = expand.fused()
+        else:
+            first = layers.fuse_norm_conv(norm, expand.conv, after=expand.norm)
+        return nn.Sequential(first, nn.GELU(), project.fused())
+
+
+class Stem(Reparameterizable):
+    """Two convolutions 3x3 with stride 2 and batch norm, and GELU between them.
+
+    Args:
+        first: The first convolution, with or without a batch norm.
+        second: The second one.
+    """
+
+    forms = ('fused',)
+
+    def __init__(self, first: ConvNorm | nn.Conv2d, second: ConvNorm | nn.Conv2d):
+        super().__init__()
+        self.stem = nn.Sequential(first, nn.GELU(), second)
+
+    @property
+    def form(self) -> str | None:
+        return None if isinstance(self.stem[0], ConvNorm) else 'fused'
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(N, in_channels, H, W)`` to ``(N, C, H / 4, W / 4)``, rounded up."""
+        return self.stem(x)
+
+    def merged(self, mode: str) -> nn.Module:
+        first, second = cast(ConvNorm, self.stem[0]), cast(ConvNorm, self.stem[2])
+        return Stem(first.fused(), second.fused()).eval()
+
+
+class MetaNeXt(Reparameterizable):
+    """What blocks and downsampling layers have in common.
+
+    Args:
+        token_mixer: Depthwise convolutions.
+        channel_mixer: Pointwise, nonlinearity, pointwise.
+        norm: Batch norm between the two; None when it is folded into one of them.
+    """
+
+    forms = ('fused',)
+
+    def __init__(
+        self, token_mixer: nn.Module, channel_mixer: nn.Sequential, norm: nn.Module | None = None
+    ):
+        super().__init__()
+        self.token_mixer: Any = token_mixer
+        self.norm = nn.Identity() if norm is None else norm
+        self.channel_mixer: Any = channel_mixer
+
+    @property
+    def form(self) -> str | None:
+        return 'fused' if isinstance(self.norm, nn.Identity) else None
+
+
+class Block(MetaNeXt):
+    """``x + channel_mixer(norm(token_mixer(x)))``; stochastic depth acts on the branch."""
+
+    def __init__(
+        self,
+        token_mixer: nn.Module,
+        channel_mixer: nn.Sequential,
+        norm: nn.Module | None = None,
+        drop_path_rate: float = 0.0,
+    ):
+        super().__init__(token_mixer, channel_mixer, norm)
+        self.drop_path = DropPath(drop_path_rate) if drop_path_rate else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(N, C, H, W)`` to ``(N, C, H, W)``."""
+        return x + self.drop_path(self.channel_mixer(self.norm(self.token_mixer(x))))
+
+    def merged(self, mode: str) -> nn.Module:
+        return Block(self.token_mixer.merged(), self.channel_mixer.merged(self.norm)).eval()
+
+
+class Downsample(MetaNeXt):
+    """``t + channel_mixer(t)`` with ``t = norm(token_mixer(x))``, at half the resolution.
+
+    The shortcut skips the channel mixer only, so the batch norm is folded backward.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(N, C, H, W)`` to ``(N, 2C, H / 2, W / 2)``, rounded up."""
+        x = self.norm(self.token_mixer(x))
+        return x + self.channel_mixer(x)
+
+    def merged(self, mode: str) -> nn.Module:
+        return Downsample(self.token_mixer.merged(self.norm), self.channel_mixer.merged()).eval()
+
+
+def build_stem(in_channels: int, channels: int, norm_cfg: dict) -> Stem:
+    """A stem in training form."""
+    half = channels // 2
+    return Stem(
+        ConvNorm(in_channels, half, norm_cfg, size=3, stride=2),
+        ConvNorm(half, channels, norm_cfg, size=3, stride=2),
+    )
+
+
+def build_downsample(in_channels: int, channels: int, norm_cfg: dict) -> Downsample:
+    """A downsampling layer in training form.
+
+    Raises:
+        ValueError: If it does not double the channels.
+    """
+    if channels != 2 * in_channels:
+        raise ValueError(
+            f'RepNeXt-M doubles its channels from stage to stage, got {in_channels} -> {channels}'
+        )
+    mixer = CopyConv(SmallMixer(in_channels, stride=2), MediumMixer(in_channels, stride=2))
+    norm = build_norm_layer(norm_cfg, channels)[1]
+    return Downsample(mixer, ChannelMixer(channels, norm_cfg), norm)
+
+
+def build_block(channels: int, drop_path_rate: float, norm_cfg: dict) -> Block:
+    """A block in training form."""
+    norm = build_norm_layer(norm_cfg, channels)[1]
+    return Block(ChunkConv(channels), ChannelMixer(channels, norm_cfg), norm, drop_path_rate)
+
+
+INIT_CFG = (
+    dict(
+        type='Kaiming',
+        layer='Conv2d',
+        a=math.sqrt(5),
+        mode='fan_in',
+        nonlinearity='leaky_relu',
+        distribution='uniform',
+        bias=0.0,
+    ),
+    dict(type='Constant', layer='_BatchNorm', val=1.0, bias=0.0),
+)
+"""Torch's own weights for convolutions: small ones would vanish in serial depthwise pairs."""
+
+FAMILY = Family(build_stem, build_downsample, build_block, INIT_CFG)

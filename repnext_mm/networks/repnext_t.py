@@ -1,0 +1,258 @@
+"""RepNeXt-T: ConvNeXt's shape from convolutions and ReLU alone.
+
+The training form has parallel depthwise branches and residual connections, the
+``fused`` form one depthwise 7x7 convolution per block, the ``plain`` form neither
+branch nor addition. The published drawings of the branches are lost; the reading
+here is the one that reproduces the published parameter counts to the digit.
+"""
+
+from collections import OrderedDict
+from functools import partial
+from typing import NamedTuple, cast
+
+import torch
+from mmcv.cnn import build_norm_layer
+from mmcv.cnn.bricks import DropPath
+from torch import Tensor, nn
+
+from repnext_mm.networks.family import Family
+from repnext_mm.reparam import Reparameterizable, kernels, layers
+
+UNIT_SIZE = 7
+EXPANSION = 4
+
+
+class Branch(NamedTuple):
+    """One parallel branch of a RepUnit: a depthwise convolution, or with size 0 none."""
+
+    size: int
+    dilation: int = 1
+
+
+IDENTITY = Branch(0)
+DILATED = (Branch(3, 1), Branch(3, 2), Branch(3, 3))
+
+ER = (Branch(UNIT_SIZE),)
+V1 = (*DILATED, Branch(1))
+V2 = (*DILATED, IDENTITY)
+V3 = (*DILATED, Branch(1), IDENTITY)
+
+
+def build_norm(norm_cfg: dict, channels: int) -> nn.Module:
+    """mmcv's norm layer without the name that comes with it."""
+    return build_norm_layer(norm_cfg, channels)[1]
+
+
+class ConvBranch(nn.Sequential):
+    """Depthwise convolution without bias, then batch norm."""
+
+    conv: nn.Conv2d
+    norm: nn.Module
+
+    def __init__(self, branch: Branch, channels: int, norm_cfg: dict):
+        conv = nn.Conv2d(
+            channels,
+            channels,
+            branch.size,
+            padding=branch.dilation * (branch.size // 2),
+            dilation=branch.dilation,
+            groups=channels,
+            bias=False,
+        )
+        super().__init__(OrderedDict(conv=conv, norm=build_norm(norm_cfg, channels)))
+
+    def kernel(self) -> tuple[Tensor, Tensor]:
+        """The branch as a plain depthwise convolution in float64: weight and bias."""
+        weight, bias = layers.conv_weights(self.conv)
+        weight = kernels.dilated_to_dense(weight, self.conv.dilation[0])
+        return kernels.fuse_conv_bn(weight, bias, *layers.norm_affine(self.norm))
+
+
+class IdentityBranch(nn.Sequential):
+    """Batch norm alone."""
+
+    norm: nn.Module
+
+    def __init__(self, channels: int, norm_cfg: dict):
+        super().__init__(OrderedDict(norm=build_norm(norm_cfg, channels)))
+
+    def kernel(self) -> tuple[Tensor, Tensor]:
+        """The branch as a depthwise 1x1 convolution in float64: weight and bias."""
+        scale, shift = layers.norm_affine(self.norm)
+        identity = kernels.identity_depthwise(len(scale), 1, like=scale)
+        return kernels.fuse_conv_bn(identity, torch.zeros_like(shift), scale, shift)
+
+
+def build_branch(branch: Branch, channels: int, norm_cfg: dict) -> ConvBranch | IdentityBranch:
+    """The layers of one branch in training form."""
+    if branch == IDENTITY:
+        return IdentityBranch(channels, norm_cfg)
+    return ConvBranch(branch, channels, norm_cfg)
+
+
+class Stem(nn.Sequential, Reparameterizable):
+    """Convolution 4x4 with stride 4, batch norm, ReLU."""
+
+    form = None
+    conv: nn.Conv2d
+    norm: nn.Module
+
+    def __init__(self, in_channels: int, channels: int, norm_cfg: dict):
+        conv = nn.Conv2d(in_channels, channels, 4, stride=4, bias=False)
+        norm = build_norm(norm_cfg, channels)
+        super().__init__(OrderedDict(conv=conv, norm=norm, act=nn.ReLU()))
+
+    def merged(self, mode: str) -> nn.Module:
+        conv = layers.fuse_conv_norm(self.conv, self.norm)
+        return nn.Sequential(OrderedDict(conv=conv, act=nn.ReLU())).eval()
+
+
+class Downsample(nn.Sequential, Reparameterizable):
+    """Batch norm, convolution 2x2 with stride 2, ReLU."""
+
+    form = None
+    conv: nn.Conv2d
+    norm: nn.Module
+
+    def __init__(self, in_channels: int, channels: int, norm_cfg: dict):
+        norm = build_norm(norm_cfg, in_channels)
+        conv = nn.Conv2d(in_channels, channels, 2, stride=2, bias=False)
+        super().__init__(OrderedDict(norm=norm, conv=conv, act=nn.ReLU()))
+
+    def merged(self, mode: str) -> nn.Module:
+        conv = layers.fuse_norm_conv(self.norm, self.conv)
+        return nn.Sequential(OrderedDict(conv=conv, act=nn.ReLU())).eval()
+
+
+class RepUnit(nn.Module):
+    """A sum of depthwise branches, each followed by its own batch norm.
+
+    Args:
+        branches: The parallel branches, the first of them a convolution.
+        channels: Channels in and out.
+        norm_cfg: mmcv's norm config.
+    """
+
+    def __init__(self, branches: tuple[Branch, ...], channels: int, norm_cfg: dict):
+        super().__init__()
+        self.branches = nn.ModuleList(build_branch(b, channels, norm_cfg) for b in branches)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(N, C, H, W)`` to ``(N, C, H, W)``."""
+        return sum(branch(x) for branch in self.branches)
+
+    def merged(self) -> nn.Conv2d:
+        """The unit as one depthwise 7x7 convolution with bias."""
+        branches: list[ConvBranch | IdentityBranch] = list(self.branches)  # type: ignore[arg-type]
+        small = [branch.kernel() for branch in branches]
+        padded = [(kernels.pad_kernel(weight, UNIT_SIZE), bias) for weight, bias in small]
+        weight, bias = kernels.merge_parallel(padded)
+        first = cast(ConvBranch, branches[0]).conv
+        geometry = dict(padding=UNIT_SIZE // 2, dilation=1)
+        return layers.build_conv(weight, bias, like=first, sources=[self], **geometry)
+
+
+class Block(Reparameterizable):
+    """``relu(x + project(relu(expand(token_mixer(x)))))``; its input is never negative.
+
+    Args:
+        token_mixer: A :class:`RepUnit`, or the convolution that one was merged to.
+        expand: 1x1 convolution, C to 4C.
+        project: 1x1 convolution, 4C to C.
+        drop_path_rate: Stochastic depth of the branch, between 0 and 1.
+    """
+
+    def __init__(
+        self,
+        token_mixer: RepUnit | nn.Conv2d,
+        expand: nn.Conv2d,
+        project: nn.Conv2d,
+        drop_path_rate: float = 0.0,
+    ):
+        super().__init__()
+        self.token_mixer = token_mixer
+        self.expand = expand
+        self.act = nn.ReLU()
+        self.project = project
+        self.drop_path = DropPath(drop_path_rate) if drop_path_rate else nn.Identity()
+
+    @property
+    def form(self) -> str | None:
+        return None if isinstance(self.token_mixer, RepUnit) else 'fused'
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(N, C, H, W)`` to ``(N, C, H, W)``."""
+        y = self.project(self.act(self.expand(self.token_mixer(x))))
+        return self.act(x + self.drop_path(y))
+
+    def merged(self, mode: str) -> nn.Module:
+        mixer = self.token_mixer
+        if isinstance(mixer, RepUnit):
+            mixer = mixer.merged()
+        if mode == 'plain':
+            return PlainBlock.from_residual(mixer, self.expand, self.project)
+        return Block(mixer, self.expand, self.project).eval()
+
+
+class PlainBlock(nn.Sequential, Reparameterizable):
+    """The block as three convolutions in a row, without residual.
+
+    The input passes beside the branch on channels of its own. That is exact because
+    it is not negative: the ReLU in between leaves it as it is.
+
+    Args:
+        mixer: Grouped 7x7 convolution, C to 2C.
+        expand: 1x1 convolution, 2C to 5C.
+        project: 1x1 convolution, 5C to C.
+    """
+
+    form = 'plain'
+    forms = ('plain',)
+
+    def __init__(self, mixer: nn.Conv2d, expand: nn.Conv2d, project: nn.Conv2d):
+        super().__init__(
+            OrderedDict(mixer=mixer, expand=expand, act1=nn.ReLU(), project=project, act2=nn.ReLU())
+        )
+
+    @classmethod
+    def from_residual(cls, mixer: nn.Conv2d, expand: nn.Conv2d, project: nn.Conv2d) -> 'PlainBlock':
+        """Builds it from the three convolutions of a fused :class:`Block`."""
+        widened = (
+            (kernels.carry_input_depthwise, mixer),
+            (kernels.carry_input_expand, expand),
+            (kernels.carry_input_project, project),
+        )
+        return cls(
+            *(
+                layers.build_conv(*widen(*layers.conv_weights(conv)), conv)
+                for widen, conv in widened
+            )
+        ).eval()
+
+    def merged(self, mode: str) -> nn.Module:
+        raise NotImplementedError('it has its only form already')
+
+
+def build_block(
+    branches: tuple[Branch, ...], channels: int, drop_path_rate: float, norm_cfg: dict
+) -> Block:
+    """A block in training form."""
+    hidden = EXPANSION * channels
+    return Block(
+        RepUnit(branches, channels, norm_cfg),
+        nn.Conv2d(channels, hidden, 1, bias=False),
+        nn.Conv2d(hidden, channels, 1, bias=False),
+        drop_path_rate,
+    )
+
+
+INIT_CFG = (
+    dict(type='TruncNormal', layer='Conv2d', std=0.02, bias=0.0),
+    dict(type='Constant', layer='_BatchNorm', val=1.0, bias=0.0),
+)
+"""How the field initializes networks of ConvNeXt's shape."""
+
+
+def family(branches: tuple[Branch, ...]) -> Family:
+    """RepNeXt-T with the given RepUnit."""
+    return Family(Stem, Downsample, partial(build_block, branches), INIT_CFG)

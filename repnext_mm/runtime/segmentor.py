@@ -1,0 +1,116 @@
+"""Exported segmentors."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from repnext_mm.runtime.network import ExportedNetwork, Image, save_picture
+from repnext_mm.runtime.sessions import Session
+from repnext_mm.runtime.size_rules import read_image
+
+
+class Segmentor(ExportedNetwork):
+    """An exported segmentor.
+
+    ``Segmentor('model.onnx')('image.jpg', picture='classes.png')``
+    """
+
+    task = 'segmentation'
+
+    def __init__(self, source: str | Path | Session, runtime: str | None = None, **options: Any):
+        super().__init__(source, runtime, **options)
+        self.window: dict[str, list[int]] | None = self.metadata['window']
+
+    def __call__(self, image: Image, picture: str | Path | None = None) -> np.ndarray:
+        """The class of every pixel, ``(H, W)`` int64.
+
+        Args:
+            image: ``(H, W, 3)`` uint8, RGB, or the path of a picture.
+            picture: PNG to write: the image in the colours of the classes, with a legend.
+
+        Raises:
+            FileNotFoundError: If there is no such picture.
+            TypeError: If the image is no array of uint8.
+            ValueError: If it is no RGB image.
+        """
+        pixels = read_image(image)
+        scores = self.segment(self.prepare(pixels).image)
+        labels = self.resize(scores, pixels.shape[:2])
+        classes = labels.argmax(0) if len(labels) > 1 else labels[0].long()
+        if picture is not None:
+            save_picture(self.draw(pixels, classes.numpy()), picture)
+        return classes.numpy()
+
+    def segment(self, resized: np.ndarray) -> Tensor:
+        """Segments an image that has the network's size already, whole or in windows.
+
+        Args:
+            resized: ``(H', W', 3)`` uint8, RGB.
+
+        Returns:
+            Logits ``(C, H', W')``, or labels ``(1, H', W')`` int64 if the file puts out such.
+        """
+        if self.window is None:
+            return self._whole(resized)
+        return self._slide(resized, self.window['crop_size'], self.window['stride'])
+
+    def _whole(self, image: np.ndarray) -> Tensor:
+        fitted = self.fit(image)
+        (output,) = self.session(fitted.image[None]).values()
+        scores = torch.from_numpy(output)
+        scores = scores if self.metadata['argmax'] else scores[0]
+        height, width = (
+            round(side * factor)
+            for side, factor in zip(image.shape[:2], fitted.scale[::-1], strict=True)
+        )
+        scores = scores[:, :height, :width]  # without what was added
+        return self.resize(scores, image.shape[:2])
+
+    def _slide(self, image: np.ndarray, crop: list[int], stride: list[int]) -> Tensor:
+        """The mean of the logits of overlapping windows, which are those of mmseg."""
+        if self.metadata['argmax']:
+            raise ValueError(
+                'windows need logits: export without --argmax, or test the image whole'
+            )
+        spans = [
+            window_spans(length, *sizes)
+            for length, sizes in zip(image.shape[:2], zip(crop, stride, strict=True), strict=False)
+        ]
+        total: Any = 0
+        count = torch.zeros(image.shape[:2])
+        for top, bottom in spans[0]:
+            for left, right in spans[1]:
+                around = (left, image.shape[1] - right, top, image.shape[0] - bottom)
+                total = total + F.pad(self._whole(image[top:bottom, left:right]), around)
+                count[top:bottom, left:right] += 1
+        return total / count
+
+    def resize(self, scores: Tensor, size: tuple[int, int]) -> Tensor:
+        """Logits bilinearly, labels to the nearest; ``(C, H, W)``."""
+        if scores.shape[1:] == size:
+            return scores
+        if self.metadata['argmax']:
+            return F.interpolate(scores[None].float(), size, mode='nearest-exact')[0].long()
+        align = self.metadata['align_corners']
+        return F.interpolate(scores[None], size, mode='bilinear', align_corners=align)[0]
+
+    def draw(self, image: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """The image ``(H, W, 3)`` in the colours of the classes ``(H, W)``, with a legend."""
+        from repnext_mm.visualization.legend import frequent_classes, overlay, with_legend
+
+        count = max(len(self.classes), int(labels.max()) + 1)
+        names = self.classes or [str(number) for number in range(count)]
+        colours = self.colours(count)
+        entries = frequent_classes([labels], names, colours)
+        return with_legend([overlay(image, labels, colours)], ['prediction'], entries)
+
+
+def window_spans(length: int, crop: int, stride: int) -> list[tuple[int, int]]:
+    """Where windows begin and end along one side, the last one flush with the end."""
+    count = max(length - crop + stride - 1, 0) // stride + 1
+    ends = [min(number * stride + crop, length) for number in range(count)]
+    return [(max(end - crop, 0), end) for end in ends]
