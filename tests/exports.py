@@ -12,6 +12,7 @@ from mmengine.registry import init_default_scope
 from small_configs import CONFIGS, as_list, read, shrink
 
 from repnext_mm.checkpoints.loading import build_model
+from repnext_mm.export.tasks import task_named
 from repnext_mm.launch.device import adapt_to_device
 
 CLASSES = 5
@@ -78,3 +79,8 @@ def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
     coarse = random.integers(0, 200, (height // 8 + 1, width // 8 + 1, 3))
     image = coarse.repeat(8, 0).repeat(8, 1)[:height, :width]
     return (image + random.integers(0, 56, image.shape)).astype(np.uint8)
+
+
+def predict(model: Any, task: str, image: np.ndarray) -> Any:
+    """What a model in torch predicts, by its own package's code."""
+    return task_named(task).predict(model, image)

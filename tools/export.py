@@ -16,26 +16,23 @@ from mmengine.registry import init_default_scope
 from repnext_mm.checkpoints.files import sha256
 from repnext_mm.checkpoints.identity import dataset_meta
 from repnext_mm.checkpoints.loading import build_model, load_parts
+from repnext_mm.deprecation import warn_of_old_name
 from repnext_mm.evaluation.exported_model import is_exported
-from repnext_mm.export.data import describe_classes
-from repnext_mm.export.exporter import (
-    MODES,
-    PARTS,
-    ExportOptions,
-    Report,
-    check_options,
-    export_model,
-)
-from repnext_mm.export.formats import FORMATS, MAXIMUM_OPSET, MINIMUM_OPSET
+from repnext_mm.export.exporter import Report, export_model
+from repnext_mm.export.formats import FORMATS
+from repnext_mm.export.options import MAXIMUM_OPSET, MINIMUM_OPSET, PARTS, ExportOptions
+from repnext_mm.export.tasks import task_of
 from repnext_mm.launch.command_line import build_parser, load_config
+from repnext_mm.reparam import FORMS, TRAINING
 
 
 def parse_args() -> argparse.Namespace:
     parser = build_parser(__doc__)
     parser.add_argument('checkpoint', help='checkpoint file, in any known layout')
     parser.add_argument('--output', required=True, help='file to write, such as model.onnx')
-    parser.add_argument('--mode', default='fused', help=f'one of {MODES}; none: the training form')
-    parser.add_argument('--part', default='model', help=f'one of {tuple(PARTS)}')
+    parser.add_argument('--form', help=f'one of {FORMS}; default: fused')
+    parser.add_argument('--mode', help=argparse.SUPPRESS)
+    parser.add_argument('--part', default='model', help=f'one of {PARTS}')
     parser.add_argument(
         '--format', help=f'one of {tuple(FORMATS)}; default: by the ending of the output'
     )
@@ -50,7 +47,10 @@ def parse_args() -> argparse.Namespace:
         '--static', action='store_true', help='take only this size, and one image at a time'
     )
     parser.add_argument(
-        '--opset', type=int, default=17, help=f'of ONNX, {MINIMUM_OPSET} to {MAXIMUM_OPSET}'
+        '--opset',
+        type=int,
+        default=17,
+        help=f'ONNX opset version, {MINIMUM_OPSET} to {MAXIMUM_OPSET}',
     )
     parser.add_argument('--half', action='store_true', help='float16')
     parser.add_argument(
@@ -63,16 +63,33 @@ def parse_args() -> argparse.Namespace:
         parser.error(f'there is no checkpoint {args.checkpoint!r}')
     if is_exported(args.checkpoint):
         parser.error(f'{args.checkpoint!r} is exported already: give the checkpoint it was made of')
+    if args.mode is not None:
+        warn_of_old_name('the option --mode', '--form')
+        args.form = args.form or (TRAINING if args.mode == 'none' else args.mode)
     return args
 
 
+def export_options(args: argparse.Namespace) -> ExportOptions:
+    """The options of the command line."""
+    return ExportOptions(
+        form=args.form or 'fused',
+        part=args.part,
+        format=args.format,
+        shape=tuple(args.shape) if args.shape else None,
+        static=args.static,
+        opset=args.opset,
+        half=args.half,
+        argmax=args.argmax,
+    )
+
+
 def print_report(report: Report) -> None:
-    """What was compared, a line for each image."""
+    """Prints the comparisons, a line for each image."""
     for row in report.comparisons:
-        found = '' if row.detections is None else f'{row.detections} detections, '
+        found = '' if row.count is None else f'{row.count} detections, '
         note = f' (torch with other rounding: {listed(row.instability)})' if row.instability else ''
         print(f'{row.place:>16}: {found}differences: {listed(row.differences)}{note}')
-    if {row.detections for row in report.comparisons} == {0}:
+    if {row.count for row in report.comparisons} == {0}:
         print(
             'NOTE: nothing was detected in any image, so boxes and masks were not compared: '
             "export where the config's test data is, with a trained checkpoint"
@@ -86,24 +103,14 @@ def listed(differences: Mapping[str, float]) -> str:
 
 def main() -> None:
     args = parse_args()
-    options = ExportOptions(
-        mode=args.mode,
-        part=args.part,
-        format=args.format,
-        shape=tuple(args.shape) if args.shape else None,
-        static=args.static,
-        opset=args.opset,
-        half=args.half,
-        argmax=args.argmax,
-    )
+    options = export_options(args)
     cfg = load_config(args)
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     model = build_model(cfg)
-    check_options(options)
-    meta = dataset_meta(load_parts(model, args.checkpoint, PARTS[options.part]))
-    known = describe_classes(meta) if meta else {}
+    parts = task_of(model, options.part).parts_of(options.part)
+    meta = dataset_meta(load_parts(model, args.checkpoint, parts))
     source = dict(config=Path(args.config).name, source_sha256=sha256(args.checkpoint))
-    print_report(export_model(model, args.output, cfg, options, **known, **source))
+    print_report(export_model(model, args.output, cfg, options, meta, **source))
 
 
 if __name__ == '__main__':

@@ -25,7 +25,8 @@ from mmengine.registry import init_default_scope
 
 from repnext_mm.compat import is_installed
 from repnext_mm.evaluation.exported_model import check_config, use_exported
-from repnext_mm.export.data import dataset_images, test_dataset
+from repnext_mm.export.data import dataset_images, innermost_dataset
+from repnext_mm.export.tasks import TASKS, Task, task_named
 from repnext_mm.files import replaced_together, to_plain, write_text
 from repnext_mm.launch.command_line import build_parser, build_runner, load_config
 from repnext_mm.launch.data_checks import check_data
@@ -34,14 +35,6 @@ from repnext_mm.quantization.calibration import METHODS
 from repnext_mm.quantization.quantizer import check_target, read_metadata
 from repnext_mm.quantization.sensitivity import MAX_LOSS
 from repnext_mm.runtime import open_reader, open_session
-
-METRICS = {
-    'detection': ('coco/bbox_mAP', 'coco/segm_mAP'),
-    'segmentation': ('mIoU',),
-    'classification': ('accuracy/top1',),
-}
-PERCENT = ('mmseg', 'mmpretrain')
-"""Scopes whose metrics go from 0 to 100."""
 
 RUNTIMES = ('onnxruntime', 'openvino')
 RANKED = 8
@@ -72,7 +65,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='weights of 8 bits instead of 7; overflows on x86 processors without VNNI',
     )
-    parser.add_argument('--metric', help=f'that counts; default: by the task, of {METRICS}')
+    parser.add_argument('--metric', help=f'that counts; default: by the task, of {metric_names()}')
     parser.add_argument('--rounds', type=int, default=5, help='how often to time each file')
     args = parser.parse_args()
     if args.launcher != 'none':
@@ -82,6 +75,11 @@ def parse_args() -> argparse.Namespace:
     if not args.max_loss >= 0:
         parser.error(f'--max-loss must be 0 or more, got {args.max_loss}')
     return args
+
+
+def metric_names() -> list[str]:
+    """The metrics that count by default, of all tasks."""
+    return sorted({name for task in TASKS for name in task.metrics})
 
 
 class SampleImages:
@@ -112,10 +110,10 @@ class Evaluation:
         metric: Name of the metric that counts; None for those of the task.
     """
 
-    def __init__(self, cfg: Config, task: str, metric: str | None):
+    def __init__(self, cfg: Config, task: Task, metric: str | None):
         self.cfg = cfg
-        self.names = (metric,) if metric else METRICS[task]
-        self.scale = 0.01 if cfg.get('default_scope') in PERCENT else 1.0
+        self.names = (metric,) if metric else task.metrics
+        self.scale = task.metric_scale
         self.reference: dict[str, float] = {}
 
     def measure(self, path: str | Path, runtime: str = 'onnxruntime') -> dict[str, float]:
@@ -206,25 +204,26 @@ def overlap(cfg: Config, split: str) -> bool:
     keys = ('data_root', 'data_prefix', 'ann_file')
     ours, theirs = (
         [dataset.get(key) for key in keys]
-        for dataset in (test_dataset(cfg, split), test_dataset(cfg))
+        for dataset in (innermost_dataset(cfg, split), innermost_dataset(cfg))
     )
     return ours == theirs
 
 
 def main() -> int:
     args = parse_args()
-    metadata = read_metadata(Path(args.model))
+    read_metadata(Path(args.model))
+    spec = open_session(args.model).spec
     check_target(args.model, args.output)
     cfg = load_config(args)
     check_data(cfg, 'test', args.split)
-    check_config(cfg, args.model, metadata)
+    check_config(cfg, args.model, spec)
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     if overlap(cfg, args.split):
         print(f'NOTE: the {args.split} images are those of the test: calibrate with --split train')
     images = SampleImages(cfg, args.split, args.images, args.model)
     quantizer = Quantizer(args.model, images, args.method, not args.full_range, not args.no_repair)
     quantizer.named(args.keep_float)
-    evaluation = Evaluation(cfg, metadata['task'], args.metric)
+    evaluation = Evaluation(cfg, task_named(spec.task), args.metric)
     evaluation.reference = evaluation.measure(args.model)
     with replaced_together(args.output) as draft:
         result = search(

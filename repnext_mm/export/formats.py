@@ -1,31 +1,28 @@
 """Writing a traced graph in each of the formats."""
 
-import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from repnext_mm.compat import require_extra
 from repnext_mm.export.size_free import SubsamplingBySlicing
-from repnext_mm.runtime.sessions import METADATA
+from repnext_mm.export.tasks import ExportGraph
+from repnext_mm.runtime.spec import KEY, FileSpec
 
 INPUT = 'images'
-MINIMUM_OPSET = 16
-MAXIMUM_OPSET = 20
 
 
 class Job(NamedTuple):
-    """What is to be written."""
+    """A file to be written."""
 
-    graph: Any
-    """The module, with ``output_names``, ``dynamic_batch``, ``dynamic_axes`` of the outputs, and
-    ``static_axes``: those that are open for images of one size too."""
+    graph: ExportGraph
+    """The module to trace."""
 
     images: Tensor
     """``(N, H, W, 3)`` uint8; the graph is traced with them."""
@@ -34,10 +31,18 @@ class Job(NamedTuple):
     """Whether height and width, and the batch where the graph allows it, stay open."""
 
     opset: int
-    """Of ONNX."""
+    """ONNX opset version."""
 
     half: bool
-    metadata: dict[str, Any]
+    """Whether weights are float16."""
+
+    spec: FileSpec
+    """The contract to write into the file."""
+
+    @property
+    def module(self) -> nn.Module:
+        """The graph as torch's exporters want it."""
+        return cast(nn.Module, self.graph)
 
 
 class Format(NamedTuple):
@@ -47,24 +52,10 @@ class Format(NamedTuple):
     write: Callable[[Job, Path], None]
 
 
-def check_opset(opset: int) -> None:
-    """Makes sure that RoIAlign means in ONNX what it means in torch.
-
-    Raises:
-        ValueError: If the opset is unknown to the exporter, or too old: before 16 RoIAlign
-            has no half-pixel shift, and what is exported is wrong without any notice.
-    """
-    if not MINIMUM_OPSET <= opset <= MAXIMUM_OPSET:
-        raise ValueError(
-            f'opset {opset} does not work: choose one from {MINIMUM_OPSET} (the first in which '
-            f'RoIAlign samples as in torch) to {MAXIMUM_OPSET} (the last that torch traces to)'
-        )
-
-
 def write_onnx(job: Job, path: Path) -> None:
     """Writes ONNX with standard operators only."""
     onnx = require_extra('onnx', 'onnx', 'exporting to ONNX')
-    axes = {}
+    axes: dict[str, Mapping[int, str]] = {}
     if job.dynamic:
         open_axes = {1: 'height', 2: 'width'}
         axes[INPUT] = ({0: 'batch'} if job.graph.dynamic_batch else {}) | open_axes
@@ -73,7 +64,7 @@ def write_onnx(job: Job, path: Path) -> None:
         # The tracer warns of every comparison in Python; what it got is run and compared.
         warnings.simplefilter('ignore')
         torch.onnx.export(
-            job.graph,
+            job.module,
             (job.images,),
             str(path),
             input_names=[INPUT],
@@ -85,7 +76,7 @@ def write_onnx(job: Job, path: Path) -> None:
     model = onnx.load(str(path))
     model.producer_name = 'repnext_mm'
     entry = model.metadata_props.add()
-    entry.key, entry.value = METADATA, json.dumps(job.metadata)
+    entry.key, entry.value = KEY, job.spec.to_text()
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
 
@@ -97,18 +88,10 @@ def write_openvino(job: Job, path: Path) -> None:
     try:
         write_onnx(job, source)
         model = openvino.convert_model(str(source))
-        model.set_rt_info(json.dumps(job.metadata), [METADATA])
+        model.set_rt_info(job.spec.to_text(), [KEY])
         openvino.save_model(model, str(path), compress_to_fp16=job.half)
     finally:
         source.unlink(missing_ok=True)
-
-
-def write_torchscript(job: Job, path: Path) -> None:
-    """Writes TorchScript, traced."""
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter('ignore')
-        traced = torch.jit.trace(job.graph, job.images, check_trace=False)
-        torch.jit.save(traced, str(path), _extra_files={METADATA: json.dumps(job.metadata)})
 
 
 def write_torch_export(job: Job, path: Path) -> None:
@@ -121,8 +104,8 @@ def write_torch_export(job: Job, path: Path) -> None:
             shapes[0] = torch.export.Dim.DYNAMIC
             images = torch.cat([images, images])  # a batch of one would stay one
     with quiet('torch.export'), torch.no_grad(), SubsamplingBySlicing():
-        program = torch.export.export(job.graph, (images,), dynamic_shapes=(shapes,), strict=False)
-        torch.export.save(program, str(path), extra_files={METADATA: json.dumps(job.metadata)})
+        program = torch.export.export(job.module, (images,), dynamic_shapes=(shapes,), strict=False)
+        torch.export.save(program, str(path), extra_files={KEY: job.spec.to_text()})
 
 
 @contextmanager
@@ -142,7 +125,6 @@ def quiet(name: str) -> Iterator[None]:
 FORMATS = {
     'onnx': Format('.onnx', write_onnx),
     'openvino': Format('.xml', write_openvino),
-    'torchscript': Format('.torchscript', write_torchscript),
     'torch-export': Format('.pt2', write_torch_export),
 }
 

@@ -7,9 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from repnext_mm.runtime.spec import InputSpec
+
 
 class ImageInput(nn.Module):
-    """What OpenMMLab's data preprocessors do to images in tests, from RGB.
+    """The test-time work of OpenMMLab's data preprocessors on images, from RGB.
 
     Padding comes after normalization, to the right and below, so it must be part of the
     graph: no uint8 image could be padded with its value.
@@ -60,18 +62,24 @@ class ImageInput(nn.Module):
             images = F.pad(images, (0, right, 0, below), value=self.pad_value)
         return images.to(self.dtype)
 
-    def describe(self) -> dict[str, Any]:
-        """For a file's metadata: what a consumer may want to know of it."""
-        return dict(
-            layout='NHWC',
-            dtype='uint8',
-            channel_order='RGB',
-            normalization='in the graph',
-            mean=[round(value, 4) for value in self.mean.flatten().tolist()],
-            std=[round(value, 4) for value in self.std.flatten().tolist()],
+    def describe(self, static_shape: tuple[int, int] | None, batch: int | None) -> InputSpec:
+        """The contract of the images, for a file's metadata.
+
+        Args:
+            static_shape: The only height and width that the file takes; None for any.
+            batch: The only number of images at a time; None for any.
+        """
+        mean, std = (
+            tuple(round(value, 4) for value in values.flatten().tolist())
+            for values in (self.mean, self.std)
+        )
+        return InputSpec(
+            mean=mean,
+            std=std,
             network_channel_order='BGR' if self.reverse_channels else 'RGB',
             size_divisor=self.size_divisor,
-            padding='in the graph',
+            static_shape=static_shape,
+            batch=batch,
         )
 
 

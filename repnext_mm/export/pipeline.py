@@ -1,6 +1,6 @@
 """From the config of a test pipeline to rules for the size of images.
 
-What the rules do is in :mod:`repnext_mm.runtime.size_rules`.
+The rules themselves are in :mod:`repnext_mm.runtime.size_rules`.
 """
 
 import inspect
@@ -8,7 +8,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from repnext_mm.config_dicts import type_name
-from repnext_mm.runtime.size_rules import FILTERS, Rule
+from repnext_mm.runtime.size_rules import (
+    FILTERS,
+    CenterCrop,
+    Resize,
+    ResizeEdge,
+    ResizeToMultiple,
+    SizeRule,
+)
 
 
 class UnsupportedStepError(ValueError):
@@ -23,19 +30,19 @@ class UnsupportedStepError(ValueError):
         what = f'{step} ({reason})' if reason else step
         super().__init__(
             f'no rule for the size of images describes the step {what} of the test pipeline: known '
-            f'are {", ".join(READERS)}, and steps that load and pack'
+            f'are {", ".join(RULE_OF_STEP)}, and steps that load and pack'
         )
         self.step = step
 
 
-def resize_rules(pipeline: Sequence[Any]) -> list[Rule]:
+def resize_rules(pipeline: Sequence[Any]) -> list[SizeRule]:
     """What a test pipeline does to the size of images.
 
     Args:
         pipeline: The config of its steps, with types of any scope, or classes.
 
     Returns:
-        One dict for each step that resizes or crops, of what JSON can hold.
+        One rule for each step that resizes or crops.
 
     Raises:
         UnsupportedStepError: If a step does anything else than load, resize, crop and
@@ -44,7 +51,7 @@ def resize_rules(pipeline: Sequence[Any]) -> list[Rule]:
     rules = []
     for step in pipeline:
         name = type_name(step) if isinstance(step, dict) else type(step).__name__
-        if name in READERS:
+        if name in RULE_OF_STEP:
             rules.append(_read(name, step))
         elif name.startswith('LoadImage'):
             _check_loading(name, step)
@@ -63,34 +70,34 @@ def _read_resize(
     clip_object_border=True,
     backend='cv2',
     interpolation='bilinear',
-) -> Rule:
-    target = (
-        dict(scale=_pair(scale)) if scale is not None else dict(factor=_pair(scale_factor, float))
-    )
-    chosen = _filter(interpolation, backend)
-    return dict(type='resize', **target, keep_ratio=bool(keep_ratio), **chosen)
+) -> Resize:
+    resampling = _resampling(interpolation, backend)
+    if scale is not None:
+        return Resize(*resampling, bool(keep_ratio), scale=_pair(scale))
+    return Resize(*resampling, bool(keep_ratio), factor=_pair(scale_factor, float))
 
 
-def _read_resize_edge(scale, edge='short', backend='cv2', interpolation='bilinear') -> Rule:
+def _read_resize_edge(scale, edge='short', backend='cv2', interpolation='bilinear') -> ResizeEdge:
     if edge not in ('short', 'long', 'width', 'height'):
         raise ValueError(f'edge={edge!r}')
-    scale, _ = _pair((scale, scale))
-    return dict(type='resize_edge', scale=scale, edge=edge, **_filter(interpolation, backend))
+    length, _ = _pair((scale, scale))
+    return ResizeEdge(*_resampling(interpolation, backend), length, edge)
 
 
-def _read_resize_to_multiple(size_divisor=32, interpolation=None) -> Rule:
-    divisor = _pair(size_divisor)
-    chosen = _filter(interpolation or 'bilinear', 'cv2')
-    return dict(type='resize_to_multiple', divisor=divisor, **chosen)
+def _read_resize_to_multiple(size_divisor=32, interpolation=None) -> ResizeToMultiple:
+    resampling = _resampling(interpolation or 'bilinear', 'cv2')
+    return ResizeToMultiple(*resampling, _pair(size_divisor))
 
 
-def _read_center_crop(crop_size, auto_pad=False, pad_cfg=None, clip_object_border=True) -> Rule:
+def _read_center_crop(
+    crop_size, auto_pad=False, pad_cfg=None, clip_object_border=True
+) -> CenterCrop:
     if auto_pad:
         raise ValueError('auto_pad=True')
-    return dict(type='center_crop', size=_pair(crop_size))
+    return CenterCrop(_pair(crop_size))
 
 
-READERS: dict[str, Callable[..., Rule]] = {
+RULE_OF_STEP: dict[str, Callable[..., SizeRule]] = {
     'Resize': _read_resize,
     'ResizeEdge': _read_resize_edge,
     'ResizeToMultiple': _read_resize_to_multiple,
@@ -98,36 +105,36 @@ READERS: dict[str, Callable[..., Rule]] = {
 }
 
 
-def _read(name: str, step: Any) -> Rule:
+def _read(name: str, step: Any) -> SizeRule:
     options = {key: value for key, value in step.items() if key != 'type'}
     try:
-        inspect.signature(READERS[name]).bind(**options)
-        return READERS[name](**options)
+        inspect.signature(RULE_OF_STEP[name]).bind(**options)
+        return RULE_OF_STEP[name](**options)
     except (TypeError, ValueError) as error:
         raise UnsupportedStepError(name, error) from error
 
 
 def _check_loading(name: str, step: Any) -> None:
-    """Only what :func:`read_image` does is supported."""
+    """Only the way in which :func:`repnext_mm.runtime.images.read_image` reads is supported."""
     usual = dict(to_float32=False, color_type='color', imdecode_backend='cv2')
     for key, value in usual.items():
         if step.get(key, value) != value:
             raise UnsupportedStepError(name, f'{key}={step[key]!r}')
 
 
-def _pair(value: Any, kind: type = int) -> list:
+def _pair(value: Any, kind: type = int) -> tuple:
     """For width and height: two numbers, or one for both."""
     numbers = list(value) if isinstance(value, list | tuple) else [value, value]
     allowed = (int, float) if kind is float else int
     if len(numbers) != 2 or not all(isinstance(x, allowed) and x > 0 for x in numbers):
         raise ValueError(f'a size of {value!r}')
-    return [kind(number) for number in numbers]
+    return tuple(kind(number) for number in numbers)
 
 
-def _filter(interpolation: str, backend: str | None) -> Rule:
+def _resampling(interpolation: str, backend: str | None) -> tuple[str, str]:
     backend = backend or 'cv2'  # mmcv's default
     if backend not in FILTERS:
         raise ValueError(f'backend={backend!r}')
     if interpolation not in FILTERS[backend]:
         raise ValueError(f'interpolation={interpolation!r}, backend={backend!r}')
-    return dict(interpolation=interpolation, backend=backend)
+    return interpolation, backend

@@ -1,4 +1,4 @@
-"""Running an exported file and the model in torch on the same images."""
+"""The proof that an exported file computes what the model in torch does, on the same images."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,108 +9,76 @@ import numpy as np
 import torch
 from torch import nn
 
-from repnext_mm.export.comparison import (
-    ROUNDING,
-    Comparison,
-    compare_arrays,
-    compare_detections,
-    compare_logits,
-)
-from repnext_mm.export.prediction import predict_with_torch
-from repnext_mm.runtime import (
-    READERS,
-    Classifier,
-    Detections,
-    Detector,
-    ExportedNetwork,
-    Segmentor,
-    Session,
-    open_reader,
-    open_session,
-)
+from repnext_mm.export.comparison import ARRAY_LIMITS, Comparison, compare_arrays
+from repnext_mm.export.tasks import ExportGraph, Task
+from repnext_mm.runtime import Session, open_session
 
-ROUNDINGS = 8
 FLAT = 114
 """The grey of the image without content, on which anchors tie."""
 
+ROUNDING = {'float32': 1e-5, 'float16': 1e-3}
+"""The noise that stands for another rounding, relative to the largest output of a layer. In float32
+1e-6 did not break the ties of a flat image as often as ONNX Runtime did; 1e-5 does."""
 
-def prove(reference: Any, graph: Any, path: Path, images: Sequence[np.ndarray]) -> list[Comparison]:
+
+def prove(
+    task: Task, model: nn.Module, graph: ExportGraph, path: Path, images: Sequence[np.ndarray]
+) -> list[Comparison]:
     """Compares an exported file with the model, and measures how far they are apart.
 
     Args:
-        reference: The merged model, in float32; it predicts with its own package's code.
-        graph: What was traced; the reference for features.
+        task: Of the file.
+        model: The merged model, in float32; it predicts with its own package's code.
+        graph: The traced module.
         path: The file.
         images: ``(H, W, 3)`` uint8 each. The first has the traced size; a flat image of that
             size, and a batch of two where the file takes any, are compared as well.
     """
-    return list(_comparisons(reference, graph, path, images))
-
-
-def _comparisons(
-    reference: Any, graph: Any, path: Path, images: Sequence[np.ndarray]
-) -> Iterator[Comparison]:
     session = open_session(path)
-    task = session.metadata['task']
-    reader = open_reader(session) if task in READERS else None
+    reader = task.open(session)
+    subject = task.subject(model, graph)
     flat = np.full_like(images[0], FLAT)
+    comparisons = []
     for image, suffix in [*((image, '') for image in images), (flat, ', flat')]:
         place = f'{image.shape[0]}x{image.shape[1]}{suffix}'
-        if reader is None:
-            yield Comparison(place, _compare_features(graph, session, image))
-        else:
-            yield _compare_predictions(reference, reader, image, place)
-    if session.metadata['input']['batch'] is None:
-        yield Comparison('a batch of two', _compare_batch(session, images[0]))
+        comparisons.append(_compare(task, subject, reader, image, place, session.spec.precision))
+    if session.spec.input.batch is None:
+        comparisons.append(_compare_batch(session, images[0]))
+    return comparisons
 
 
-def _compare_features(graph: Any, session: Session, image: np.ndarray) -> dict[str, float]:
-    with torch.no_grad():
-        expected = graph(torch.from_numpy(image[None]))
-    return compare_arrays(expected, session(image[None]).values())
-
-
-def _compare_predictions(
-    reference: Any, reader: ExportedNetwork, image: np.ndarray, place: str
+def _compare(
+    task: Task, subject: Any, reader: Any, image: np.ndarray, place: str, precision: str
 ) -> Comparison:
-    expected = predict_with_torch(reference, reader.task, image)
-    if isinstance(reader, Detector):
-        found = reader.detect(image, (1.0, 1.0), image.shape[:2])
-        count = len(expected.scores) + len(found.scores)
-        comparison = Comparison(place, compare_detections(expected, found), count)
-        precision = reader.metadata['precision']
-        if comparison.failures(precision):
-            comparison = comparison._replace(
-                instability=_instability(reference, expected, image, ROUNDING[precision])
-            )
+    expected, found = task.predict(subject, image), task.read(reader, image)
+    differences, count = task.compare(expected, found), task.count(expected, found)
+    comparison = Comparison(place, differences, task.allowed(precision, count, {}), count)
+    if not task.roundings or not comparison.failures():
         return comparison
-    if isinstance(reader, Segmentor):
-        return Comparison(place, compare_logits(expected, reader.segment(image)))
-    if isinstance(reader, Classifier):
-        difference = np.abs(expected.numpy() - reader.classify(image)).max()
-        return Comparison(place, {'probability': float(difference)})
-    raise TypeError(f'nothing to compare the predictions of a {type(reader).__name__} with')
+    instability = _instability(task, subject, expected, image, ROUNDING[precision])
+    limits = task.allowed(precision, count, instability)
+    return Comparison(place, differences, limits, count, instability)
 
 
 def _instability(
-    model: Any, expected: Detections, image: np.ndarray, precision: float
+    task: Task, model: nn.Module, expected: Any, image: np.ndarray, precision: float
 ) -> dict[str, float]:
-    """The largest differences between what torch finds in this and in a few other roundings."""
+    """The largest differences between the predictions of torch in this and in other roundings."""
     largest: dict[str, float] = {}
-    for seed in range(ROUNDINGS):
+    for seed in range(task.roundings):
         with _other_rounding(model, precision, seed):
-            again = predict_with_torch(model, 'detection', image)
-        for name, value in compare_detections(expected, again).items():
+            again = task.predict(model, image)
+        for name, value in task.compare(expected, again).items():
             largest[name] = max(largest.get(name, 0.0), value)
     return largest
 
 
 @contextmanager
-def _other_rounding(model: Any, precision: float, seed: int) -> Iterator[None]:
-    """Makes what convolutions and linear layers put out differ as by another rounding."""
+def _other_rounding(model: nn.Module, precision: float, seed: int) -> Iterator[None]:
+    """Changes the outputs of convolutions and linear layers as another rounding would."""
     generator = torch.Generator().manual_seed(seed)
 
-    def change(module: Any, args: Any, output: torch.Tensor) -> torch.Tensor:
+    def change(module: nn.Module, args: tuple, output: torch.Tensor) -> torch.Tensor:
         noise = torch.randn(output.shape, generator=generator)
         return output + precision * output.abs().max() * noise
 
@@ -123,8 +91,9 @@ def _other_rounding(model: Any, precision: float, seed: int) -> Iterator[None]:
             handle.remove()
 
 
-def _compare_batch(session: Session, image: np.ndarray) -> dict[str, float]:
+def _compare_batch(session: Session, image: np.ndarray) -> Comparison:
     """An image beside another one must give what it gives alone."""
     pair = np.stack([image[::-1], image])
     together = [torch.as_tensor(output[1:]).float() for output in session(pair).values()]
-    return compare_arrays(together, session(image[None]).values())
+    differences = compare_arrays(together, session(image[None]).values())
+    return Comparison('a batch of two', differences, ARRAY_LIMITS[session.spec.precision])

@@ -24,7 +24,8 @@ from repnext_mm.files import check_place, replaced_together
 from repnext_mm.quantization.calibration import METHODS, Calibration, calibrate, layer_errors
 from repnext_mm.quantization.equalization import equalize
 from repnext_mm.quantization.graph import Graph
-from repnext_mm.runtime.sessions import METADATA, open_session
+from repnext_mm.runtime.sessions import open_session
+from repnext_mm.runtime.spec import KEY as METADATA
 
 FEW = 8
 """Images on which layers are compared."""

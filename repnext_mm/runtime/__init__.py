@@ -7,16 +7,18 @@ from repnext_mm.runtime.classifier import Classifier
 from repnext_mm.runtime.detector import Detections, Detector, paste_masks
 from repnext_mm.runtime.network import ExportedNetwork
 from repnext_mm.runtime.segmentor import Segmentor
-from repnext_mm.runtime.sessions import METADATA, SESSIONS, Session, open_session
+from repnext_mm.runtime.sessions import SESSIONS, Session, open_session
+from repnext_mm.runtime.spec import FileSpec, InputSpec
 
 __all__ = [
-    'METADATA',
     'READERS',
     'SESSIONS',
     'Classifier',
     'Detections',
     'Detector',
     'ExportedNetwork',
+    'FileSpec',
+    'InputSpec',
     'Segmentor',
     'Session',
     'open_reader',
@@ -44,10 +46,10 @@ def open_reader(
         ValueError: If the file puts out features; else as :class:`ExportedNetwork`.
     """
     session = source if isinstance(source, Session) else open_session(source, runtime, **options)
-    task = session.metadata['task']
+    task = session.spec.task
     if task not in READERS:
         raise ValueError(
-            f'{source} puts out features, which no reader and no metric takes: export with '
-            '--part model, or open it with open_session'
+            f'{session.path} puts out {task}, which no reader and no metric takes: export with '
+            'part="model", or open it with open_session'
         )
     return READERS[task](session)

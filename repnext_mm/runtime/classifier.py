@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from repnext_mm.runtime.images import read_image
 from repnext_mm.runtime.network import ExportedNetwork, Image
-from repnext_mm.runtime.size_rules import read_image
 
 
 class Classifier(ExportedNetwork):

@@ -1,20 +1,33 @@
 """Exported detectors."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from repnext_mm.runtime.images import read_image
 from repnext_mm.runtime.network import ExportedNetwork, Image, save_picture
-from repnext_mm.runtime.size_rules import read_image
+from repnext_mm.runtime.sessions import Session
 from repnext_mm.visualization.instances import draw_instances
 
 
+@dataclass(frozen=True)
+class DetectionDetails:
+    """The entries of a detector in a file's metadata."""
+
+    score_threshold: float
+    """The graph leaves out detections with a lower score."""
+
+    mask_threshold: float | None = None
+    """Probability from which a pixel belongs to a mask; None without a mask head."""
+
+
 class Detections(NamedTuple):
-    """What is in an image, the most certain first."""
+    """Objects in an image, the most certain first."""
 
     boxes: np.ndarray
     """``(K, 4)`` float32: x1, y1, x2, y2 in pixels of the image."""
@@ -36,6 +49,11 @@ class Detector(ExportedNetwork):
     """
 
     task = 'detection'
+
+    def __init__(self, source: str | Path | Session, runtime: str | None = None, **options: Any):
+        super().__init__(source, runtime, **options)
+        details = self.spec.details
+        self.details = DetectionDetails(details['score_threshold'], details.get('mask_threshold'))
 
     def __call__(
         self, image: Image, picture: str | Path | None = None, score_threshold: float = 0.0
@@ -83,12 +101,12 @@ class Detector(ExportedNetwork):
             boxes = boxes[inside]
             outputs = {name: values[inside] for name, values in outputs.items()}
         masks = None
-        if 'masks' in outputs:
+        if 'masks' in outputs and self.details.mask_threshold is not None:
             masks = paste_masks(
                 torch.from_numpy(outputs['masks']),
                 torch.from_numpy(boxes),
                 size,
-                self.metadata['mask_threshold'],
+                self.details.mask_threshold,
             ).numpy()
         return Detections(boxes, outputs['scores'], outputs['labels'].astype(np.int64), masks)
 

@@ -1,7 +1,7 @@
-"""What all exported networks share."""
+"""The base of all readers of exported networks."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -10,13 +10,14 @@ from torchvision.io import write_png
 from repnext_mm.files import replaced
 from repnext_mm.runtime.sessions import Session, open_session
 from repnext_mm.runtime.size_rules import Prepared, apply_rules, fit_static
+from repnext_mm.runtime.spec import FileSpec
 from repnext_mm.visualization.instances import class_colours
 
 Image = str | Path | np.ndarray
 
 
 class ExportedNetwork:
-    """What all kinds of exported networks share.
+    """An exported network, opened; the base of the readers.
 
     Args:
         source: File of ``tools/export.py``, or one that is open already.
@@ -24,7 +25,7 @@ class ExportedNetwork:
         **options: Of the runtime; see :func:`repnext_mm.export.open_session`.
 
     Attributes:
-        metadata: What the exporter wrote into the file.
+        spec: The contract that the exporter wrote into the file.
         classes: Names of the classes; empty where they are unknown.
 
     Raises:
@@ -33,45 +34,41 @@ class ExportedNetwork:
         ValueError: If the file is of another task or not of this exporter.
     """
 
-    task: str
+    task: ClassVar[str]
+    """The task of the files that this class reads."""
 
     def __init__(self, source: str | Path | Session, runtime: str | None = None, **options: Any):
-        if not isinstance(source, Session):
-            source = open_session(source, runtime, **options)
-        self.session = source
-        self.metadata = self.session.metadata
-        if self.metadata['task'] != self.task:
+        self.session = (
+            source if isinstance(source, Session) else open_session(source, runtime, **options)
+        )
+        self.spec: FileSpec = self.session.spec
+        if self.spec.task != self.task:
             raise ValueError(
-                f'{self.session.path} is for {self.metadata["task"]}, not {self.task}: open it '
+                f'{self.session.path} is for {self.spec.task}, not {self.task}: open it '
                 'with repnext_mm.export.open_reader, or open_session if it puts out features'
             )
-        self.classes: list[str] = self.metadata['classes'] or []
+        self.classes = list(self.spec.classes or [])
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The contract as the plain values that stand in the file."""
+        return self.spec.to_json()
 
     def prepare(self, image: np.ndarray) -> Prepared:
         """Resizes an image ``(H, W, 3)`` as the test pipeline of the exported config does."""
-        return apply_rules(image, self.metadata['resize'] or [])
+        return apply_rules(image, self.spec.resize or ())
 
     def fit(self, resized: np.ndarray) -> Prepared:
         """Scales a resized image down and pads it, if the file takes one size only."""
-        static = self.metadata['input']['static_shape']
+        static = self.spec.input.static_shape
         if static is None:
             return Prepared(resized, (1.0, 1.0))
-        return fit_static(resized, static, self.padding)
-
-    @property
-    def padding(self) -> list[float]:
-        """The colour that normalization turns into zero."""
-        mean = self.metadata['input']['mean']
-        mean = mean if len(mean) == 3 else [mean[0]] * 3
-        reverse = self.metadata['input']['network_channel_order'] == 'BGR'
-        return mean[::-1] if reverse else mean
+        return fit_static(resized, static, self.spec.input.padding_colour)
 
     def colours(self, count: int) -> list[tuple[int, int, int]]:
         """One for each class: the dataset's, or others that can be told apart."""
-        palette = self.metadata['palette'] or []
-        if len(palette) >= count:
-            return [(int(red), int(green), int(blue)) for red, green, blue in palette]
-        return list(class_colours(count))
+        palette = self.spec.palette or ()
+        return list(palette if len(palette) >= count else class_colours(count))
 
 
 def save_picture(picture: np.ndarray, path: str | Path) -> None:

@@ -1,5 +1,7 @@
 """Exported segmentors."""
 
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +10,47 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from repnext_mm.runtime.images import read_image
 from repnext_mm.runtime.network import ExportedNetwork, Image, save_picture
 from repnext_mm.runtime.sessions import Session
-from repnext_mm.runtime.size_rules import read_image
+
+
+@dataclass(frozen=True)
+class Window:
+    """Overlapping windows in which an image is looked at."""
+
+    crop_size: tuple[int, int]
+    """Height and width of a window, in pixels of the resized image."""
+
+    stride: tuple[int, int]
+    """The distance from one window to the next, downwards and to the right."""
+
+    @classmethod
+    def from_json(cls, entries: Mapping[str, list[int]] | None) -> 'Window | None':
+        """The window in a file's metadata or in a segmentor's ``test_cfg``; None for the whole image."""
+        if entries is None:
+            return None
+        crop, stride = entries['crop_size'], entries['stride']
+        return cls((crop[0], crop[1]), (stride[0], stride[1]))
+
+
+@dataclass(frozen=True)
+class SegmentationDetails:
+    """The entries of a segmentor in a file's metadata."""
+
+    align_corners: bool
+    """How logits are interpolated to the size of the image; see ``F.interpolate``."""
+
+    argmax: bool
+    """Whether the file puts out classes instead of logits."""
+
+    window: Window | None = None
+    """None if images are looked at whole."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The entries as plain values."""
+        window = self.window and {k: list(v) for k, v in asdict(self.window).items()}
+        return dict(align_corners=self.align_corners, argmax=self.argmax, window=window)
 
 
 class Segmentor(ExportedNetwork):
@@ -23,7 +63,11 @@ class Segmentor(ExportedNetwork):
 
     def __init__(self, source: str | Path | Session, runtime: str | None = None, **options: Any):
         super().__init__(source, runtime, **options)
-        self.window: dict[str, list[int]] | None = self.metadata['window']
+        details = self.spec.details
+        self.details = SegmentationDetails(
+            details['align_corners'], details['argmax'], Window.from_json(details['window'])
+        )
+        self.window = self.details.window
 
     def __call__(self, image: Image, picture: str | Path | None = None) -> np.ndarray:
         """The class of every pixel, ``(H, W)`` int64.
@@ -56,13 +100,13 @@ class Segmentor(ExportedNetwork):
         """
         if self.window is None:
             return self._whole(resized)
-        return self._slide(resized, self.window['crop_size'], self.window['stride'])
+        return self._slide(resized, self.window)
 
     def _whole(self, image: np.ndarray) -> Tensor:
         fitted = self.fit(image)
         (output,) = self.session(fitted.image[None]).values()
         scores = torch.from_numpy(output)
-        scores = scores if self.metadata['argmax'] else scores[0]
+        scores = scores if self.details.argmax else scores[0]
         height, width = (
             round(side * factor)
             for side, factor in zip(image.shape[:2], fitted.scale[::-1], strict=True)
@@ -70,15 +114,15 @@ class Segmentor(ExportedNetwork):
         scores = scores[:, :height, :width]  # without what was added
         return self.resize(scores, image.shape[:2])
 
-    def _slide(self, image: np.ndarray, crop: list[int], stride: list[int]) -> Tensor:
+    def _slide(self, image: np.ndarray, window: Window) -> Tensor:
         """The mean of the logits of overlapping windows, which are those of mmseg."""
-        if self.metadata['argmax']:
+        if self.details.argmax:
             raise ValueError(
-                'windows need logits: export without --argmax, or test the image whole'
+                'windows need logits: export with argmax=False, or test the image whole'
             )
         spans = [
             window_spans(length, *sizes)
-            for length, sizes in zip(image.shape[:2], zip(crop, stride, strict=True), strict=False)
+            for length, *sizes in zip(image.shape[:2], window.crop_size, window.stride, strict=True)
         ]
         total: Any = 0
         count = torch.zeros(image.shape[:2])
@@ -93,9 +137,9 @@ class Segmentor(ExportedNetwork):
         """Logits bilinearly, labels to the nearest; ``(C, H, W)``."""
         if scores.shape[1:] == size:
             return scores
-        if self.metadata['argmax']:
+        if self.details.argmax:
             return F.interpolate(scores[None].float(), size, mode='nearest-exact')[0].long()
-        align = self.metadata['align_corners']
+        align = self.details.align_corners
         return F.interpolate(scores[None], size, mode='bilinear', align_corners=align)[0]
 
     def draw(self, image: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -1,10 +1,9 @@
 """Exported files, opened in the runtime that reads them."""
 
 import functools
-import json
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,7 @@ from typing import Any
 import numpy as np
 
 from repnext_mm.compat import require_extra
-
-METADATA = 'repnext_mm'
-"""The key of the one entry, a JSON object, that exported files carry as metadata."""
+from repnext_mm.runtime.spec import KEY, FileSpec
 
 
 class Session(ABC):
@@ -26,16 +23,21 @@ class Session(ABC):
 
     Attributes:
         path: The file.
-        metadata: What the exporter wrote into the file.
+        spec: The contract that the exporter wrote into the file.
         output_names: Names of the outputs, in order.
     """
 
     path: Path
-    metadata: dict[str, Any]
-    output_names: list[str]
+    spec: FileSpec
+    output_names: Sequence[str]
 
     @abstractmethod
     def __init__(self, path: Path, **options: Any): ...
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The contract as the plain values that stand in the file."""
+        return self.spec.to_json()
 
     @abstractmethod
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -47,15 +49,14 @@ class Session(ABC):
         Raises:
             ValueError: If it is not what the file takes; the message says what is.
         """
-        static = self.metadata['input'].get('static_shape')
-        batch = self.metadata['input']['batch']
+        static, batch = self.spec.input.static_shape, self.spec.input.batch
         fits = (
             images.ndim == 4
             and images.dtype == np.uint8
             and images.shape[3] == 3
             and min(images.shape) > 0
             and (batch is None or images.shape[0] == batch)
-            and (static is None or list(images.shape[1:3]) == list(static))
+            and (static is None or images.shape[1:3] == static)
         )
         if not fits:
             height, width = static or ('H', 'W')
@@ -84,7 +85,7 @@ class OnnxRuntimeSession(Session):
         self.path = path
         with _named_errors(path):
             self.session = runtime.InferenceSession(str(path), **chosen)
-        self.metadata = parse_metadata(self.session.get_modelmeta().custom_metadata_map, path)
+        self.spec = read_spec(self.session.get_modelmeta().custom_metadata_map, path)
         self.output_names = [output.name for output in self.session.get_outputs()]
         self.input_name = self.session.get_inputs()[0].name
 
@@ -107,36 +108,18 @@ class OpenVinoSession(Session):
         self.path = path
         with _named_errors(path):
             model = core.read_model(str(path))
-        self.metadata = parse_metadata(_openvino_entries(model), path)
+        self.spec = read_spec(_openvino_entries(model), path)
         # Without the hint, processors with bfloat16 units compute in that.
         hints = {'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_PRECISION_HINT': 'f32'}
         chosen = dict(device_name='CPU') | options | dict(config=hints | options.get('config', {}))
         self.compiled = core.compile_model(model, **chosen)
-        self.output_names = self.metadata['outputs']  # OpenVINO may know them by inner names
+        self.output_names = self.spec.outputs  # OpenVINO may know them by inner names
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
         outputs = self.compiled([images]).to_tuple()
         return {
             name: np.array(value) for name, value in zip(self.output_names, outputs, strict=True)
         }
-
-
-class TorchScriptSession(Session):
-    """TorchScript in torch, on the CPU."""
-
-    def __init__(self, path: Path):
-        import torch
-
-        entries = {METADATA: ''}
-        self.path = path
-        with _named_errors(path):
-            module = torch.jit.load(str(path), map_location='cpu', _extra_files=entries)
-        self.module = module.eval()
-        self.metadata = parse_metadata(entries, path)
-        self.output_names = self.metadata['outputs']
-
-    def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        return _run_torch(self.module, images, self.output_names)
 
 
 class ExportedProgramSession(Session):
@@ -146,13 +129,13 @@ class ExportedProgramSession(Session):
         import torch
         import torchvision  # noqa: F401 (registers the operators that the program calls)
 
-        entries = {METADATA: ''}
+        entries = {KEY: ''}
         self.path = path
         with _named_errors(path), warnings.catch_warnings():
             warnings.simplefilter('ignore')  # torch reads buffers that it does not write
             self.module = torch.export.load(str(path), extra_files=entries).module()
-        self.metadata = parse_metadata(entries, path)
-        self.output_names = self.metadata['outputs']
+        self.spec = read_spec(entries, path)
+        self.output_names = self.spec.outputs
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
         try:
@@ -167,7 +150,6 @@ class ExportedProgramSession(Session):
 SESSIONS: dict[str, dict[str, type[Session]]] = {
     '.onnx': {'onnxruntime': OnnxRuntimeSession, 'openvino': OpenVinoSession},
     '.xml': {'openvino': OpenVinoSession},
-    '.torchscript': {'torch': TorchScriptSession},
     '.pt2': {'torch': ExportedProgramSession},
 }
 """For each ending of a file the runtimes that read it, the default one first."""
@@ -201,19 +183,26 @@ def open_session(path: str | Path, runtime: str | None = None, **options: Any) -
     return runtimes[runtime or next(iter(runtimes))](path, **options)
 
 
-def parse_metadata(entries: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """The exporter's entry among those of a file.
+def read_spec(entries: Mapping[str, Any], path: Path) -> FileSpec:
+    """The exporter's entry among the metadata of a file.
+
+    Args:
+        entries: Texts (or bytes) by name.
+        path: The file, for the error messages.
 
     Raises:
-        ValueError: If it is missing.
+        ValueError: If it is missing, damaged, or of a newer version.
     """
-    text = entries.get(METADATA)
+    text = entries.get(KEY)
     if not text:
         raise ValueError(
-            f'{path} has no metadata {METADATA!r}, so it was not written by tools/export.py: '
+            f'{path} has no metadata {KEY!r}, so it was not written by tools/export.py: '
             'export the model with it'
         )
-    return json.loads(text)
+    try:
+        return FileSpec.from_text(text)
+    except ValueError as error:
+        raise ValueError(f'{path} cannot be read: {error}') from error
 
 
 @contextmanager
@@ -239,13 +228,13 @@ def _openvino_core(openvino: Any) -> Any:
 
 def _openvino_entries(model: Any) -> dict[str, Any]:
     """Entries of an IR of ours, or of ONNX, which OpenVINO puts below ``framework``."""
-    for place in ([METADATA], ['framework', METADATA]):
+    for place in ([KEY], ['framework', KEY]):
         if model.has_rt_info(place):
-            return {METADATA: model.get_rt_info(place).astype(str)}
+            return {KEY: model.get_rt_info(place).astype(str)}
     return {}
 
 
-def _run_torch(module: Any, images: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
+def _run_torch(module: Any, images: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
     import torch
 
     with torch.inference_mode():

@@ -4,12 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from repnext_mm.export.comparison import (
-    Comparison,
-    compare_arrays,
-    compare_detections,
-    compare_logits,
-)
+from repnext_mm.export.comparison import Comparison, compare_arrays
+from repnext_mm.export.tasks import task_named
+from repnext_mm.export.tasks.detection import compare_detections
 from repnext_mm.runtime import Detections
 
 
@@ -26,10 +23,11 @@ def detections(count=20, seed=0):
 
 
 def failures(reference, candidate, precision='float32', **instability):
-    differences = compare_detections(reference, candidate)
-    count = len(reference.scores) + len(candidate.scores)
-    row = Comparison('here', differences, count, instability)
-    return [text.split()[0] for text in row.failures(precision)]
+    task = task_named('detection')
+    count = task.count(reference, candidate)
+    limits = task.allowed(precision, count, instability)
+    row = Comparison('here', task.compare(reference, candidate), limits, count, instability)
+    return [text.split()[0] for text in row.failures()]
 
 
 def test_order_does_not_matter():
@@ -90,15 +88,17 @@ def test_no_detections_on_both_sides_are_equal():
 
 
 def test_logits_differ_by_value_and_by_class():
+    task = task_named('segmentation')
     logits = torch.randn(5, 30, 40, generator=torch.Generator().manual_seed(0))
-    assert compare_logits(logits, logits) == {'pixels': 0.0, 'logits': 0.0}
+    assert task.compare(logits, logits) == {'pixels': 0.0, 'logits': 0.0}
     labels = logits.argmax(0, keepdim=True)
-    assert compare_logits(logits, labels) == {'pixels': 0.0}
+    assert task.compare(logits, labels) == {'pixels': 0.0}
     labels[0, 0, :12] = (labels[0, 0, :12] + 1) % 5
-    assert compare_logits(logits, labels) == {'pixels': pytest.approx(0.01)}
-    row = Comparison('here', compare_logits(logits, labels))
-    assert row.failures('float32') == ['pixels at here: 1.00e-02, allowed 1e-03']
-    assert row.failures('float16') == []
+    assert task.compare(logits, labels) == {'pixels': pytest.approx(0.01)}
+    expected = {'float32': ['pixels at here: 1.00e-02, allowed 1e-03'], 'float16': []}
+    for precision, failures in expected.items():
+        limits = task.allowed(precision, None, {})
+        assert Comparison('here', task.compare(logits, labels), limits).failures() == failures
 
 
 def test_features_of_another_shape_differ():

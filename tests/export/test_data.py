@@ -11,18 +11,16 @@ from repnext_mm.evaluation import exported_model as evaluation
 from repnext_mm.export import data
 from repnext_mm.export.data import (
     FALLBACK_SHAPE,
+    TestData,
+    classes_and_palette,
     dataset_images,
-    describe_classes,
-    describe_data,
-    sample_images,
-    size_rules,
-    test_meta,
-    usual_shape,
+    dataset_meta_of,
+    read_test_data,
 )
+from repnext_mm.runtime import FileSpec, InputSpec
 
-test_meta.__test__ = False
+TestData.__test__ = False
 
-TASKS = {'mmdet': 'detection', 'mmseg': 'segmentation', 'mmpretrain': 'classification'}
 NAMES = [
     ('mask_rcnn_repnext_tiny_coco', 80, (800, 1067)),
     ('upernet_repnext_tiny_ade20k', 150, (512, 683)),
@@ -35,10 +33,12 @@ def test_other_names_for_as_many_classes_are_a_warning(monkeypatch):
     said = []
     monkeypatch.setattr(evaluation, 'print_log', lambda text, **options: said.append(text))
     cfg = small_config('upernet_repnext_tiny_ade20k')
-    names = list(test_meta(cfg)['classes'])
-    for classes in (names, None, ['my wall', *names[1:]]):
+    names = tuple(dataset_meta_of(cfg)['classes'])
+    for classes in (names, None, ('my wall', *names[1:])):
         assert not said
-        evaluation.check_config(cfg, 'x.onnx', dict(task='segmentation', classes=classes))
+        images = InputSpec((0.0,), (1.0,))
+        spec = FileSpec('segmentation', 'model', 'fused', 'float32', (), images, classes=classes)
+        evaluation.check_config(cfg, 'x.onnx', spec)
     assert len(said) == 1 and 'x.onnx names its classes my wall, ' in said[0]
 
 
@@ -47,27 +47,32 @@ def test_other_names_for_as_many_classes_are_a_warning(monkeypatch):
 def test_classes_and_size_come_from_the_test_data(name, classes, shape):
     cfg = small_config(name)
     init_default_scope(cfg.default_scope)
-    described = describe_data(cfg, TASKS[cfg.default_scope])
-    assert len(described['classes']) == classes and described['resize']
-    if described['palette'] is not None:
-        assert len(described['palette']) == classes
-    assert usual_shape(cfg, TASKS[cfg.default_scope]) == shape
+    found = read_test_data(cfg, keeps_positions=cfg.default_scope != 'mmpretrain')
+    assert len(found.classes) == classes and found.rules
+    if found.palette is not None:
+        assert len(found.palette) == classes
+    assert found.usual_shape() == shape
 
 
 def test_palette_has_a_colour_for_each_class():
     colours = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
-    assert describe_classes(dict(classes=['a', 'b'], palette=colours)) == dict(
-        classes=['a', 'b'], palette=colours[:2]
-    )
-    for palette in ('random', colours[:1], None):
-        assert describe_classes(dict(classes=['a', 'b'], palette=palette))['palette'] is None
+    names, palette = classes_and_palette(dict(classes=['a', 'b'], palette=colours))
+    assert names == ('a', 'b') and palette == ((1, 2, 3), (4, 5, 6))
+    for other in ('random', colours[:1], None):
+        assert classes_and_palette(dict(classes=['a', 'b'], palette=other)) == (names, None)
+
+
+def test_classes_of_the_checkpoint_take_the_place_of_those_of_the_config():
+    data = TestData(classes=('a', 'b'), palette=((1, 2, 3), (4, 5, 6)))
+    assert data.with_classes({}) is data
+    assert data.with_classes(dict(classes=('c',))) == TestData(classes=('c',))
 
 
 def test_config_without_data_gives_generated_images():
-    shapes = [usual_shape(cfg, 'features') for cfg in (None, Config())]
-    assert shapes == [FALLBACK_SHAPE, FALLBACK_SHAPE]
-    assert describe_data(None, 'features') == dict(resize=None, classes=None, palette=None)
-    first, second = sample_images(None, [(40, 60), (33, 21)])
+    for cfg in (None, Config()):
+        assert read_test_data(cfg, count=3) == TestData()
+    assert TestData().usual_shape() == FALLBACK_SHAPE
+    first, second = TestData().sample([(40, 60), (33, 21)])
     assert first.shape == (40, 60, 3) and second.shape == (33, 21, 3)
     assert first.std() > 10
 
@@ -81,42 +86,43 @@ def warnings(monkeypatch) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ('step', 'task', 'words'),
+    ('step', 'positions', 'words'),
     [
-        (dict(type='Polish'), 'detection', 'Polish'),
-        (dict(type='CenterCrop', crop_size=64), 'segmentation', 'CenterCrop'),
-        (dict(type='CenterCrop', crop_size=64), 'classification', None),
+        (dict(type='Polish'), True, 'Polish'),
+        (dict(type='CenterCrop', crop_size=64), True, 'CenterCrop'),
+        (dict(type='CenterCrop', crop_size=64), False, None),
     ],
 )
-def test_steps_that_no_rule_describes_are_warned_of(step, task, words, warnings):
+def test_steps_that_no_rule_describes_are_warned_of_once(step, positions, words, warnings):
     pipeline = [dict(type='LoadImageFromFile'), step, dict(type='PackDetInputs')]
     inner = dict(type='X', pipeline=pipeline)
     nested = dict(type='ConcatDataset', datasets=[dict(type='RepeatDataset', dataset=inner), {}])
     for dataset in (inner, nested):
         warnings.clear()
-        rules = size_rules(Config(dict(test_dataloader=dict(dataset=dataset))), task)
-        assert (rules is None) == bool(words) == bool(warnings)
+        cfg = Config(dict(test_dataloader=dict(dataset=dataset)))
+        rules = read_test_data(cfg, positions).rules
+        assert (rules is None) == bool(words) and len(warnings) == bool(words)
         assert not words or f'step {words}' in warnings[0]
 
 
 def test_pipeline_that_is_missing_is_warned_of(warnings):
     cfg = Config(dict(test_dataloader=dict(dataset=dict(type='X'))))
-    assert size_rules(cfg, 'detection') is None and 'no pipeline' in warnings[0]
+    assert read_test_data(cfg).rules is None and 'no pipeline' in warnings[0]
 
 
 def test_classes_may_stand_in_a_file(tmp_path):
     (tmp_path / 'classes.txt').write_text('cat\ndog\n')
     dataset = dict(type='X', metainfo=dict(classes=str(tmp_path / 'classes.txt')))
     cfg = Config(dict(test_dataloader=dict(dataset=dataset)))
-    assert describe_classes(test_meta(cfg))['classes'] == ['cat', 'dog']
-    assert describe_classes(dict(classes='gone.txt'))['classes'] is None
+    assert classes_and_palette(dataset_meta_of(cfg)) == (('cat', 'dog'), None)
+    assert classes_and_palette(dict(classes='gone.txt')) == (None, None)
 
 
 def test_data_that_cannot_be_read_is_warned_of(warnings, tmp_path, monkeypatch):
     monkeypatch.setenv('SHAPES_ROOT', str(tmp_path))
     cfg = Config.fromfile(CONFIGS / 'demo' / 'mask_rcnn_repnext_slim_shapes.py')
     init_default_scope('mmdet')
-    assert sample_images(cfg, [(40, 60)])[0].shape == (40, 60, 3)
+    assert read_test_data(cfg, count=1).sample([(40, 60)])[0].shape == (40, 60, 3)
     assert 'generated images' in warnings[0] and str(tmp_path) in warnings[0]
 
 

@@ -15,18 +15,16 @@ from exports import (
     DETECTORS,
     SEGMENTORS,
     noise,
+    predict,
     small_config,
     small_model,
 )
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
 
-from repnext_mm.checkpoints.loading import build_model
 from repnext_mm.evaluation.exported_model import ExportedModel
 from repnext_mm.export import ExportOptions, export_model, exporter, open_session
-from repnext_mm.export.comparison import compare_detections, compare_logits
 from repnext_mm.export.formats import FORMATS
-from repnext_mm.export.prediction import new_sample, predict_with_torch
+from repnext_mm.export.tasks import task_named
+from repnext_mm.export.tasks.detection import compare_detections
 from repnext_mm.models import RepNeXt
 from repnext_mm.runtime import Classifier, Detector, Segmentor
 
@@ -37,13 +35,15 @@ LARGE = (160, 192)
 CASES = [
     *((name, 'fused') for name in (*DETECTORS, *CASCADES, *SEGMENTORS, *CLASSIFIERS)),
     (DETECTORS[0], 'plain'),
-    (SEGMENTORS[0], 'none'),
+    (SEGMENTORS[0], 'training'),
 ]
 OTHERS = [(DETECTORS[1], 'openvino'), (CASCADES[1], 'openvino'), (SEGMENTORS[2], 'openvino')]
-OTHERS += [(DETECTORS[0], 'torchscript'), (SEGMENTORS[0], 'torchscript')]
 OTHERS += [(DETECTORS[1], 'torch-export'), (SEGMENTORS[2], 'torch-export')]
 ODD = [(77, 51), (35, 33), (145, 181)]
 """None of them a multiple of 32."""
+
+
+differences_of_logits = task_named('segmentation').compare
 
 
 def export(model, path, cfg=None, **options):
@@ -52,12 +52,12 @@ def export(model, path, cfg=None, **options):
 
 
 @pytest.mark.distribution
-@pytest.mark.parametrize(('name', 'mode'), CASES)
-def test_model_becomes_the_same_in_onnx(name, mode, tmp_path):
+@pytest.mark.parametrize(('name', 'form'), CASES)
+def test_model_becomes_the_same_in_onnx(name, form, tmp_path):
     cfg = small_config(name)
     model = small_model(cfg)
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    report = export(model, tmp_path / 'model.onnx', cfg, mode=mode)
+    report = export(model, tmp_path / 'model.onnx', cfg, form=form)
     assert [row.place for row in report.comparisons][:3] == ['64x96', '49x109', '73x49']
     check_other_sizes(model, report)
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
@@ -76,7 +76,7 @@ def check_other_sizes(model, report):
     task = report.metadata['task']
     for number, size in enumerate(ODD[2:] if report.path.suffix == '.pt2' else ODD):
         image = noise(*size, seed=number)
-        expected = predict_with_torch(model, task, image)
+        expected = predict(model, task, image)
         if task == 'detection':
             found = Detector(report.path).detect(image, (1.0, 1.0), size)
             assert len(found.scores) > 0
@@ -85,18 +85,18 @@ def check_other_sizes(model, report):
             assert differences['score'] < 1e-4 and differences['box'] < 1e-2
             assert found.masks.shape == (len(found.scores), *size) and differences['mask'] < 0.02
         elif task == 'segmentation':
-            differences = compare_logits(expected, Segmentor(report.path).segment(image))
+            differences = differences_of_logits(expected, Segmentor(report.path).segment(image))
             assert differences['logits'] < 1e-4 and differences['pixels'] < 1e-2
         else:
             probabilities = Classifier(report.path).classify(image)
-            np.testing.assert_allclose(probabilities, expected.numpy(), atol=1e-5)
+            np.testing.assert_allclose(probabilities, expected, atol=1e-5)
     if task != 'detection':
         session = open_session(report.path)
         batch = np.stack([noise(*ODD[2], seed) for seed in range(3)])
         assert all(len(output) == 3 for output in session(batch).values())
 
 
-@pytest.mark.parametrize('suffix', ['.onnx', '.xml', '.torchscript', '.pt2'])
+@pytest.mark.parametrize('suffix', ['.onnx', '.xml', '.pt2'])
 def test_nothing_is_found_where_nothing_is(suffix, tmp_path):
     cfg = small_config(DETECTORS[0])
     cfg.model.test_cfg.rcnn.score_thr = 0.9999
@@ -125,7 +125,7 @@ def test_backbones_of_baselines(name, tmp_path):
     onnx_model = onnx.load(report.path)
     assert 'BatchNormalization' not in {node.op_type for node in onnx_model.graph.node}
     if static:  # these fix sizes or batches in Python
-        with pytest.raises(ValueError, match=r'features at .*--static'):
+        with pytest.raises(ValueError, match=r'features at .*static=True'):
             export(model, tmp_path / 'dynamic.onnx', part='backbone')
 
 
@@ -156,7 +156,7 @@ def test_bare_backbone_with_a_preprocessor(tmp_path):
         export(backbone, tmp_path / 'model.onnx')
     mean, std = [120.0, 110.0, 100.0], [50.0, 60.0, 70.0]
     backbone.data_preprocessor = ImgDataPreprocessor(mean, std, bgr_to_rgb=True)
-    report = export(backbone, tmp_path / 'model.onnx', mode='plain')
+    report = export(backbone, tmp_path / 'model.onnx', form='plain')
     assert report.metadata['outputs'] == [f'features_{i}' for i in range(4)]
     assert backbone.training and report.metadata['form'] == 'plain'
 
@@ -168,9 +168,9 @@ def test_network_trained_on_bgr(tmp_path):
     model = small_model(cfg)
     report = export(model, tmp_path / 'model.onnx')
     image = noise(64, 64)
-    expected = predict_with_torch(model, 'classification', image)
+    expected = predict(model, 'classification', image)
     found = Classifier(report.path).classify(image)
-    np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
     assert report.metadata['input']['network_channel_order'] == 'BGR'
 
 
@@ -190,7 +190,7 @@ def test_argmax_puts_out_the_class_of_every_pixel(tmp_path):
     image = noise(50, 70)
     (labels,) = open_session(report.path)(image[None]).values()
     assert labels.dtype == np.int64
-    expected = predict_with_torch(model, 'segmentation', image).argmax(0).numpy()
+    expected = predict(model, 'segmentation', image).argmax(0).numpy()
     assert (labels[0] != expected).mean() < 1e-2
     with pytest.raises(ValueError, match='argmax is for segmentors, this model is for detection'):
         export(small_model(small_config(DETECTORS[0])), tmp_path / 'x.onnx', argmax=True)
@@ -203,8 +203,8 @@ def test_windows_are_those_of_mmseg(tmp_path):
     model = small_model(cfg)
     report = export(model, tmp_path / 'model.onnx', cfg)
     image = noise(101, 67)
-    expected = predict_with_torch(model, 'segmentation', image)
-    assert compare_logits(expected, Segmentor(report.path).segment(image))['logits'] < 1e-4
+    expected = predict(model, 'segmentation', image)
+    assert differences_of_logits(expected, Segmentor(report.path).segment(image))['logits'] < 1e-4
 
 
 def test_static_file_takes_one_shape(tmp_path):
@@ -241,7 +241,7 @@ def test_static_files_are_evaluated_on_images_of_any_size(name, tmp_path):
     for size in ((64, 96), (64, 80), (50, 130)):
         image = noise(*size)
         inputs = torch.from_numpy(np.ascontiguousarray(image[..., ::-1].transpose(2, 0, 1)))
-        (sample,) = tested([inputs], [new_sample(task, size)])
+        (sample,) = tested([inputs], [task_named(task).new_sample(size)])
         if task == 'detection':
             expected = Detector(report.path).detect(image, (1.0, 1.0), size)
             assert sample.pred_instances.masks.shape[1:] == size
@@ -250,8 +250,8 @@ def test_static_files_are_evaluated_on_images_of_any_size(name, tmp_path):
         elif task == 'segmentation':
             assert sample.pred_sem_seg.data.shape == (1, *size)
             if size == (64, 96):
-                reference = predict_with_torch(model, task, image)
-                assert compare_logits(reference, sample.seg_logits.data)['logits'] < 1e-3
+                reference = predict(model, task, image)
+                assert differences_of_logits(reference, sample.seg_logits.data)['logits'] < 1e-3
         else:
             assert sample.pred_score.shape == (CLASSES,)
 
@@ -264,9 +264,9 @@ def test_static_file_takes_the_windows_of_a_sliding_segmentor(tmp_path):
     static = Segmentor(export(model, tmp_path / 'static.onnx', cfg, **options).path)
     assert static.metadata['input']['static_shape'] == [64, 64]
     image = noise(101, 97)
-    expected = predict_with_torch(model, 'segmentation', image)
-    assert compare_logits(expected, static.segment(image))['logits'] < 1e-4
-    with pytest.raises(ValueError, match=r'windows of 64 x 64 .*leave --shape \(64, 96\) out'):
+    expected = predict(model, 'segmentation', image)
+    assert differences_of_logits(expected, static.segment(image))['logits'] < 1e-4
+    with pytest.raises(ValueError, match=r'windows of 64 x 64 .*leave shape=\(64, 96\) out'):
         export(model, tmp_path / 'other.onnx', cfg, static=True)
     assert not (tmp_path / 'other.onnx').exists()
 
@@ -284,6 +284,7 @@ def test_metadata_say_what_the_file_is(tmp_path):
     (entry,) = onnx.load(report.path).metadata_props
     metadata = json.loads(entry.value)
     assert metadata == report.metadata == open_session(report.path).metadata
+    assert metadata['version'] == 2 and report.spec == open_session(report.path).spec
     assert metadata['task'] == 'segmentation' and metadata['form'] == 'fused'
     assert len(metadata['classes']) == len(metadata['palette']) == 150
     assert metadata['source_sha256'] == 'abc' and metadata['opset'] == 18
@@ -316,7 +317,7 @@ def test_old_file_stays_if_the_new_one_fails(tmp_path, monkeypatch):
     [
         (dict(opset=15), 'opset 15 does not work: choose one from 16'),
         (dict(opset=99), 'opset 99 does not work'),
-        (dict(mode='merged'), "unknown mode 'merged'"),
+        (dict(form='merged'), "unknown form 'merged'"),
         (dict(part='head'), "unknown part 'head': choose from"),
         (dict(format='tflite'), "unknown format 'tflite': choose from"),
         (dict(format='openvino'), "end in '.xml', got 'model.onnx'"),
@@ -385,22 +386,8 @@ def test_weights_must_be_finite(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_detectors_of_one_stage_are_exported_without_their_head(tmp_path):
-    cfg = small_config(DETECTORS[0])
-    retina = Config(
-        dict(
-            default_scope='mmdet',
-            model=dict(
-                type='RetinaNet',
-                data_preprocessor=cfg.model.data_preprocessor,
-                backbone=cfg.model.backbone,
-                neck=cfg.model.neck,
-                bbox_head=dict(type='RetinaHead', num_classes=CLASSES, in_channels=16),
-            ),
-        )
-    )
-    init_default_scope('mmdet')
-    model = build_model(retina).eval()
-    with pytest.raises(ValueError, match='RetinaNet cannot be exported whole'):
-        export(model, tmp_path / 'model.onnx')
-    assert len(export(model, tmp_path / 'model.onnx', part='backbone-neck').comparisons) == 5
+def test_the_old_name_of_the_form_works_with_a_warning():
+    with pytest.warns(DeprecationWarning, match="'mode' is an old name.*use 'form'"):
+        assert ExportOptions(mode='plain') == ExportOptions(form='plain')
+    with pytest.warns(DeprecationWarning):
+        assert ExportOptions(mode='none').form == 'training'

@@ -18,11 +18,8 @@ from PIL import Image
 
 from repnext_mm.export.pipeline import UnsupportedStepError, resize_rules
 from repnext_mm.runtime import size_rules
-from repnext_mm.runtime.size_rules import (
-    apply_rules,
-    fit_static,
-    read_image,
-)
+from repnext_mm.runtime.images import read_image
+from repnext_mm.runtime.size_rules import apply_rules, fit_static, rule_from_json
 
 pytestmark = pytest.mark.distribution
 
@@ -76,7 +73,10 @@ def check(registry, steps: list[dict], size: tuple[int, int]) -> None:
     """Compares pixels and scale, with rules that have been through JSON."""
     image = picture(*size)
     before = image.copy()
-    prepared = apply_rules(image, json.loads(json.dumps(resize_rules(steps))))
+    rules = resize_rules(steps)
+    again = [rule_from_json(json.loads(json.dumps(rule.to_json()))) for rule in rules]
+    assert again == rules
+    prepared = apply_rules(image, again)
     resizing = [step for step in steps if not step['type'].startswith(('Load', 'Pack'))]
     reference = expected(registry, resizing, image)
     assert np.array_equal(prepared.image, reference['img'][..., ::-1])
@@ -113,7 +113,7 @@ def test_types_may_have_scopes_or_be_classes():
     resize = MMDET.get('Resize')
     for kind in ('Resize', 'mmdet.Resize', 'mmdet.datasets.transforms.Resize', resize):
         pipeline = [dict(type='mmdet.LoadImageFromFile'), dict(type=kind, scale=9)]
-        assert [rule['scale'] for rule in resize_rules(pipeline)] == [[9, 9]]
+        assert [rule.scale for rule in resize_rules(pipeline)] == [(9, 9)]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,9 @@ def test_images_that_would_vanish_and_rules_of_the_future_are_reported():
     with pytest.raises(ValueError, match=r'900 x 2 pixels would be resized to 100 x 0'):
         apply_rules(picture(2, 900), rules)
     with pytest.raises(ValueError, match=r"'warp'.*resize_edge.*newer"):
-        apply_rules(IMAGE, [dict(type='warp')])
+        rule_from_json(dict(type='warp'))
+    with pytest.raises(ValueError, match=r"'center_crop' .*does not take .*'radius'"):
+        rule_from_json(dict(type='center_crop', radius=3))
 
 
 @pytest.mark.parametrize('extension', ['jpg', 'png', 'bmp'])
@@ -251,15 +253,19 @@ def test_missing_packages_are_named(monkeypatch, module, rule, package):
 
 
 def test_nothing_of_openmmlab_is_needed():
-    path = importlib.util.find_spec(size_rules.__name__).origin
+    folder = Path(importlib.util.find_spec(size_rules.__name__).origin).parent
+    (rule,) = resize_rules([dict(type='Resize', scale=9)])
     script = (
-        'import runpy, sys\n'
+        'import sys, types\n'
         "for name in ('torch', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'PIL'):\n"
         '    sys.modules[name] = None\n'
-        f'names = runpy.run_path({path!r})\n'
+        "for name in ('repnext_mm', 'repnext_mm.runtime'):\n"  # without what they import
+        '    sys.modules[name] = types.ModuleType(name)\n'
+        f'    sys.modules[name].__path__ = [{str(folder)!r}]\n'
+        'from repnext_mm.runtime.size_rules import apply_rules, rule_from_json\n'
         'import numpy\n'
-        f'rules = {resize_rules([dict(type="Resize", scale=9)])}\n'
-        "image = names['apply_rules'](numpy.zeros((4, 4, 3), numpy.uint8), rules).image\n"
+        f'rules = [rule_from_json({rule.to_json()})]\n'
+        'image = apply_rules(numpy.zeros((4, 4, 3), numpy.uint8), rules).image\n'
         'assert image.shape == (9, 9, 3)'
     )
     subprocess.run([sys.executable, '-c', script], check=True)

@@ -74,7 +74,7 @@ def test_config_must_be_one_for_the_exported_file(onnx, data, tmp_path, inside):
         (['--output', 'model.onnx', '--opset', '14'], 'opset 14 does not work'),
         (['--output', 'model.onnx', '--part', 'neck'], "unknown part 'neck'"),
         (['--output', 'model.onnx', '--format', 'tensorrt'], "unknown format 'tensorrt'"),
-        (['--output', 'model.onnx', '--mode', 'small'], "unknown mode 'small'"),
+        (['--output', 'model.onnx', '--form', 'small'], "unknown form 'small'"),
         (['--output', 'model.onnx', '--argmax'], 'argmax is for segmentors'),
         (['--output', 'model.onnx', '--launcher', 'pytorch'], 'leave --launcher out'),
         (['--output', '/dev/null/model.onnx'], '/dev/null is a file, no folder'),
@@ -95,7 +95,7 @@ def test_checkpoint_must_have_the_parts_that_are_exported(checkpoint, data, tmp_
     torch.save({k: v for k, v in state.items() if k.startswith('backbone.')}, backbone)
     cases = [
         ('no.pth', [], "there is no checkpoint 'no.pth'"),
-        (backbone, [], 'entries of backbone, neck, rpn_head, roi_head, decode_head, head, such as'),
+        (backbone, [], 'entries of backbone, neck, rpn_head, roi_head, such as'),
         (backbone, ['--part', 'backbone-neck'], "'neck.lateral_convs.0.conv.weight'"),
         (backbone, ['--part', 'backbone'], ''),
     ]

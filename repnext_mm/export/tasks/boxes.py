@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +11,15 @@ from torchvision.ops import roi_align
 FAR_BOXES = [[-2e6, -2e6, -1e6, -1e6], [-4e6, -4e6, -3e6, -3e6]]
 
 
-class BoxCoder:
-    """mmdet's ``DeltaXYWHBBoxCoder``, clipping to a limit that is a tensor.
+class BoxCoder(Protocol):
+    """From the outputs of a box head to boxes, clipped to a limit that is a tensor."""
+
+    def decode(self, priors: Tensor, outputs: Tensor, limits: Tensor) -> Tensor:
+        """Boxes ``(K, 4)`` from priors and outputs ``(K, 4)``, inside ``limits`` (w, h, w, h)."""
+
+
+class DeltaBoxCoder:
+    """mmdet's ``DeltaXYWHBBoxCoder``: priors are boxes, outputs move and scale them.
 
     Source: R-CNN, arXiv 1311.2524, appendix C.
     """
@@ -34,6 +41,23 @@ class BoxCoder:
         if not self.clip_border:
             return moved
         return torch.minimum(moved.clamp(min=0), limits.to(moved))
+
+
+class DistanceBoxCoder:
+    """mmdet's ``DistancePointBBoxCoder``: priors are points, outputs the distances to the sides.
+
+    Source: FCOS, arXiv 1904.01355, section 3.1.
+    """
+
+    def __init__(self, coder: Any):
+        self.clip_border = coder.clip_border
+
+    def decode(self, points: Tensor, distances: Tensor, limits: Tensor) -> Tensor:
+        """Boxes round points ``(K, 2)``, inside ``limits`` (w, h, w, h)."""
+        boxes = torch.cat([points - distances[:, :2], points + distances[:, 2:]], 1)
+        if not self.clip_border:
+            return boxes
+        return torch.minimum(boxes.clamp(min=0), limits.to(boxes))
 
 
 def batched_nms(boxes: Tensor, scores: Tensor, groups: Tensor, cfg: Any) -> Tensor:

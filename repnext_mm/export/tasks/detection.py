@@ -1,213 +1,159 @@
-"""Two-stage detectors of mmdet as one traceable module.
+"""Detections of any detector of mmdet: asked for, compared, and put in mmdet's data samples.
 
-mmdet's own ``predict`` cannot be traced: it works on Python objects and decides in Python,
-so a trace keeps what was found in the traced image. This module runs mmdet's submodules
-(backbone, neck, RPN head, box heads, mask heads) and has its own decoding, RoI pooling and
-NMS between them, made of tensor operations only. On the same image it computes what
-``predict`` does.
+The graphs are in files of their own: :mod:`~repnext_mm.export.tasks.two_stage` and
+:mod:`~repnext_mm.export.tasks.dense`.
 """
 
-from collections.abc import Sequence
-from typing import Any
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torchvision.ops import box_iou
 
-from repnext_mm.export.image_input import ImageInput
-from repnext_mm.export.tasks.boxes import BoxCoder, RoIPooling, batched_nms
-from repnext_mm.export.tasks.support import CASCADE, check_detector
+from repnext_mm.compat import require
+from repnext_mm.export.options import ExportOptions
+from repnext_mm.export.tasks.base import Task, to_bgr
+from repnext_mm.runtime import Detections, Detector
+
+SAME_BOX = 0.8
+"""The IoU from which two boxes of one class count as the same detection."""
+
+HALF, NEARLY_ALL = 0.5, 0.9
+"""Of the detections of both sides; more than that without a match is never allowed: the first where
+one detection may differ, the second where torch itself finds others."""
 
 
-class DetectorGraph(nn.Module):
-    """One image in, boxes, scores, labels and small masks out.
+class DetectionTask(Task[Detector, Detections]):
+    """Boxes, scores, labels and, with a mask head, masks.
 
-    Args:
-        model: Faster, Mask, Cascade or Cascade Mask R-CNN of mmdet, in evaluation mode.
-        image: The first step.
-
-    Raises:
-        ValueError: If it has parts that this module does not know.
+    Differences of matched detections are those of boxes in pixels, of scores, and the share of a
+    mask's pixels; ``unmatched`` is the share of all detections that the other side lacks, one of
+    which is allowed in any case.
     """
 
-    dynamic_batch = False
+    name = 'detection'
+    package = 'mmdet'
+    sample_class = 'DetDataSample'
+    limits: ClassVar = {
+        'float32': {'box': 0.1, 'score': 1e-3, 'mask': 0.01, 'unmatched': 0.02},
+        'float16': {'box': 4.0, 'score': 0.05, 'mask': 0.1, 'unmatched': 0.25},
+    }
+    roundings = 8
+    keeps_positions = True
+    metrics = ('coco/bbox_mAP', 'coco/segm_mAP')
 
-    def __init__(self, model: Any, image: ImageInput):
-        super().__init__()
-        check_detector(model)
-        self.image = image
-        self.backbone = model.backbone
-        self.neck = model.neck if model.with_neck else nn.Identity()
-        self.proposals = ProposalHead(model.rpn_head)
-        roi_head = model.roi_head
-        cascade = type(roi_head).__name__ == CASCADE
-        self.box_stages: Any = nn.ModuleList(
-            BoxStage(head, RoIPooling(extractor))
-            for head, extractor in (
-                zip(roi_head.bbox_head, roi_head.bbox_roi_extractor, strict=True)
-                if cascade
-                else [(roi_head.bbox_head, roi_head.bbox_roi_extractor)]
-            )
+    def details(self, model: nn.Module, graph: Any, options: ExportOptions) -> dict[str, Any]:
+        return dict(score_threshold=graph.score_threshold, mask_threshold=graph.mask_threshold)
+
+    def predict(self, model: Any, image: np.ndarray) -> Detections:
+        with warnings.catch_warnings():
+            # mmdet's cascades copy tensors in a way that torch advises against.
+            warnings.simplefilter('ignore')
+            sample = self.run_package(model, [to_bgr(image)], image.shape[:2])
+        arrays = {name: value.cpu().numpy() for name, value in sample.pred_instances.items()}
+        return Detections(arrays['bboxes'], arrays['scores'], arrays['labels'], arrays.get('masks'))
+
+    def read(self, reader: Detector, image: np.ndarray) -> Detections:
+        return reader.detect(image, (1.0, 1.0), image.shape[:2])
+
+    def compare(self, expected: Detections, found: Detections) -> dict[str, float]:
+        return compare_detections(expected, found)
+
+    def count(self, expected: Detections, found: Detections) -> int:
+        return len(expected.scores) + len(found.scores)
+
+    def allowed(
+        self, precision: str, count: int | None, instability: Mapping[str, float]
+    ) -> dict[str, float]:
+        limits = super().allowed(precision, count, instability)
+        one = min(2 / max(count or 0, 1), HALF)
+        usual = max(self.limits[precision]['unmatched'], one)
+        limits['unmatched'] = min(usual + 2 * instability.get('unmatched', 0.0), NEARLY_ALL)
+        return limits
+
+    def prepare_samples(self, samples: Sequence[Any]) -> None:
+        """Turns boxes into tensors, as mmdet's data preprocessor does; pictures need it."""
+        require('mmdet.models.utils.misc', 'a detector').samplelist_boxtype2tensor(samples)
+
+    def fill(self, reader: Detector, image: np.ndarray, sample: Any) -> Any:
+        from mmengine.structures import InstanceData
+
+        found = reader.detect(image, sample.scale_factor, sample.ori_shape[:2])
+        fields = dict(bboxes=found.boxes, scores=found.scores, labels=found.labels)
+        if found.masks is not None:
+            fields['masks'] = found.masks
+        sample.pred_instances = InstanceData(
+            **{name: torch.from_numpy(value) for name, value in fields.items()}
         )
-        self.mask_stages = nn.ModuleList()
-        if roi_head.with_mask:
-            heads = roi_head.mask_head if cascade else [roi_head.mask_head]
-            extractors = roi_head.mask_roi_extractor
-            if not cascade:
-                extractors = [extractors]
-            self.mask_stages.extend(
-                MaskStage(head, RoIPooling(extractor))
-                for head, extractor in zip(heads, extractors, strict=True)
-            )
-        self.score_threshold = float(roi_head.test_cfg.score_thr)
-        self.max_per_image = roi_head.test_cfg.max_per_img
-        self.nms = roi_head.test_cfg.nms
-
-    @property
-    def output_names(self) -> list[str]:
-        return ['boxes', 'scores', 'labels', *(['masks'] if self.mask_stages else [])]
-
-    @property
-    def dynamic_axes(self) -> dict[str, dict[int, str]]:
-        """The first axis of every output is the number of detections."""
-        return {name: {0: 'detections'} for name in self.output_names}
-
-    static_axes = dynamic_axes
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Detects.
-
-        Args:
-            images: ``(1, H, W, 3)`` uint8, RGB.
-
-        Returns:
-            Boxes ``(K, 4)`` as x1, y1, x2, y2 in pixels, scores ``(K,)``, labels ``(K,)`` int64
-            and, if there is a mask head, the probability of the mask in its box ``(K, 28, 28)``.
-        """
-        height, width = images.shape[1:3]
-        zero = torch.zeros(1, device=images.device)
-        limits = torch.cat([zero + side for side in (width, height) * 2])
-        features = list(self.neck(self.backbone(self.image(images))))
-        boxes = self.proposals(features, limits)
-        scores = []
-        for stage in self.box_stages[:-1]:
-            logits, deltas = stage(features, boxes)
-            scores.append(logits)
-            boxes = stage.refine(boxes, logits, deltas, limits)
-        logits, deltas = self.box_stages[-1](features, boxes)
-        logits = torch.stack([*scores, logits]).mean(0)
-        found = self._select(boxes, logits, deltas, limits)
-        if not self.mask_stages:
-            return found
-        masks = torch.stack([stage(features, found[0], found[2]) for stage in self.mask_stages])
-        return (*found, masks.mean(0))
-
-    def _select(
-        self, rois: Tensor, logits: Tensor, deltas: Tensor, limits: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """The detections among all pairs of RoI and class."""
-        probabilities = logits.softmax(-1)[:, :-1]
-        roi, label = (probabilities > self.score_threshold).nonzero().unbind(1)
-        boxes = self.box_stages[-1].decode(rois[roi], deltas[roi], label, limits)
-        scores = probabilities[roi, label]
-        keep = batched_nms(boxes, scores, label, self.nms)
-        if self.max_per_image > 0:
-            keep = keep[: self.max_per_image]
-        return boxes[keep], scores[keep], label[keep]
+        return sample
 
 
-class ProposalHead(nn.Module):
-    """mmdet's ``RPNHead`` with its test configuration."""
-
-    def __init__(self, head: Any):
-        super().__init__()
-        self.head = head
-        self.coder = BoxCoder(head.bbox_coder)
-        self.nms_pre = head.test_cfg.get('nms_pre', -1)
-        self.min_size = head.test_cfg.get('min_bbox_size', -1)
-        self.max_per_image = head.test_cfg.max_per_img
-        self.nms = head.test_cfg.nms
-
-    def forward(self, features: Sequence[Tensor], limits: Tensor) -> Tensor:
-        """Proposes.
-
-        Args:
-            features: ``(1, C, H_i, W_i)`` of each level.
-            limits: ``(4,)``: width, height, width, height of the image.
-
-        Returns:
-            Boxes ``(K, 4)``, the best first.
-        """
-        maps, delta_maps = self.head(features)
-        sizes = [tuple(scores.shape[2:]) for scores in maps]
-        priors = self.head.prior_generator.grid_priors(sizes, device=features[0].device)
-        boxes, scores, levels = [], [], []
-        for number, (scores_map, deltas_map, anchors) in enumerate(
-            zip(maps, delta_maps, priors, strict=True)
-        ):
-            logits = scores_map[0].permute(1, 2, 0).reshape(-1, self.head.cls_out_channels).float()
-            deltas = deltas_map[0].permute(1, 2, 0).reshape(-1, 4).float()
-            objectness = logits.sigmoid() if self.head.use_sigmoid_cls else logits.softmax(-1)
-            ranked, order = objectness[:, 0].sort(descending=True)
-            if self.nms_pre > 0:
-                # Not top-k, nor a slice: whether there are k anchors depends on the image.
-                places = torch.arange(order.shape[0], device=order.device)
-                first = (places < self.nms_pre).nonzero().squeeze(1)
-                ranked, order = ranked[first], order[first]
-            boxes.append(self.coder.decode(anchors[order], deltas[order], limits))
-            scores.append(ranked)
-            levels.append(torch.full_like(order, number))
-        return self._best(torch.cat(boxes), torch.cat(scores), torch.cat(levels))
-
-    def _best(self, boxes: Tensor, scores: Tensor, levels: Tensor) -> Tensor:
-        if self.min_size >= 0:
-            sides = boxes[:, 2:] - boxes[:, :2]
-            large = (sides > self.min_size).all(1).nonzero().squeeze(1)
-            boxes, scores, levels = boxes[large], scores[large], levels[large]
-        keep = batched_nms(boxes, scores, levels, self.nms)
-        return boxes[keep[: self.max_per_image]]
+def compare_detections(reference: Detections, candidate: Detections) -> dict[str, float]:
+    """Differences of detections that are matched by label and IoU, best first."""
+    pairs = match(reference, candidate)
+    count = len(reference.scores) + len(candidate.scores)
+    found = {'unmatched': (count - 2 * len(pairs)) / max(count, 1)}
+    if not pairs:
+        return found
+    ours, theirs = (np.array(side) for side in zip(*pairs, strict=True))
+    found['box'] = _largest(reference.boxes[ours] - candidate.boxes[theirs])
+    found['score'] = _largest(reference.scores[ours] - candidate.scores[theirs])
+    if reference.masks is not None and candidate.masks is not None:
+        found['mask'] = max(
+            mask_difference(reference.masks[i], candidate.masks[k]) for i, k in pairs
+        )
+    return found
 
 
-class BoxStage(nn.Module):
-    """One of mmdet's box heads with its RoI pooling."""
-
-    def __init__(self, head: Any, pooling: RoIPooling):
-        super().__init__()
-        self.head = head
-        self.pooling = pooling
-        self.coder = BoxCoder(head.bbox_coder)
-
-    def forward(self, features: Sequence[Tensor], boxes: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits ``(K, classes + 1)`` and deltas ``(K, classes or 1, 4)`` of boxes ``(K, 4)``."""
-        logits, deltas = self.head(self.pooling(features, boxes))
-        classes = 1 if self.head.reg_class_agnostic else self.head.num_classes
-        return logits.float(), deltas.float().reshape(-1, classes, 4)
-
-    def decode(self, rois: Tensor, deltas: Tensor, labels: Tensor, limits: Tensor) -> Tensor:
-        """Boxes ``(K, 4)`` of the classes ``labels``."""
-        if self.head.reg_class_agnostic:
-            chosen = deltas[:, 0]
-        else:
-            chosen = deltas.gather(1, labels.view(-1, 1, 1).expand(-1, 1, 4)).squeeze(1)
-        return self.coder.decode(rois, chosen, limits)
-
-    def refine(self, rois: Tensor, logits: Tensor, deltas: Tensor, limits: Tensor) -> Tensor:
-        """The boxes that the next stage of a cascade sees."""
-        return self.decode(rois, deltas, logits[:, :-1].argmax(1), limits)
+def match(reference: Detections, candidate: Detections) -> list[tuple[int, int]]:
+    """Pairs of the same detection: each takes the nearest one of its class that is still free."""
+    overlaps = box_iou(*(torch.from_numpy(side.boxes) for side in (reference, candidate))).numpy()
+    overlaps = np.where(reference.labels[:, None] == candidate.labels[None], overlaps, 0.0)
+    pairs = []
+    for number in range(len(overlaps)):
+        best = int(overlaps[number].argmax()) if overlaps.shape[1] else -1
+        if best >= 0 and overlaps[number, best] >= SAME_BOX:
+            pairs.append((number, best))
+            overlaps[:, best] = 0.0
+    return pairs
 
 
-class MaskStage(nn.Module):
-    """One of mmdet's mask heads with its RoI pooling."""
+def mask_difference(reference: np.ndarray, candidate: np.ndarray) -> float:
+    """The share of the pixels in either mask that are in one of them only; small masks by one pixel."""
+    either = int((reference | candidate).sum())
+    different = int((reference ^ candidate).sum())
+    return max(different - 1, 0) / max(either, 1)
 
-    def __init__(self, head: Any, pooling: RoIPooling):
-        super().__init__()
-        self.head = head
-        self.pooling = pooling
 
-    def forward(self, features: Sequence[Tensor], boxes: Tensor, labels: Tensor) -> Tensor:
-        """The probability ``(K, 28, 28)`` that a pixel of box k belongs to the object."""
-        masks = self.head(self.pooling(features, boxes)).float().sigmoid()
-        if self.head.class_agnostic:
-            return masks[:, 0]
-        height, width = masks.shape[2:]
-        index = labels.view(-1, 1, 1, 1).expand(-1, 1, height, width)
-        return masks.gather(1, index).squeeze(1)
+def _largest(difference: np.ndarray) -> float:
+    value = float(np.abs(difference).max()) if difference.size else 0.0
+    return value if math.isfinite(value) else math.inf
+
+
+def require_part(condition: bool, part: str) -> None:
+    """Makes sure that a detector has no part that a graph does not know.
+
+    Raises:
+        ValueError: If the condition is false; the message names the part.
+    """
+    if not condition:
+        raise ValueError(
+            f'detectors with {part} cannot be exported whole: export its backbone and neck with '
+            'part="backbone-neck", or add what is missing'
+        )
+
+
+NMS_OPTIONS = {'type', 'iou_threshold', 'class_agnostic', 'split_thr'}
+
+
+def check_nms(cfg: Mapping[str, Any]) -> None:
+    """Makes sure that this is plain NMS.
+
+    Raises:
+        ValueError: As :func:`require_part`.
+    """
+    require_part(cfg.get('type') == 'nms' and not set(cfg) - NMS_OPTIONS, f'the NMS {dict(cfg)}')

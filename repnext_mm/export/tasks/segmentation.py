@@ -1,11 +1,86 @@
 """Segmentors of mmseg."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repnext_mm.export.image_input import ImageInput
+from repnext_mm.export.options import ExportOptions
+from repnext_mm.export.tasks.base import ExportGraph, Task, to_bgr
+from repnext_mm.reparam.difference import relative_difference
+from repnext_mm.runtime import Segmentor
+from repnext_mm.runtime.segmentor import SegmentationDetails, Window
+
+
+class SegmentationTask(Task[Segmentor, Tensor]):
+    """Logits ``(C, H, W)``, or with ``argmax`` labels ``(1, H, W)``.
+
+    Differences are those of the logits relative to the largest, and the share of the pixels with
+    another class.
+    """
+
+    name = 'segmentation'
+    package = 'mmseg'
+    sample_class = 'SegDataSample'
+    parts = ('backbone', 'neck', 'decode_head')
+    limits: ClassVar = {
+        'float32': {'logits': 1e-3, 'pixels': 1e-3},
+        'float16': {'logits': 0.05, 'pixels': 0.02},
+    }
+    keeps_positions = True
+    metrics = ('mIoU',)
+    metric_scale = 0.01
+
+    def accepts(self, model: nn.Module) -> bool:
+        return hasattr(model, 'backbone') and hasattr(model, 'decode_head')
+
+    def check_options(self, options: ExportOptions) -> None:
+        """Every option is for segmentors."""
+
+    def fixed_shape(self, model: Any) -> tuple[int, int] | None:
+        window = window_of(model.test_cfg)
+        return None if window is None else window.crop_size
+
+    def graph(self, model: nn.Module, image: ImageInput, options: ExportOptions) -> ExportGraph:
+        return SegmentorGraph(model, image, options.argmax)
+
+    def details(self, model: Any, graph: Any, options: ExportOptions) -> dict[str, Any]:
+        window = window_of(model.test_cfg)
+        return SegmentationDetails(graph.align_corners, options.argmax, window).to_json()
+
+    def predict(self, model: Any, image: np.ndarray) -> Tensor:
+        return self.run_package(model, [to_bgr(image)], image.shape[:2]).seg_logits.data
+
+    def read(self, reader: Segmentor, image: np.ndarray) -> Tensor:
+        return reader.segment(image)
+
+    def compare(self, expected: Tensor, found: Tensor) -> dict[str, float]:
+        labels = found.argmax(0) if len(found) > 1 else found[0]
+        differences = {'pixels': (expected.argmax(0) != labels).double().mean().item()}
+        if len(found) > 1:
+            differences['logits'] = relative_difference(expected, found)
+        return differences
+
+    def adopt_test_cfg(self, reader: Segmentor, test_cfg: Mapping[str, Any]) -> None:
+        reader.window = window_of(test_cfg)
+
+    def fill(self, reader: Segmentor, image: np.ndarray, sample: Any) -> Any:
+        from mmengine.structures import PixelData
+
+        scores = reader.resize(reader.segment(image), sample.ori_shape[:2])
+        labels = scores.argmax(0, keepdim=True) if len(scores) > 1 else scores.long()
+        sample.set_data({'pred_sem_seg': PixelData(data=labels)})
+        if len(scores) > 1:
+            sample.set_data({'seg_logits': PixelData(data=scores)})
+        return sample
+
+
+def window_of(test_cfg: Mapping[str, Any]) -> Window | None:
+    """The windows in which a segmentor's ``test_cfg`` looks at an image; None for the whole."""
+    return None if test_cfg.get('mode', 'whole') != 'slide' else Window.from_json(test_cfg)
 
 
 class SegmentorGraph(nn.Module):

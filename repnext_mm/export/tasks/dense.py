@@ -1,0 +1,157 @@
+"""One-stage detectors of mmdet whose dense head predicts by mmdet's common code.
+
+These are RetinaNet, FCOS, ATSS, RTMDet and others whose head leaves ``predict_by_feat`` of
+``BaseDenseHead`` as it is: classes and boxes for each prior of each level, a threshold and the
+best ``nms_pre`` of each level, decoding, and plain NMS. As for two-stage detectors, the graph
+runs the head's own layers and has the rest from tensor operations only.
+"""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from repnext_mm.compat import require
+from repnext_mm.export.image_input import ImageInput
+from repnext_mm.export.options import ExportOptions
+from repnext_mm.export.tasks.base import ExportGraph
+from repnext_mm.export.tasks.boxes import BoxCoder, DeltaBoxCoder, DistanceBoxCoder, batched_nms
+from repnext_mm.export.tasks.detection import DetectionTask, check_nms, require_part
+
+CODERS: dict[str, type[DeltaBoxCoder] | type[DistanceBoxCoder]] = {
+    'DeltaXYWHBBoxCoder': DeltaBoxCoder,
+    'DistancePointBBoxCoder': DistanceBoxCoder,
+}
+"""By the class of mmdet."""
+
+COMMON_CODE = ('predict', 'predict_by_feat', '_predict_by_feat_single', '_bbox_post_process')
+"""The methods of ``BaseDenseHead`` that the graph takes the place of."""
+
+
+class DenseTask(DetectionTask):
+    """RetinaNet, FCOS, ATSS, RTMDet and their like."""
+
+    parts = ('backbone', 'neck', 'bbox_head')
+
+    def accepts(self, model: nn.Module) -> bool:
+        whole = hasattr(model, 'backbone') and hasattr(model, 'bbox_head')
+        return whole and not hasattr(model, 'roi_head')
+
+    def graph(self, model: nn.Module, image: ImageInput, options: ExportOptions) -> ExportGraph:
+        return DenseGraph(model, image)
+
+
+class DenseGraph(nn.Module):
+    """One image in, boxes, scores and labels out.
+
+    Args:
+        model: mmdet's ``SingleStageDetector``, in evaluation mode.
+        image: The first step.
+
+    Raises:
+        ValueError: If it has parts that this module does not know.
+    """
+
+    dynamic_batch = False
+    output_names = ('boxes', 'scores', 'labels')
+    dynamic_axes: ClassVar = {name: {0: 'detections'} for name in output_names}
+    static_axes = dynamic_axes
+    mask_threshold = None
+
+    def __init__(self, model: Any, image: ImageInput):
+        super().__init__()
+        check_dense_head(model.bbox_head)
+        self.image = image
+        self.backbone = model.backbone
+        self.neck = model.neck if model.with_neck else nn.Identity()
+        self.head = model.bbox_head
+        coder = model.bbox_head.bbox_coder
+        self.coder: BoxCoder = CODERS[type(coder).__name__](coder)
+        cfg = model.bbox_head.test_cfg
+        self.score_threshold = float(cfg.get('score_thr', 0))
+        self.nms_pre = cfg.nms_pre
+        self.min_size = cfg.get('min_bbox_size', -1)
+        self.max_per_image = cfg.max_per_img
+        self.nms = cfg.nms
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Detects.
+
+        Args:
+            images: ``(1, H, W, 3)`` uint8, RGB.
+
+        Returns:
+            Boxes ``(K, 4)`` as x1, y1, x2, y2 in pixels, scores ``(K,)`` and labels ``(K,)`` int64.
+        """
+        height, width = images.shape[1:3]
+        zero = torch.zeros(1, device=images.device)
+        limits = torch.cat([zero + side for side in (width, height) * 2])
+        features = self.neck(self.backbone(self.image(images)))
+        classes, outputs, *factors = self.head(features)
+        sizes = [tuple(level.shape[2:]) for level in classes]
+        priors = self.head.prior_generator.grid_priors(sizes, device=images.device)
+        rows = zip(classes, outputs, factors[0] if factors else [None] * len(sizes), strict=True)
+        levels = [
+            self._candidates(*row, level.float()) for row, level in zip(rows, priors, strict=True)
+        ]
+        scores, labels, chosen, places = (torch.cat(parts) for parts in zip(*levels, strict=True))
+        return self._best(self.coder.decode(places, chosen, limits), scores, labels)
+
+    def _candidates(
+        self, class_map: Tensor, output_map: Tensor, factor_map: Tensor | None, priors: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Scores, labels, box outputs and priors of the best pairs of prior and class of a level."""
+        logits = _rows(class_map, self.head.cls_out_channels)
+        outputs = _rows(output_map, 4)
+        sigmoid = self.head.use_sigmoid_cls
+        probabilities = logits.sigmoid() if sigmoid else logits.softmax(-1)[:, :-1]
+        prior, label = (probabilities > self.score_threshold).nonzero().unbind(1)
+        scores, order = probabilities[prior, label].sort(descending=True)
+        # Not top-k, nor a slice: whether there are k of them depends on the image.
+        ranks = torch.arange(order.shape[0], device=order.device)
+        first = (ranks < self.nms_pre).nonzero().squeeze(1)
+        scores, order = scores[first], order[first]
+        prior, label = prior[order], label[order]
+        if factor_map is not None:
+            scores = scores * _rows(factor_map, 1)[prior, 0].sigmoid()
+        return scores, label, outputs[prior], priors[prior]
+
+    def _best(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if self.min_size >= 0:
+            sides = boxes[:, 2:] - boxes[:, :2]
+            large = (sides > self.min_size).all(1).nonzero().squeeze(1)
+            boxes, scores, labels = boxes[large], scores[large], labels[large]
+        keep = batched_nms(boxes, scores, labels, self.nms)
+        if self.max_per_image > 0:
+            keep = keep[: self.max_per_image]
+        return boxes[keep], scores[keep], labels[keep]
+
+
+def check_dense_head(head: Any) -> None:
+    """Makes sure that a head is one that :class:`DenseGraph` knows.
+
+    Raises:
+        ValueError: The message names what it has of its own and what would do.
+    """
+    common = require('mmdet.models.dense_heads.base_dense_head', 'a detector').BaseDenseHead
+    name = type(head).__name__
+    require_part(isinstance(head, common), f'a head {name}')
+    own = [method for method in COMMON_CODE if _own(head, method, common)]
+    require_part(not own, f'the {", ".join(own)} of a {name}')
+    coder = getattr(head, 'bbox_coder', None)
+    require_part(type(coder).__name__ in CODERS, f'boxes of {type(coder).__name__}')
+    require_part(not getattr(coder, 'add_ctr_clamp', False), 'a box coder with add_ctr_clamp')
+    custom = getattr(getattr(head, 'loss_cls', None), 'custom_cls_channels', False)
+    require_part(not custom, 'a custom activation of classes')
+    nms_pre = head.test_cfg.get('nms_pre', -1)
+    require_part(nms_pre > 0, f'nms_pre={nms_pre}')
+    check_nms(head.test_cfg.nms)
+
+
+def _own(head: nn.Module, method: str, common: type) -> bool:
+    return getattr(type(head), method, None) is not getattr(common, method)
+
+
+def _rows(level: Tensor, columns: int) -> Tensor:
+    """A map ``(1, A * columns, H, W)`` as ``(H * W * A, columns)`` in float32."""
+    return level[0].permute(1, 2, 0).reshape(-1, columns).float()

@@ -1,0 +1,266 @@
+"""Two-stage detectors of mmdet as one traceable module.
+
+mmdet's own ``predict`` cannot be traced: it works on Python objects and decides in Python,
+so a trace keeps what was found in the traced image. This module runs mmdet's submodules
+(backbone, neck, RPN head, box heads, mask heads) and has its own decoding, RoI pooling and
+NMS between them, made of tensor operations only. On the same image it computes what
+``predict`` does.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from repnext_mm.export.image_input import ImageInput
+from repnext_mm.export.options import ExportOptions
+from repnext_mm.export.tasks.base import ExportGraph
+from repnext_mm.export.tasks.boxes import DeltaBoxCoder, RoIPooling, batched_nms
+from repnext_mm.export.tasks.detection import DetectionTask, check_nms, require_part
+
+STANDARD, CASCADE = 'StandardRoIHead', 'CascadeRoIHead'
+
+
+class TwoStageTask(DetectionTask):
+    """Faster, Mask, Cascade and Cascade Mask R-CNN."""
+
+    parts = ('backbone', 'neck', 'rpn_head', 'roi_head')
+
+    def accepts(self, model: nn.Module) -> bool:
+        return hasattr(model, 'backbone') and hasattr(model, 'roi_head')
+
+    def graph(self, model: nn.Module, image: ImageInput, options: ExportOptions) -> ExportGraph:
+        return TwoStageGraph(model, image)
+
+
+class TwoStageGraph(nn.Module):
+    """One image in, boxes, scores, labels and small masks out.
+
+    Args:
+        model: Faster, Mask, Cascade or Cascade Mask R-CNN of mmdet, in evaluation mode.
+        image: The first step.
+
+    Raises:
+        ValueError: If it has parts that this module does not know.
+    """
+
+    dynamic_batch = False
+
+    def __init__(self, model: Any, image: ImageInput):
+        super().__init__()
+        check_two_stage(model)
+        self.image = image
+        self.backbone = model.backbone
+        self.neck = model.neck if model.with_neck else nn.Identity()
+        self.proposals = ProposalHead(model.rpn_head)
+        roi_head = model.roi_head
+        cascade = type(roi_head).__name__ == CASCADE
+        self.box_stages: Any = nn.ModuleList(
+            BoxStage(head, RoIPooling(extractor))
+            for head, extractor in (
+                zip(roi_head.bbox_head, roi_head.bbox_roi_extractor, strict=True)
+                if cascade
+                else [(roi_head.bbox_head, roi_head.bbox_roi_extractor)]
+            )
+        )
+        self.mask_stages = nn.ModuleList()
+        if roi_head.with_mask:
+            heads = roi_head.mask_head if cascade else [roi_head.mask_head]
+            extractors = roi_head.mask_roi_extractor
+            if not cascade:
+                extractors = [extractors]
+            self.mask_stages.extend(
+                MaskStage(head, RoIPooling(extractor))
+                for head, extractor in zip(heads, extractors, strict=True)
+            )
+        self.score_threshold = float(roi_head.test_cfg.score_thr)
+        self.max_per_image = roi_head.test_cfg.max_per_img
+        self.nms = roi_head.test_cfg.nms
+        self.mask_threshold = roi_head.test_cfg.get('mask_thr_binary') if self.mask_stages else None
+
+    @property
+    def output_names(self) -> list[str]:
+        return ['boxes', 'scores', 'labels', *(['masks'] if self.mask_stages else [])]
+
+    @property
+    def dynamic_axes(self) -> dict[str, dict[int, str]]:
+        """The first axis of every output is the number of detections."""
+        return {name: {0: 'detections'} for name in self.output_names}
+
+    static_axes = dynamic_axes
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Detects.
+
+        Args:
+            images: ``(1, H, W, 3)`` uint8, RGB.
+
+        Returns:
+            Boxes ``(K, 4)`` as x1, y1, x2, y2 in pixels, scores ``(K,)``, labels ``(K,)`` int64
+            and, if there is a mask head, the probability of the mask in its box ``(K, 28, 28)``.
+        """
+        height, width = images.shape[1:3]
+        zero = torch.zeros(1, device=images.device)
+        limits = torch.cat([zero + side for side in (width, height) * 2])
+        features = list(self.neck(self.backbone(self.image(images))))
+        boxes = self.proposals(features, limits)
+        scores = []
+        for stage in self.box_stages[:-1]:
+            logits, deltas = stage(features, boxes)
+            scores.append(logits)
+            boxes = stage.refine(boxes, logits, deltas, limits)
+        logits, deltas = self.box_stages[-1](features, boxes)
+        logits = torch.stack([*scores, logits]).mean(0)
+        found = self._select(boxes, logits, deltas, limits)
+        if not self.mask_stages:
+            return found
+        masks = torch.stack([stage(features, found[0], found[2]) for stage in self.mask_stages])
+        return (*found, masks.mean(0))
+
+    def _select(
+        self, rois: Tensor, logits: Tensor, deltas: Tensor, limits: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The detections among all pairs of RoI and class."""
+        probabilities = logits.softmax(-1)[:, :-1]
+        roi, label = (probabilities > self.score_threshold).nonzero().unbind(1)
+        boxes = self.box_stages[-1].decode(rois[roi], deltas[roi], label, limits)
+        scores = probabilities[roi, label]
+        keep = batched_nms(boxes, scores, label, self.nms)
+        if self.max_per_image > 0:
+            keep = keep[: self.max_per_image]
+        return boxes[keep], scores[keep], label[keep]
+
+
+class ProposalHead(nn.Module):
+    """mmdet's ``RPNHead`` with its test configuration."""
+
+    def __init__(self, head: Any):
+        super().__init__()
+        self.head = head
+        self.coder = DeltaBoxCoder(head.bbox_coder)
+        self.nms_pre = head.test_cfg.get('nms_pre', -1)
+        self.min_size = head.test_cfg.get('min_bbox_size', -1)
+        self.max_per_image = head.test_cfg.max_per_img
+        self.nms = head.test_cfg.nms
+
+    def forward(self, features: Sequence[Tensor], limits: Tensor) -> Tensor:
+        """Proposes.
+
+        Args:
+            features: ``(1, C, H_i, W_i)`` of each level.
+            limits: ``(4,)``: width, height, width, height of the image.
+
+        Returns:
+            Boxes ``(K, 4)``, the best first.
+        """
+        maps, delta_maps = self.head(features)
+        sizes = [tuple(scores.shape[2:]) for scores in maps]
+        priors = self.head.prior_generator.grid_priors(sizes, device=features[0].device)
+        boxes, scores, levels = [], [], []
+        for number, (scores_map, deltas_map, anchors) in enumerate(
+            zip(maps, delta_maps, priors, strict=True)
+        ):
+            logits = scores_map[0].permute(1, 2, 0).reshape(-1, self.head.cls_out_channels).float()
+            deltas = deltas_map[0].permute(1, 2, 0).reshape(-1, 4).float()
+            objectness = logits.sigmoid() if self.head.use_sigmoid_cls else logits.softmax(-1)
+            ranked, order = objectness[:, 0].sort(descending=True)
+            if self.nms_pre > 0:
+                # Not top-k, nor a slice: whether there are k anchors depends on the image.
+                places = torch.arange(order.shape[0], device=order.device)
+                first = (places < self.nms_pre).nonzero().squeeze(1)
+                ranked, order = ranked[first], order[first]
+            boxes.append(self.coder.decode(anchors[order], deltas[order], limits))
+            scores.append(ranked)
+            levels.append(torch.full_like(order, number))
+        return self._best(torch.cat(boxes), torch.cat(scores), torch.cat(levels))
+
+    def _best(self, boxes: Tensor, scores: Tensor, levels: Tensor) -> Tensor:
+        if self.min_size >= 0:
+            sides = boxes[:, 2:] - boxes[:, :2]
+            large = (sides > self.min_size).all(1).nonzero().squeeze(1)
+            boxes, scores, levels = boxes[large], scores[large], levels[large]
+        keep = batched_nms(boxes, scores, levels, self.nms)
+        return boxes[keep[: self.max_per_image]]
+
+
+class BoxStage(nn.Module):
+    """One of mmdet's box heads with its RoI pooling."""
+
+    def __init__(self, head: Any, pooling: RoIPooling):
+        super().__init__()
+        self.head = head
+        self.pooling = pooling
+        self.coder = DeltaBoxCoder(head.bbox_coder)
+
+    def forward(self, features: Sequence[Tensor], boxes: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits ``(K, classes + 1)`` and deltas ``(K, classes or 1, 4)`` of boxes ``(K, 4)``."""
+        logits, deltas = self.head(self.pooling(features, boxes))
+        classes = 1 if self.head.reg_class_agnostic else self.head.num_classes
+        return logits.float(), deltas.float().reshape(-1, classes, 4)
+
+    def decode(self, rois: Tensor, deltas: Tensor, labels: Tensor, limits: Tensor) -> Tensor:
+        """Boxes ``(K, 4)`` of the classes ``labels``."""
+        if self.head.reg_class_agnostic:
+            chosen = deltas[:, 0]
+        else:
+            chosen = deltas.gather(1, labels.view(-1, 1, 1).expand(-1, 1, 4)).squeeze(1)
+        return self.coder.decode(rois, chosen, limits)
+
+    def refine(self, rois: Tensor, logits: Tensor, deltas: Tensor, limits: Tensor) -> Tensor:
+        """The boxes that the next stage of a cascade sees."""
+        return self.decode(rois, deltas, logits[:, :-1].argmax(1), limits)
+
+
+class MaskStage(nn.Module):
+    """One of mmdet's mask heads with its RoI pooling."""
+
+    def __init__(self, head: Any, pooling: RoIPooling):
+        super().__init__()
+        self.head = head
+        self.pooling = pooling
+
+    def forward(self, features: Sequence[Tensor], boxes: Tensor, labels: Tensor) -> Tensor:
+        """The probability ``(K, 28, 28)`` that a pixel of box k belongs to the object."""
+        masks = self.head(self.pooling(features, boxes)).float().sigmoid()
+        if self.head.class_agnostic:
+            return masks[:, 0]
+        height, width = masks.shape[2:]
+        index = labels.view(-1, 1, 1, 1).expand(-1, 1, height, width)
+        return masks.gather(1, index).squeeze(1)
+
+
+def check_two_stage(model: Any) -> None:
+    """Makes sure that every part of a detector is one that :class:`TwoStageGraph` knows.
+
+    Raises:
+        ValueError: The message names the part and what would do.
+    """
+    roi_head = model.roi_head
+    kind, rpn = type(roi_head).__name__, getattr(model, 'rpn_head', None)
+    require_part(roi_head is not None, f'{type(model).__name__} without a roi_head')
+    require_part(kind in (STANDARD, CASCADE), f'{kind}, other than {STANDARD} and {CASCADE}')
+    require_part(type(rpn).__name__ == 'RPNHead', f'a proposal head {type(rpn).__name__}')
+    require_part(not getattr(roi_head, 'with_shared_head', False), 'a shared head')
+    require_part(roi_head.with_bbox, 'a roi_head without boxes')
+    for extractor in _parts_named(model, 'RoIExtractor'):
+        require_part(type(extractor).__name__ == 'SingleRoIExtractor', type(extractor).__name__)
+        layer = extractor.roi_layers[0]
+        averages = type(layer).__name__ == 'RoIAlign' and layer.pool_mode == 'avg'
+        require_part(averages, f'pooling with {layer}')
+    for head in (part for part in model.modules() if hasattr(part, 'bbox_coder')):
+        coder = head.bbox_coder
+        kind = type(coder).__name__
+        require_part(kind == 'DeltaXYWHBBoxCoder', f'boxes of {kind}')
+        require_part(not coder.add_ctr_clamp, 'a box coder with add_ctr_clamp')
+        custom = getattr(head, 'custom_cls_channels', False)
+        require_part(not custom, 'a custom activation of classes')
+    if roi_head.with_mask:
+        threshold = roi_head.test_cfg.mask_thr_binary
+        require_part(threshold >= 0, f'mask_thr_binary={threshold}, which asks for soft masks')
+    for cfg in (model.rpn_head.test_cfg.nms, roi_head.test_cfg.nms):
+        check_nms(cfg)
+
+
+def _parts_named(model: nn.Module, ending: str) -> Iterator[Any]:
+    return (part for part in model.modules() if type(part).__name__.endswith(ending))
