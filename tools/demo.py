@@ -15,9 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from repnext_mm.demo.report import draw_curves, draw_instances, draw_labels, format_table
+from repnext_mm.demo.report import draw_curves, draw_instances, draw_labels
 from repnext_mm.demo.shapes import generate_shapes
 from repnext_mm.files import write_text
+from repnext_mm.timing import format_table
 
 TOOLS = Path(__file__).resolve().parent
 CONFIGS = TOOLS.parent / 'configs' / 'demo'

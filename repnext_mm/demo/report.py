@@ -2,7 +2,7 @@
 
 import json
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib.figure
@@ -24,30 +24,6 @@ PAIRS = 3
 MIN_SCORE = 0.5
 COLOURS = [(230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 130, 48)]
 SEMANTIC_COLOURS = [(170, 170, 170), *COLOURS]
-
-
-def format_table(rows: Sequence[dict]) -> str:
-    """The results of the forms as a Markdown table with aligned columns.
-
-    Args:
-        rows: One dict per form, with the same keys: column titles. Floats get three
-            digits; anything else stands as it is.
-    """
-    titles = list(rows[0])
-    cells = [titles, *[[_format(row[title]) for title in titles] for row in rows]]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(titles))]
-    lines = [
-        '| '
-        + ' | '.join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-        + ' |'
-        for line in cells
-    ]
-    rule = '|' + '|'.join('-' * (width + 1) + ':' for width in widths) + '|'
-    return '\n'.join([lines[0], rule, *lines[1:]])
-
-
-def _format(value: object) -> str:
-    return f'{value:.3f}' if isinstance(value, float) else str(value)
 
 
 def draw_curves(scalars: Path, path: Path, metrics: Mapping[str, str], scale: float) -> None:
