@@ -1,8 +1,8 @@
 """Reading and writing checkpoint files.
 
-mmengine's loader for paths and URLs is replaced by one that also reads safetensors
-and brings RepNeXt checkpoints of other layouts into OpenMMLab's, so that
-``load_from``, ``init_cfg=dict(type='Pretrained', ...)`` and all tools take them as they
+The loaders here also read safetensors, and bring RepNeXt checkpoints of other layouts into
+OpenMMLab's. :func:`replace_mmengine_loaders` puts them in the place of mmengine's, so that
+``load_from``, ``init_cfg=dict(type='Pretrained', ...)`` and all tools take such files as they
 are. Checkpoints of other networks pass through unchanged.
 """
 
@@ -31,7 +31,15 @@ SAFETENSORS = '.safetensors'
 SUFFIXES = ('.pth', SAFETENSORS)
 
 
-@CheckpointLoader.register_scheme(prefixes='', force=True)
+def replace_mmengine_loaders() -> None:
+    """Makes mmengine load paths and http(s) URLs with the loaders of this module.
+
+    Other schemes, such as ``s3://``, keep mmengine's. May be called again.
+    """
+    CheckpointLoader.register_scheme('', load_from_local, force=True)
+    CheckpointLoader.register_scheme(('http://', 'https://'), load_from_http, force=True)
+
+
 def load_from_local(filename: str, map_location: Any = None) -> Any:
     """Reads a file: of ``torch.save`` in any known layout, or safetensors.
 
@@ -54,7 +62,6 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     return to_openmmlab(content)
 
 
-@CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), force=True)
 def load_from_http(filename: str, map_location: Any = None, **options) -> Any:
     """Downloads a file and reads it as :func:`load_from_local` does."""
     if Path(urlsplit(filename).path).suffix == SAFETENSORS:
