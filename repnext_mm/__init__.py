@@ -1,26 +1,49 @@
 """RepNeXt for OpenMMLab: a backbone that trains with branches and infers without.
 
-Importing this package registers its backbone, hook and optimizer constructor with
-mmengine, and offers torchvision's operators where mmcv has no compiled ones. It
-imports neither mmdet nor mmseg nor mmpretrain.
+Importing this package registers its backbones, hooks and optimizer wrappers with mmengine, under
+the scope ``repnext_mm`` and in the root, and calls :func:`install`, which changes four things in
+the process:
+
+- ``mmcv_ops``: where mmcv has no compiled extension ``mmcv._ext``, torchvision's NMS and RoIAlign
+  stand in for it.
+- ``checkpoint_loaders``: mmengine's loaders of checkpoints from paths and from http(s) URLs are
+  replaced by ones that also read safetensors and RepNeXt checkpoints of other layouts.
+- ``log_history``: the classes of mmengine's log history count as data for ``torch.load``, so that
+  mmengine's checkpoints load with the safe loader.
+- ``file_backend``: mmengine gets a file backend ``'repnext_mm.whole_files'`` beside its own.
+
+With the environment variable ``REPNEXT_MM_INSTALL=0`` the import leaves all four alone, and
+``repnext_mm.install(mmcv_ops=True, checkpoint_loaders=False)`` does some of them, or all.
+
+It imports neither mmdet nor mmseg nor mmpretrain.
 """
 
 import importlib
+import os
 from types import ModuleType
 
 from repnext_mm import compat
+from repnext_mm.installation import VARIABLE, install
 from repnext_mm.reparam import reparameterize_model
 from repnext_mm.version import __version__
 
-compat.provide_mmcv_ops()
+if os.environ.get(VARIABLE) != '0':
+    install()
 
 if compat.is_installed('mmengine', 'mmcv'):
-    compat.trust_mmengine_checkpoints()
     from repnext_mm import checkpoints, hooks, models, training
 
-    __all__ = ['__version__', 'checkpoints', 'hooks', 'models', 'reparameterize_model', 'training']
+    __all__ = [
+        '__version__',
+        'checkpoints',
+        'hooks',
+        'install',
+        'models',
+        'reparameterize_model',
+        'training',
+    ]
 else:
-    __all__ = ['__version__', 'reparameterize_model']
+    __all__ = ['__version__', 'install', 'reparameterize_model']
 
     def __getattr__(name: str) -> ModuleType:
         """Importing one of these says what is missing and how to get it."""

@@ -27,7 +27,7 @@ def renamed_argument(old: str, new: str) -> Callable[[Function], Function]:
                     raise TypeError(
                         f'{new!r} and its old name {old!r} were both given: use {new!r}'
                     )
-                warn_of_old_name(f'the argument {old!r}', repr(new), stacklevel=3)
+                warn_of_old_name(f'the argument {old!r}', repr(new))
                 kwargs[new] = kwargs.pop(old)
             return function(*args, **kwargs)
 
@@ -42,7 +42,8 @@ def warn_of_old_name(old: str, new: str, stacklevel: int = 2) -> None:
     Args:
         old: What was used, such as ``"the argument 'mode'"``.
         new: What to use.
-        stacklevel: As in ``warnings.warn``: 2 is the caller of this function.
+        stacklevel: As if the caller of this function called ``warnings.warn``: 1 is the caller,
+            2 the function that used the old name by calling it.
     """
     warnings.warn(
         f'{old} is an old name that ends with version 1.0: use {new}',

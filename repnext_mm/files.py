@@ -90,5 +90,8 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def to_plain(value: object) -> object:
-    """What JSON lacks: tensors, arrays and NumPy's numbers as lists and numbers."""
+    """Converts tensors, arrays and NumPy's numbers, which JSON lacks, to lists and numbers.
+
+    For ``json.dumps(..., default=to_plain)``; anything else becomes its ``str``.
+    """
     return value.tolist() if hasattr(value, 'tolist') else str(value)

@@ -9,6 +9,7 @@ import argparse
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 
@@ -18,11 +19,11 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 
 from repnext_mm.checkpoints.loading import build_model
-from repnext_mm.demo.report import format_table
-from repnext_mm.evaluation.speed import Settings, compare_runtimes
+from repnext_mm.evaluation.speed import Measurement, TorchSettings, measure_runtimes
 from repnext_mm.files import write_text
 from repnext_mm.launch.command_line import build_parser, load_config
 from repnext_mm.reparam import inference_forms
+from repnext_mm.timing import format_table
 
 DTYPES = {'float32': torch.float32, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
 
@@ -68,35 +69,27 @@ def main() -> None:
     model.init_weights()
     if args.checkpoint:
         load_checkpoint(model, args.checkpoint, map_location='cpu')
-    settings = Settings(args.device, DTYPES[args.dtype], args.compile)
+    settings = TorchSettings(args.device, DTYPES[args.dtype], args.compile)
     results = {}
     for part in args.parts:
         for shape in args.shapes:
             title = f'{part} at {shape[0]}x{shape[1]}, batch {args.batch}'
+            what = Measurement(part, shape, args.batch, args.rounds, inference_forms(model))
             with tempfile.TemporaryDirectory() as folder:
-                results[title] = compare_runtimes(
-                    model,
-                    cfg,
-                    Path(folder),
-                    part,
-                    shape,
-                    args.batch,
-                    args.rounds,
-                    settings,
-                    inference_forms(model),
-                )
+                results[title] = measure_runtimes(model, cfg, Path(folder), what, settings)
             print(f'\n{title}\n\n{format_table(rows(results[title]))}\n', flush=True)
     path = Path(cfg.work_dir) / 'runtimes.json'
     write_text(path, json.dumps(results, indent=2))
     print(f'Written to {path}')
 
 
-def rows(results: dict[str, dict[str, float]]) -> list[dict]:
-    """The lines of the table."""
+def rows(results: dict[str, dict[str, Any]]) -> list[dict[str, str]]:
+    """The rows of a table, one for each form and runtime."""
     return [
         {
             'form': name if ',' in name else f'{name}, torch',
             'ms': f'{row["milliseconds"]:.1f}',
+            'from to': '{:.1f} to {:.1f}'.format(*row['spread']),
             'x training': f'{row["ratio"]:.2f}',
         }
         for name, row in results.items()

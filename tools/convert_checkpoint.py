@@ -15,7 +15,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from repnext_mm.checkpoints.files import (
-    check_target,
+    check_checkpoint_path,
     load_from_local,
     sha256,
     write_checkpoint,
@@ -46,13 +46,13 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
-    check_target(args.target)
+    check_checkpoint_path(args.target)
     forbid_code_in_checkpoints()
     checkpoint = load_from_local(args.source, map_location='cpu')
     state = unwrap(checkpoint)
     found = identify(checkpoint)
     if found:
-        print(f'Backbone: RepNeXt {found.arch}, {found.form or "training"} form, complete')
+        print(f'Backbone: RepNeXt {found.arch}, {found.form} form, complete')
     elif not args.config:
         print(
             'Nothing written: this is no complete checkpoint of a named RepNeXt, which are '

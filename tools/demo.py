@@ -15,21 +15,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from repnext_mm.demo.report import draw_curves, draw_instances, draw_labels, format_table
+from repnext_mm.demo.report import draw_curves, draw_instance_pairs, draw_label_pairs
 from repnext_mm.demo.shapes import generate_shapes
 from repnext_mm.files import write_text
+from repnext_mm.reparam.forms import FORMS
+from repnext_mm.timing import format_table
 
 TOOLS = Path(__file__).resolve().parent
 CONFIGS = TOOLS.parent / 'configs' / 'demo'
-FORMS = {'training': 'none', 'fused': 'fused', 'plain': 'plain'}
 EXPORTED, QUANTIZED = 'fused, ONNX', 'fused, INT8'
 WANTED_EQUALITY = 0.001
 ALLOWED_LOSS = 0.01
-"""Of the 8-bit file."""
+"""Points of a metric, as a fraction, that the 8-bit file may lose."""
 
 
 class Task(NamedTuple):
-    """What the demo shows."""
+    """One of the two demos: its network, metrics and pictures."""
 
     config: Path
     network: str
@@ -52,7 +53,7 @@ TASKS = {
         metrics={'box AP': 'coco/bbox_mAP', 'mask AP': 'coco/segm_mAP'},
         scale=1.0,
         wanted=0.30,
-        draw=draw_instances,
+        draw=draw_instance_pairs,
     ),
     'segmentation': Task(
         config=CONFIGS / 'upernet_repnext_slim_shapes.py',
@@ -60,7 +61,7 @@ TASKS = {
         metrics={'mIoU': 'mIoU', 'mAcc': 'mAcc'},
         scale=0.01,
         wanted=0.50,
-        draw=draw_labels,
+        draw=draw_label_pairs,
     ),
 }
 
@@ -173,7 +174,7 @@ def main() -> int:
     for form in FORMS:
         say(f'3/7 Testing the form {form!r}')
         folder = work_dir / f'test_{form}'
-        metrics[form] = test(task, checkpoint, folder, data, '--deploy', FORMS[form])
+        metrics[form] = test(task, checkpoint, folder, data, '--form', form)
     files = {EXPORTED: work_dir / 'model.onnx', QUANTIZED: work_dir / 'model_int8.onnx'}
     metrics |= export(task, checkpoint, files, work_dir, data)
     say('6/7 Measuring speed, all in turn')

@@ -6,11 +6,9 @@ cost more than --max-loss are found and stay in float. Writes quantization.json 
 
 import argparse
 import json
-import statistics
 import sys
-import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -34,7 +32,8 @@ from repnext_mm.quantization import Quantizer, Search, search
 from repnext_mm.quantization.calibration import METHODS
 from repnext_mm.quantization.quantizer import check_target, read_metadata
 from repnext_mm.quantization.sensitivity import MAX_LOSS
-from repnext_mm.runtime import open_reader, open_session
+from repnext_mm.runtime import Session, open_reader, open_session
+from repnext_mm.timing import take_turns
 
 RUNTIMES = ('onnxruntime', 'openvino')
 RANKED = 8
@@ -150,26 +149,24 @@ class Evaluation:
 def images_per_second(
     files: dict[str, str], images: list[np.ndarray], rounds: int
 ) -> dict[str, dict[str, float]]:
-    """Times files alternately in each runtime; the median round counts.
-
-    Returns:
-        For each runtime that is installed and each file.
-    """
+    """The speed of each file in each runtime that is installed, the files in turn."""
     speeds = {}
     for runtime in filter(is_installed, RUNTIMES):
         sessions = {name: open_session(path, runtime) for name, path in files.items()}
-        seconds: dict[str, list[float]] = {name: [] for name in files}
-        for number in range(rounds + 1):
-            for name, session in sessions.items():
-                start = time.perf_counter()
-                for image in images:
-                    session(image[None])
-                if number:  # the first round warms up
-                    seconds[name].append(time.perf_counter() - start)
-        speeds[runtime] = {
-            name: len(images) / statistics.median(row) for name, row in seconds.items()
-        }
+        runs = {name: on_each(images, session) for name, session in sessions.items()}
+        timings = take_turns(runs, rounds)
+        speeds[runtime] = {name: row.per_second(len(images)) for name, row in timings.items()}
     return speeds
+
+
+def on_each(images: list[np.ndarray], session: Session) -> Callable[[], None]:
+    """Runs a file on all images, one at a time."""
+
+    def run() -> None:
+        for image in images:
+            session(image[None])
+
+    return run
 
 
 def print_search(result: Search, max_loss: float) -> None:

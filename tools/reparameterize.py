@@ -1,6 +1,6 @@
 """Merges a trained checkpoint: the branches of RepNeXt become one convolution each.
 
-The result fits the same config with deploy=MODE in its backbone. It is written only if
+The result fits the same config with deploy=FORM in its backbone. It is written only if
 both forms give the same features on a batch of random images.
 """
 
@@ -12,9 +12,9 @@ import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 # isort: split
 from mmengine.registry import init_default_scope
 
-from repnext_mm.checkpoints.files import check_target, write_checkpoint
+from repnext_mm.checkpoints.files import check_checkpoint_path, write_checkpoint
 from repnext_mm.checkpoints.merging import TOLERANCE, form_aware_parts, merge_checkpoint
-from repnext_mm.launch.command_line import build_parser, load_config
+from repnext_mm.launch.command_line import add_form_option, build_parser, load_config
 from repnext_mm.reparam import INFERENCE_FORMS
 
 
@@ -22,7 +22,9 @@ def parse_args() -> argparse.Namespace:
     parser = build_parser(__doc__)
     parser.add_argument('source', help='checkpoint of the training form, in any known layout')
     parser.add_argument('target', help='file to write: .pth or .safetensors')
-    parser.add_argument('--mode', choices=INFERENCE_FORMS, default='fused')
+    add_form_option(
+        parser, 'form to merge to; default: fused', '--mode', INFERENCE_FORMS, default='fused'
+    )
     parser.add_argument(
         '--tolerance', type=float, default=TOLERANCE, help='relative, for the features'
     )
@@ -38,12 +40,12 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    check_target(args.target)
+    check_checkpoint_path(args.target)
     cfg = load_config(args)
     init_default_scope(cfg.get('default_scope', 'mmengine'))
-    state, meta = merge_checkpoint(cfg, args.source, args.mode, args.tolerance)
+    state, meta = merge_checkpoint(cfg, args.source, args.form, args.tolerance)
     write_checkpoint(args.target, state, meta)
-    options = ' '.join(f'{path}.deploy={args.mode}' for path in form_aware_parts(cfg.model))
+    options = ' '.join(f'{path}.deploy={args.form}' for path in form_aware_parts(cfg.model))
     print(
         f'Features differ by {meta["difference"]:.1e} at most. Written to {args.target}: test it '
         f'with --cfg-options {options}'

@@ -11,19 +11,22 @@ from pathlib import Path
 import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 
 # isort: split
-from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 
-from repnext_mm.config_dicts import type_name
 from repnext_mm.evaluation.exported_model import is_exported, use_exported
 from repnext_mm.files import to_plain, write_text
-from repnext_mm.launch.command_line import build_parser, build_runner, load_config
+from repnext_mm.launch.command_line import (
+    add_form_option,
+    build_parser,
+    build_runner,
+    load_config,
+)
 from repnext_mm.launch.data_checks import check_data
+from repnext_mm.launch.forms import choose_form
 from repnext_mm.launch.pictures import enable_pictures
 from repnext_mm.launch.test_time_augmentation import enable_tta
-
-HOOK = 'ReparameterizeHook'
+from repnext_mm.reparam.forms import TRAINING
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,11 +34,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         'checkpoint', help='checkpoint file, in any known layout, or a file of tools/export.py'
     )
-    parser.add_argument(
-        '--deploy',
-        choices=['none', 'fused', 'plain'],
-        help="test the training form, or merged to this form; default: that of the config's "
-        'ReparameterizeHook or backbone, or fused',
+    add_form_option(
+        parser,
+        "test the training form, or merged to this form; default: that of the config's backbone or "
+        'ReparameterizeHook, or fused',
+        old='--deploy',
     )
     parser.add_argument(
         '--runtime', help='for an exported file: onnxruntime (the default for ONNX) or openvino'
@@ -54,9 +57,9 @@ def parse_args() -> argparse.Namespace:
     if not args.checkpoint.startswith(('http:', 'https:')) and not Path(args.checkpoint).is_file():
         parser.error(f'there is no checkpoint {args.checkpoint!r}')
     args.exported = is_exported(args.checkpoint)
-    if args.exported and (args.deploy or args.tta):
+    if args.exported and (args.form or args.tta):
         parser.error(
-            'an exported file has one form, and takes images as they are: leave --deploy '
+            'an exported file has one form, and takes images as they are: leave --form '
             'and --tta out'
         )
     if args.exported and args.launcher != 'none':
@@ -64,36 +67,6 @@ def parse_args() -> argparse.Namespace:
     if args.runtime and not args.exported:
         parser.error(f'--runtime is for exported files, {args.checkpoint!r} is none')
     return args
-
-
-def choose_form(cfg: Config, deploy: str | None) -> str:
-    """Makes the config test the form that the command line asks for.
-
-    A hook of the config keeps its options, and without ``deploy`` its mode too, unless
-    the backbone is built merged.
-
-    Returns:
-        The form that is tested.
-    """
-    hooks = list(cfg.get('custom_hooks') or [])
-    own = [hook for hook in hooks if type_name(hook) == HOOK]
-    others = [hook for hook in hooks if type_name(hook) != HOOK]
-    hook = own[0] if own else dict(type=f'repnext_mm.{HOOK}')
-    built = built_form(cfg)
-    if built and deploy == 'none':
-        raise ValueError(
-            f'the config builds its backbone merged (deploy={built!r}): leave model.backbone.deploy '
-            'out of it to test the training form'
-        )
-    deploy = deploy or built or hook.get('mode', 'fused')
-    cfg.custom_hooks = others if deploy == 'none' else [*others, dict(hook, mode=deploy)]
-    return deploy
-
-
-def built_form(cfg: Config) -> str | None:
-    """The form in which the config builds its backbone; None for the training form."""
-    backbone = cfg.get('model', {}).get('backbone') or {}
-    return backbone.get('deploy')
 
 
 class DumpLabels(DumpResults):
@@ -121,10 +94,10 @@ def main() -> None:
     cfg = load_config(args)
     check_data(cfg, 'test')
     if args.exported:
-        form = use_exported(cfg, args.checkpoint, args.runtime)['form'] or 'none'
+        form = use_exported(cfg, args.checkpoint, args.runtime)['form'] or TRAINING
     else:
         cfg.load_from = args.checkpoint
-        form = choose_form(cfg, args.deploy)
+        form = choose_form(cfg, args.form)
     if args.show or args.show_dir:
         enable_pictures(cfg, args.show_dir, args.show, args.wait_time)
     if args.tta:
@@ -137,7 +110,7 @@ def main() -> None:
         report = dict(
             config=args.config,
             checkpoint=args.checkpoint,
-            deploy=form,
+            form=form,
             runtime=args.runtime,
             tta=args.tta,
             metrics=metrics,

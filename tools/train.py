@@ -3,7 +3,7 @@
 import argparse
 
 from repnext_mm.launch.command_line import build_parser, build_runner, load_config
-from repnext_mm.launch.data_checks import check_data, check_weights
+from repnext_mm.launch.data_checks import check_data, check_pretrained
 from repnext_mm.training.resume import LATEST, make_deterministic, prepare_resume
 
 
@@ -34,7 +34,7 @@ def main() -> None:
     prepare_resume(cfg, args.resume)
     make_deterministic(cfg)
     check_data(cfg, 'train', 'val')
-    check_weights(cfg)
+    check_pretrained(cfg)
     build_runner(cfg).train()
 
 

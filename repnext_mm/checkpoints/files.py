@@ -1,15 +1,15 @@
 """Reading and writing checkpoint files.
 
-mmengine's loader for paths and URLs is replaced by one that also reads safetensors
-and brings RepNeXt checkpoints of other layouts into OpenMMLab's, so that
-``load_from``, ``init_cfg=dict(type='Pretrained', ...)`` and all tools take them as they
+The loaders here also read safetensors, and bring RepNeXt checkpoints of other layouts into
+OpenMMLab's. :func:`replace_mmengine_loaders` puts them in the place of mmengine's, so that
+``load_from``, ``init_cfg=dict(type='Pretrained', ...)`` and all tools take such files as they
 are. Checkpoints of other networks pass through unchanged.
 """
 
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
@@ -30,10 +30,28 @@ from repnext_mm.networks.layouts import to_openmmlab
 SAFETENSORS = '.safetensors'
 SUFFIXES = ('.pth', SAFETENSORS)
 
+MapLocation = str | torch.device | Callable | dict | None
+"""``map_location`` of ``torch.load``."""
 
-@CheckpointLoader.register_scheme(prefixes='', force=True)
-def load_from_local(filename: str, map_location: Any = None) -> Any:
+
+def replace_mmengine_loaders() -> None:
+    """Makes mmengine load paths and http(s) URLs with the loaders of this module.
+
+    Other schemes, such as ``s3://``, keep mmengine's. May be called again.
+    """
+    CheckpointLoader.register_scheme('', load_from_local, force=True)
+    CheckpointLoader.register_scheme(('http://', 'https://'), load_from_http, force=True)
+
+
+def load_from_local(filename: str, map_location: MapLocation = None) -> Any:
     """Reads a file: of ``torch.save`` in any known layout, or safetensors.
+
+    Args:
+        filename: A path; ``~`` is the home folder.
+        map_location: As in ``torch.load``; safetensors take a device only.
+
+    Returns:
+        The content: for RepNeXt a dict with ``state_dict`` in OpenMMLab's layout.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -54,9 +72,14 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     return to_openmmlab(content)
 
 
-@CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), force=True)
-def load_from_http(filename: str, map_location: Any = None, **options) -> Any:
-    """Downloads a file and reads it as :func:`load_from_local` does."""
+def load_from_http(filename: str, map_location: MapLocation = None, **options) -> Any:
+    """Downloads a file and reads it as :func:`load_from_local` does.
+
+    Args:
+        filename: A URL.
+        map_location: As for :func:`load_from_local`.
+        **options: For mmengine's loader, such as ``model_dir``; safetensors ignore them.
+    """
     if Path(urlsplit(filename).path).suffix == SAFETENSORS:
         with get_local_path(filename) as path:
             return to_openmmlab(_read_safetensors(Path(path), map_location))
@@ -68,14 +91,14 @@ def write_checkpoint(path: str | Path, state: Mapping[str, Tensor], meta: dict[s
 
     Args:
         path: Its suffix decides: ``.pth``, or ``.safetensors`` with ``meta`` as JSON.
-        state: What the model's ``state_dict()`` gives.
-        meta: What JSON can hold; configs, tuples and arrays become dicts and lists.
+        state: The model's ``state_dict()``.
+        meta: Values that JSON can hold; configs, tuples and arrays become dicts and lists.
 
     Raises:
-        OSError, ValueError: As :func:`check_target` does.
+        OSError, ValueError: As :func:`check_checkpoint_path` does.
     """
     path = Path(path)
-    check_target(path)
+    check_checkpoint_path(path)
     text = json.dumps(meta, default=to_plain)
     tensors = {name: value.detach().cpu().clone().contiguous() for name, value in state.items()}
     with replaced(path) as draft:
@@ -86,7 +109,7 @@ def write_checkpoint(path: str | Path, state: Mapping[str, Tensor], meta: dict[s
             torch.save(dict(state_dict=tensors, meta=json.loads(text)), draft)
 
 
-def check_target(path: str | Path) -> None:
+def check_checkpoint_path(path: str | Path) -> None:
     """Makes sure that :func:`write_checkpoint` can write such a file.
 
     Raises:
@@ -99,7 +122,11 @@ def check_target(path: str | Path) -> None:
 
 
 def sha256(source: str | Path) -> str | None:
-    """The hash by which a file can be recognized; None for a URL, whose file is not kept."""
+    """Computes the hash by which a file can be recognized.
+
+    Returns:
+        64 hexadecimal digits; None for a URL, whose file is not kept.
+    """
     if str(source).startswith(('http://', 'https://')):
         return None
     with Path(source).expanduser().open('rb') as file:
@@ -111,7 +138,7 @@ def sha256(source: str | Path) -> str | None:
 
 @contextmanager
 def _named_errors(filename: str) -> Iterator[None]:
-    """Names the file in what loaders raise, and spares users torch's advice to let code run."""
+    """Puts the file's name into errors of loaders, without torch's advice to let code run."""
     try:
         yield
     except (FileNotFoundError, PermissionError):
@@ -127,7 +154,7 @@ def _named_errors(filename: str) -> Iterator[None]:
         ) from None
 
 
-def _read_safetensors(path: Path, map_location: Any) -> dict[str, Any]:
+def _read_safetensors(path: Path, map_location: MapLocation) -> dict[str, Any]:
     device = map_location if isinstance(map_location, str | torch.device) else 'cpu'
     with safetensors.safe_open(path, 'pt', device=str(device)) as file:
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -137,7 +164,7 @@ def _read_safetensors(path: Path, map_location: Any) -> dict[str, Any]:
 
 
 def _is_torchscript(path: Path) -> bool:
-    """Whether a file is what ``torch.jit.save`` writes; only such archives hold constants."""
+    """Whether ``torch.jit.save`` wrote a file; only its archives hold constants."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:

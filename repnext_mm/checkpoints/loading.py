@@ -1,10 +1,11 @@
-"""From a config and a checkpoint to a model, and what became of the checkpoint's entries."""
+"""From a config and a checkpoint to a model, and a report on the checkpoint's entries."""
 
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
@@ -13,7 +14,11 @@ from repnext_mm.reparam import KeyReport
 
 
 def report_loading(state: Mapping[str, Tensor], model: nn.Module) -> KeyReport:
-    """Loads a state dict and tells what became of its entries.
+    """Loads a state dict and reports which entries were loaded, missing and unexpected.
+
+    Args:
+        state: Entries for the model, by name.
+        model: A model that is changed.
 
     Raises:
         ValueError: If it does not fit the backbone.
@@ -30,16 +35,16 @@ def report_loading(state: Mapping[str, Tensor], model: nn.Module) -> KeyReport:
 
 
 def load_parts(model: nn.Module, source: str, parts: Collection[str]) -> Mapping[str, Any]:
-    """Loads some parts of a model, of which nothing may be missing.
+    """Loads some parts of a model, of which no entry may be missing.
 
     Args:
         model: Of mmdet, mmseg or mmpretrain.
         source: Path or URL of a checkpoint, in any known layout.
-        parts: Names of attributes, such as ``'backbone'``; those that the model has not do not
-            count.
+        parts: Names of attributes, such as ``'backbone'``. Names that the model lacks are left
+            out.
 
     Returns:
-        What the file holds.
+        The whole content of the file.
 
     Raises:
         ValueError: If an entry is missing.
@@ -63,8 +68,8 @@ def load_parts(model: nn.Module, source: str, parts: Collection[str]) -> Mapping
     return checkpoint
 
 
-def build_model(cfg: Config) -> Any:
-    """The model of a config, on the CPU."""
+def build_model(cfg: Config) -> BaseModel:
+    """Builds the model of a config, on the CPU, in mmengine's current default scope."""
     model_cfg = dict(cfg.model)
     if 'data_preprocessor' in cfg:  # where mmpretrain's configs have it
         model_cfg.setdefault('data_preprocessor', cfg.data_preprocessor)

@@ -1,10 +1,12 @@
 """From a trained checkpoint to that of the merged model."""
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 from mmengine.runner import load_checkpoint
 from torch import Tensor
@@ -13,27 +15,35 @@ from repnext_mm.checkpoints.files import sha256
 from repnext_mm.checkpoints.identity import dataset_meta
 from repnext_mm.checkpoints.loading import build_model
 from repnext_mm.config_dicts import type_name
+from repnext_mm.deprecation import renamed_argument
 from repnext_mm.models import RepNeXt
 from repnext_mm.reparam import INFERENCE_FORMS, FormAware, reparameterize_model
 from repnext_mm.reparam.difference import feature_differences
 from repnext_mm.version import __version__
 
 TOLERANCE = 1e-4
-"""Of the maximum relative difference of features; float32 rounding gives about 1e-6."""
+"""Allowed maximum relative difference of features; float32 rounding gives about 1e-6."""
 
 
-def deployed_config(cfg: Config, mode: str) -> Config:
-    """A copy of a config whose RepNeXt parts are built merged."""
+@renamed_argument('mode', 'form')
+def deployed_config(cfg: Config, form: str) -> Config:
+    """Copies a config, and has the RepNeXt parts of the copy built merged.
+
+    Args:
+        cfg: Config of a model in training form.
+        form: One of :data:`repnext_mm.reparam.INFERENCE_FORMS`.
+    """
     cfg = copy.deepcopy(cfg)
     for part in form_aware_parts(cfg.model).values():
-        part['deploy'] = mode
+        part['deploy'] = form
     return cfg
 
 
+@renamed_argument('mode', 'form')
 def merge_checkpoint(
-    cfg: Config, source: str, mode: str = 'fused', tolerance: float = TOLERANCE
+    cfg: Config, source: str, form: str = 'fused', tolerance: float = TOLERANCE
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The checkpoint of a trained model for the same model with ``deploy=mode``.
+    """Merges the checkpoint of a trained model, for the same config with ``deploy=form``.
 
     Batch norms of necks and heads stay: so the result fits the config with nothing
     but ``deploy`` set, and they are folded when the model is tested or exported.
@@ -41,8 +51,8 @@ def merge_checkpoint(
     Args:
         cfg: Config of the training form.
         source: Checkpoint of the training form, in any known layout.
-        mode: One of :data:`repnext_mm.reparam.INFERENCE_FORMS`.
-        tolerance: For the maximum relative difference of the features of the two forms
+        form: One of :data:`repnext_mm.reparam.INFERENCE_FORMS`.
+        tolerance: Allowed maximum relative difference of the features of the two forms
             on a batch of random images.
 
     Returns:
@@ -52,22 +62,11 @@ def merge_checkpoint(
         RuntimeError: If the checkpoint does not have every entry of the model, or more.
         ValueError: If the model has no RepNeXt, cannot take the form, or the forms differ.
     """
-    parts = form_aware_parts(cfg.model).values()
-    if (
-        not any(type_name(part) == RepNeXt.__name__ for part in parts)
-        or mode not in INFERENCE_FORMS
-    ):
-        raise ValueError(
-            f'nothing to merge to {mode!r}: the model needs a part such as '
-            f"backbone=dict(type='repnext_mm.RepNeXt'), and the modes are {INFERENCE_FORMS}"
-        )
-    if any(part.get('deploy') for part in parts):
-        raise ValueError('the config is that of a merged model already: leave deploy out of it')
+    _check_mergeable(cfg, form)
     model = build_model(cfg)
     loaded = load_checkpoint(model, source, map_location='cpu', strict=True)
-    state = reparameterize_model(model.eval(), mode, fold_conv_bn=False).state_dict()
-
-    deployed = build_model(deployed_config(cfg, mode)).eval()
+    state = reparameterize_model(model.eval(), form, fold_conv_bn=False).state_dict()
+    deployed = build_model(deployed_config(cfg, form)).eval()
     deployed.load_state_dict(state, strict=True)
     difference = compare_forms(model, deployed)
     if not difference <= tolerance:
@@ -75,19 +74,44 @@ def merge_checkpoint(
             f'the merged model differs from the training form by {difference:.2e} (maximum '
             f'relative difference of features), more than the tolerance {tolerance:.0e}'
         )
+    return state, _metadata(model, source, loaded) | dict(form=form, difference=difference)
+
+
+def _check_mergeable(cfg: Config, form: str) -> None:
+    """Raises a ValueError if the config's model cannot be merged to this form."""
+    parts = form_aware_parts(cfg.model).values()
+    if form not in INFERENCE_FORMS:
+        raise ValueError(f'a checkpoint is merged to one of {INFERENCE_FORMS}, got {form!r}')
+    if not any(type_name(part) == RepNeXt.__name__ for part in parts):
+        raise ValueError(
+            'there is nothing to merge: the model of the config needs a part such as '
+            "backbone=dict(type='repnext_mm.RepNeXt')"
+        )
+    if any(part.get('deploy') for part in parts):
+        raise ValueError('the config is that of a merged model already: leave deploy out of it')
+
+
+def _metadata(model: BaseModel, source: str, loaded: Mapping[str, Any]) -> dict[str, Any]:
+    """Origin of a merged checkpoint, from the training form and the file that it was read from."""
     meta = dict(
         arch=next(m.arch for m in model.modules() if isinstance(m, RepNeXt)),
-        form=mode,
         source_sha256=sha256(source),
-        difference=difference,
         repnext_mm=__version__,
         dataset_meta=dataset_meta(loaded),
     )
-    return state, {name: value for name, value in meta.items() if value is not None}
+    return {name: value for name, value in meta.items() if value is not None}
 
 
-def compare_forms(model: Any, merged: Any) -> float:
-    """Maximum relative difference of features, and of logits of a merged classifier."""
+def compare_forms(model: BaseModel, merged: BaseModel) -> float:
+    """Compares the features of two forms, and the logits of a classifier that merges too.
+
+    Args:
+        model: In evaluation mode.
+        merged: The same model in another form, in evaluation mode.
+
+    Returns:
+        The maximum relative difference on two random images of 224x288 pixels.
+    """
     in_channels = next((m.in_channels for m in model.modules() if isinstance(m, RepNeXt)), 3)
     shape = (2, in_channels, 224, 288)
     images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
@@ -102,7 +126,15 @@ def compare_forms(model: Any, merged: Any) -> float:
 
 
 def form_aware_parts(cfg: Any, path: str = 'model') -> dict[str, dict]:
-    """The dicts in a model's config that take ``deploy``, by their path as in ``--cfg-options``."""
+    """Finds the dicts in a model's config that take ``deploy``.
+
+    Args:
+        cfg: A config of a model, or a part of one.
+        path: Where it stands in the whole config, such as ``'model'``.
+
+    Returns:
+        The dicts by their paths, such as ``'model.backbone'``.
+    """
     found = {}
     if isinstance(cfg, dict):
         kind = cfg.get('type')

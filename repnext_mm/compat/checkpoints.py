@@ -52,7 +52,7 @@ def _safe_loader_is_default() -> bool:
 
 
 def _method_of_history(owner: object, name: str) -> Callable:
-    """What a checkpoint gets for ``getattr``: the methods of ``HistoryBuffer`` and nothing else."""
+    """Stands for ``getattr`` in checkpoints: gives methods of ``HistoryBuffer`` and nothing else."""
     from mmengine.logging import HistoryBuffer
 
     if owner is not HistoryBuffer or name.startswith('_'):

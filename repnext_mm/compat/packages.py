@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 INSTALL = "pip install 'repnext-mm[onedl]'"
-"""What brings everything; ``[openmmlab]`` instead of ``[onedl]`` for the classic packages."""
+"""The command that installs everything; ``[openmmlab]`` instead of ``[onedl]`` for the classic packages."""
 
 
 def is_installed(*packages: str) -> bool:

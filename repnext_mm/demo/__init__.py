@@ -1,1 +1,1 @@
-"""What the demo and the tests need: a generated dataset and pictures of results."""
+"""A generated dataset, and pictures of results, for the demo and the tests."""

@@ -1,8 +1,8 @@
-"""Pictures and the table of the demo."""
+"""Pictures of the demo."""
 
 import json
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib.figure
@@ -14,8 +14,7 @@ from torch import Tensor
 from torchvision.io import decode_image, write_png
 
 from repnext_mm.demo.shapes import SEMANTIC_CLASSES
-from repnext_mm.visualization.instances import Style
-from repnext_mm.visualization.instances import draw_instances as draw_objects
+from repnext_mm.visualization.instances import Style, draw_instances
 from repnext_mm.visualization.legend import frequent_classes, overlay, with_legend
 
 SCALE = 3
@@ -24,30 +23,6 @@ PAIRS = 3
 MIN_SCORE = 0.5
 COLOURS = [(230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 130, 48)]
 SEMANTIC_COLOURS = [(170, 170, 170), *COLOURS]
-
-
-def format_table(rows: Sequence[dict]) -> str:
-    """The results of the forms as a Markdown table with aligned columns.
-
-    Args:
-        rows: One dict per form, with the same keys: column titles. Floats get three
-            digits; anything else stands as it is.
-    """
-    titles = list(rows[0])
-    cells = [titles, *[[_format(row[title]) for title in titles] for row in rows]]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(titles))]
-    lines = [
-        '| '
-        + ' | '.join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-        + ' |'
-        for line in cells
-    ]
-    rule = '|' + '|'.join('-' * (width + 1) + ':' for width in widths) + '|'
-    return '\n'.join([lines[0], rule, *lines[1:]])
-
-
-def _format(value: object) -> str:
-    return f'{value:.3f}' if isinstance(value, float) else str(value)
 
 
 def draw_curves(scalars: Path, path: Path, metrics: Mapping[str, str], scale: float) -> None:
@@ -76,12 +51,12 @@ def draw_curves(scalars: Path, path: Path, metrics: Mapping[str, str], scale: fl
     figure.savefig(path, dpi=120)
 
 
-def draw_labels(data_root: Path, predictions: Path, path: Path, count: int = 12) -> None:
+def draw_label_pairs(data_root: Path, predictions: Path, path: Path, count: int = 12) -> None:
     """Draws held-out images of the segmentor, ground truth beside prediction, with a legend.
 
     Args:
         data_root: The generated dataset.
-        predictions: What ``tools/test.py --out`` wrote.
+        predictions: File of predictions that ``tools/test.py`` wrote.
         path: PNG to write.
         count: How many images.
     """
@@ -118,12 +93,12 @@ def _framed(picture: np.ndarray) -> np.ndarray:
     return np.pad(large, ((0, 8), (0, 0), (0, 0)), constant_values=255)
 
 
-def draw_instances(data_root: Path, predictions: Path, path: Path, count: int = 12) -> None:
+def draw_instance_pairs(data_root: Path, predictions: Path, path: Path, count: int = 12) -> None:
     """Draws held-out images of the detector, ground truth beside prediction.
 
     Args:
         data_root: The generated dataset.
-        predictions: What ``tools/test.py --out`` wrote.
+        predictions: File of predictions that ``tools/test.py`` wrote.
         path: PNG to write.
         count: How many images.
     """
@@ -174,7 +149,7 @@ def _found(instances: dict, names: list[str]) -> Instances:
 
 
 def _show(axes, image: Tensor, masks: Tensor, boxes: Tensor, captions, classes, title: str) -> None:
-    picture = draw_objects(
+    picture = draw_instances(
         _enlarged(image).permute(1, 2, 0).numpy(),
         boxes.numpy() * SCALE,
         captions,

@@ -1,118 +1,202 @@
-"""How fast a network is in torch and in other runtimes, side by side in one run."""
+"""The speed of a model's forms on test data, and of its exported files on generated images."""
 
-import statistics
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.runner import Runner, load_checkpoint
 from torch import nn
 
-from repnext_mm.evaluation.forms_speed import synchronize
+from repnext_mm.checkpoints.loading import build_model
 from repnext_mm.export.data import draw_shapes
 from repnext_mm.export.exporter import ExportOptions, export_model
 from repnext_mm.export.image_input import image_input
 from repnext_mm.export.prediction import fill_sample, new_sample, predict_with_torch, task_of
 from repnext_mm.quantization import quantize_file
+from repnext_mm.reparam import INFERENCE_FORMS, inference_forms
+from repnext_mm.reparam.forms import TRAINING
 from repnext_mm.runtime import READERS, open_reader, open_session
+from repnext_mm.timing import take_turns
 from repnext_mm.trained import merged_copy, plain_copy
 
-TRAINING = 'training'
 CALIBRATION_IMAGES = 4
-"""Enough for speed, which does not depend on the ranges."""
+"""Images for INT8: enough for speed, which does not depend on the ranges."""
 
-PAUSE = 0.05
-"""Seconds in which the threads of the runtime that was measured before go to sleep."""
+RUNTIMES = {'onnxruntime': 'ONNX Runtime', 'openvino': 'OpenVINO'}
 
-Run = Callable[[np.ndarray], Any]
+Run = Callable[[np.ndarray], object]
+"""Takes a batch of images ``(N, H, W, 3)``, uint8, RGB."""
 
 
-class Settings(NamedTuple):
-    """What torch runs with; the other runtimes take float32 and INT8 on the CPU."""
+def measure_forms(
+    cfg: Config,
+    checkpoint: str | None = None,
+    images: int = 32,
+    rounds: int = 5,
+    others: Mapping[str, nn.Module] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Times predictions of whole models on test images, without loading and copying of data.
+
+    Args:
+        cfg: A config with a model and a test dataloader.
+        checkpoint: Weights of the training form. They matter for detectors, whose time depends
+            on how much they find.
+        images: How many test images to use, at least; a batch is never cut.
+        rounds: How often to time each form.
+        others: More models to time in the same turns, by name, such as exported files.
+
+    Returns:
+        For ``'training'``, for each form that the network offers, and for the others:
+        ``images_per_second`` and its ``spread`` (5th and 95th percentile), ``ratio`` to the
+        training form (above 1 is faster), and ``parameters``.
+
+    Raises:
+        ValueError: If ``images`` or ``rounds`` is not positive.
+    """
+    if min(images, rounds) < 1:
+        raise ValueError(f'images and rounds must be positive, got {images} and {rounds}')
+    model = build_model(cfg)
+    if checkpoint:
+        load_checkpoint(model, checkpoint, map_location='cpu')
+    model.to(get_device()).eval()
+    models = {TRAINING: model} | {form: merged_copy(model, form) for form in inference_forms(model)}
+    models |= others or {}
+    batches, count = _first_batches(cfg, images)
+    runs = {name: _tests(network) for name, network in models.items()}
+    timings = take_turns(runs, rounds, lambda: (deepcopy(batches),))
+    return {
+        name: dict(
+            images_per_second=timing.per_second(count),
+            spread=timing.spread_per_second(count),
+            ratio=timing.ratio,
+            parameters=sum(p.numel() for p in models[name].parameters()),
+        )
+        for name, timing in timings.items()
+    }
+
+
+@dataclass(frozen=True)
+class TorchSettings:
+    """How torch runs; the other runtimes run in float32 and INT8 on the CPU."""
 
     device: str = 'cpu'
     dtype: torch.dtype = torch.float32
     compile_mode: str | None = None
-    """Of ``torch.compile``; ``'reduce-overhead'`` uses CUDA graphs."""
+    """Mode of ``torch.compile``; None does not compile, ``'reduce-overhead'`` uses CUDA graphs."""
 
 
-def compare_runtimes(
-    model: nn.Module,
-    cfg: Config,
-    folder: Path,
-    part: str,
-    shape: tuple[int, int],
-    batch: int = 1,
-    rounds: int = 5,
-    settings: Settings | None = None,
-    modes: Sequence[str] = ('fused', 'plain'),
-) -> dict[str, dict[str, float]]:
-    """Times a network in each form and runtime, all in turn.
-
-    A machine that is busy for a while slows all of them, and the median round counts.
-    Compare numbers of one run only.
-
-    Args:
-        model: Of the training form.
-        cfg: Its config.
-        folder: For the exported files.
-        part: ``'backbone'`` or ``'model'``.
-        shape: Height and width of the images.
-        batch: Images at a time; 1 for detectors.
-        rounds: How often to time each.
-        settings: For torch. On another device than the CPU torch alone is measured.
-        modes: Inference forms to measure.
-
-    Returns:
-        For each form and runtime ``milliseconds`` per batch and ``ratio`` to the training
-        form in torch: above 1 is faster.
+@dataclass(frozen=True)
+class Measurement:
+    """One table of :func:`measure_runtimes`: the part of the model, and the images it gets.
 
     Raises:
         ValueError: If a number is not positive.
     """
-    if min(*shape, batch, rounds) < 1:
-        raise ValueError(f'shape, batch and rounds must be positive: {shape}, {batch}, {rounds}')
-    settings = settings or Settings()
-    images = np.stack([draw_shapes(*shape, seed=number) for number in range(batch)])
-    runs = dict(_torch_runs(model, part, modes, settings))
+
+    part: str
+    """``'backbone'`` or ``'model'``."""
+
+    shape: tuple[int, int]
+    """Height and width of the images, in pixels."""
+
+    batch: int = 1
+    """Images at a time; 1 for detectors."""
+
+    rounds: int = 5
+    """How often to time each form and runtime."""
+
+    forms: Sequence[str] = INFERENCE_FORMS
+    """Inference forms to measure beside the training form."""
+
+    def __post_init__(self) -> None:
+        if min(*self.shape, self.batch, self.rounds) < 1:
+            raise ValueError(
+                f'shape, batch and rounds must be positive: {self.shape}, {self.batch}, '
+                f'{self.rounds}'
+            )
+
+
+def measure_runtimes(
+    model: nn.Module,
+    cfg: Config,
+    folder: Path,
+    what: Measurement,
+    settings: TorchSettings | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Times a network in each form, in torch, ONNX Runtime and OpenVINO, on generated images.
+
+    Args:
+        model: A detector, segmentor or classifier in the training form.
+        cfg: Its config.
+        folder: Where the exported files are written.
+        what: The part, the images and the number of rounds.
+        settings: For torch. On another device than the CPU torch alone is measured.
+
+    Returns:
+        For each form and runtime ``milliseconds`` per batch and their ``spread`` (5th and 95th
+        percentile), and ``ratio`` to the training form in torch: above 1 is faster.
+    """
+    settings = settings or TorchSettings()
+    images = np.stack([draw_shapes(*what.shape, seed=number) for number in range(what.batch)])
+    runs = dict(_torch_runs(model, what, settings))
     if settings.device == 'cpu':
-        runs |= _runtime_runs(model, cfg, folder, part, shape, modes)
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for run in runs.values():
-        _seconds(run, images)  # warm-up
-        _seconds(run, images)
-    for _ in range(rounds):
-        for name, run in runs.items():
-            times[name].append(_seconds(run, images))
-    medians = {name: statistics.median(values) for name, values in times.items()}
+        runs |= _file_runs(model, cfg, folder, what)
     return {
-        name: dict(milliseconds=1000 * seconds, ratio=medians[TRAINING] / seconds)
-        for name, seconds in medians.items()
+        name: dict(
+            milliseconds=1000 * timing.median,
+            spread=(1000 * timing.fast, 1000 * timing.slow),
+            ratio=timing.ratio,
+        )
+        for name, timing in take_turns(runs, what.rounds, lambda: (images,)).items()
     }
 
 
+def _first_batches(cfg: Config, images: int) -> tuple[list[dict], int]:
+    """Batches of the test data with at least so many images if there are, and their number."""
+    batches, count = [], 0
+    for batch in Runner.build_dataloader(cfg.test_dataloader, seed=0):
+        batches.append(batch)
+        count += len(batch['inputs'])
+        if count >= images:
+            break
+    return batches, count
+
+
+def _tests(model: Any) -> Callable[[list[dict]], None]:
+    """A run of a whole model on batches of the test data."""
+
+    @torch.inference_mode()
+    def run(batches: list[dict]) -> None:
+        for batch in batches:
+            model.test_step(batch)
+
+    return run
+
+
 def _torch_runs(
-    model: Any, part: str, modes: Sequence[str], settings: Settings
+    model: nn.Module, what: Measurement, settings: TorchSettings
 ) -> Iterator[tuple[str, Run]]:
-    forms = {TRAINING: plain_copy(model)} | {mode: merged_copy(model, mode) for mode in modes}
-    for name, form in forms.items():
-        form.to(settings.device).requires_grad_(False)
-        if part == 'model':
-            yield name, _predicts(form)
-        else:
-            yield name, _extracts(form, settings)
+    """The forms in torch, the training form first, by name."""
+    forms = {TRAINING: plain_copy(model)} | {form: merged_copy(model, form) for form in what.forms}
+    for form, network in forms.items():
+        network.to(settings.device).requires_grad_(False)
+        yield form, _predicts(network) if what.part == 'model' else _extracts(network, settings)
 
 
-def _predicts(model: Any) -> Run:
+def _predicts(model: nn.Module) -> Run:
+    """A run of a whole model, image by image."""
     task = task_of(model)
     return lambda images: [predict_with_torch(model, task, image) for image in images]
 
 
-def _extracts(model: Any, settings: Settings) -> Run:
-    """The backbone, with what comes before it."""
+def _extracts(model: Any, settings: TorchSettings) -> Run:
+    """A run of the backbone behind its data preprocessor."""
     layers = nn.Sequential(image_input(model.data_preprocessor, settings.dtype), model.backbone)
     layers.to(settings.device)
     layers[1].to(settings.dtype)
@@ -127,31 +211,24 @@ def _extracts(model: Any, settings: Settings) -> Run:
     return run
 
 
-def _runtime_runs(
-    model: nn.Module,
-    cfg: Config,
-    folder: Path,
-    part: str,
-    shape: tuple[int, int],
-    modes: Sequence[str],
-) -> dict[str, Run]:
+def _file_runs(model: nn.Module, cfg: Config, folder: Path, what: Measurement) -> dict[str, Run]:
     """Exported files in ONNX Runtime and OpenVINO, in float32 and INT8."""
     runs: dict[str, Run] = {}
-    for mode in modes:
-        path = folder / f'{part}_{mode}.onnx'
-        options = ExportOptions(mode=mode, part=part, shape=shape, static=part == 'model')
+    for form in what.forms:
+        path = folder / f'{what.part}_{form}.onnx'
+        options = ExportOptions(form, part=what.part, shape=what.shape, static=what.part == 'model')
         export_model(model, path, cfg, options)
-        quantized = folder / f'{part}_{mode}_int8.onnx'
-        images = (draw_shapes(*shape, seed=number) for number in range(CALIBRATION_IMAGES))
+        quantized = folder / f'{what.part}_{form}_int8.onnx'
+        images = (draw_shapes(*what.shape, seed=number) for number in range(CALIBRATION_IMAGES))
         quantize_file(path, quantized, images)
         for kind, file in (('', path), (' INT8', quantized)):
-            for runtime, title in (('onnxruntime', 'ONNX Runtime'), ('openvino', 'OpenVINO')):
-                runs[f'{mode}{kind}, {title}'] = _reads(file, runtime)
+            for runtime, title in RUNTIMES.items():
+                runs[f'{form}{kind}, {title}'] = _reads(file, runtime)
     return runs
 
 
 def _reads(path: Path, runtime: str) -> Run:
-    """What :func:`_predicts` does, with masks pasted and labels of pixels, from a file."""
+    """A run of an exported file; of a whole model with masks pasted and pixels labelled."""
     session = open_session(path, runtime)
     if session.metadata['task'] not in READERS:
         return session
@@ -160,12 +237,3 @@ def _reads(path: Path, runtime: str) -> Run:
     return lambda images: [
         fill_sample(reader, image, new_sample(task, image.shape[:2])) for image in images
     ]
-
-
-def _seconds(run: Run, images: np.ndarray) -> float:
-    time.sleep(PAUSE)
-    synchronize()
-    start = time.perf_counter()
-    run(images)
-    synchronize()
-    return time.perf_counter() - start

@@ -31,7 +31,9 @@ class WholeFileBackend(LocalBackend):
             super().put_text(obj, draft, encoding)
 
 
-register_backend(WHOLE_FILES, WholeFileBackend, force=True)
+def register_whole_files() -> None:
+    """Registers :class:`WholeFileBackend` with mmengine under its name; may be called again."""
+    register_backend(WHOLE_FILES, WholeFileBackend, force=True)
 
 
 @register(HOOKS)
@@ -66,6 +68,7 @@ class SafeCheckpointHook(CheckpointHook):
         self.out_dir = str(self.out_dir or runner.work_dir)
         local = '://' not in self.out_dir
         if local and self.backend_args is None and self.file_client_args is None:
+            register_whole_files()
             self.backend_args = dict(backend=WHOLE_FILES)
         super().before_train(runner)
         if is_main_process():

@@ -1,7 +1,9 @@
-"""What the tools do with a config before it becomes a Runner."""
+"""Command lines of the tools: shared options, and from config and options to a Runner."""
 
 import argparse
 import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
@@ -9,13 +11,15 @@ from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
 
 from repnext_mm.compat import forbid_code_in_checkpoints, require
+from repnext_mm.deprecation import warn_of_old_name
 from repnext_mm.launch.device import adapt_to_device, use_mixed_precision
+from repnext_mm.reparam.forms import FORMS, TRAINING
 
-PACKAGES = ('mmdet', 'mmseg', 'mmpretrain')
+TASK_PACKAGES = ('mmdet', 'mmseg', 'mmpretrain')
 
 
 def build_parser(description: str | None) -> argparse.ArgumentParser:
-    """A parser with the arguments that all tools share, named as mmdet's tools name them."""
+    """Builds a parser with the arguments that all tools share, named as mmdet's tools name them."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('config', help='config file')
     parser.add_argument(
@@ -32,15 +36,66 @@ def build_parser(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def load_config(args: argparse.Namespace) -> Config:
-    """Reads the config and applies what the command line says.
+def add_form_option(
+    parser: argparse.ArgumentParser,
+    help: str,
+    old: str,
+    forms: Sequence[str] = FORMS,
+    default: str | None = None,
+) -> None:
+    """Adds the option ``--form`` to a parser, and its name in earlier versions, hidden.
 
     Args:
-        args: What a parser of :func:`build_parser` returned.
+        parser: Any parser.
+        help: Help text of ``--form``.
+        old: Old name, such as ``'--mode'``. With it, ``none`` is the training form, as it was;
+            giving it warns with a ``DeprecationWarning``.
+        forms: Allowed values.
+        default: The form without the option; None where the config decides.
+    """
+    options = parser.add_mutually_exclusive_group()
+    options.add_argument('--form', choices=forms, default=default, help=help)
+    options.add_argument(
+        old,
+        dest='form',
+        new='--form',
+        action=_OldName,
+        choices=forms,
+        type=lambda value: TRAINING if value == 'none' else value,
+        default=argparse.SUPPRESS,
+        help=argparse.SUPPRESS,
+    )
+
+
+class _OldName(argparse.Action):
+    """Stores the value of an option under its old name, with a warning that names the new one."""
+
+    def __init__(self, *args, new: str, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.new = new
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        """Called by argparse, at a depth that depends on the version of Python."""
+        depth, frame = 1, sys._getframe()
+        while frame.f_back and frame.f_back.f_globals.get('__name__') == 'argparse':
+            depth, frame = depth + 1, frame.f_back
+        warn_of_old_name(f'the option {option_string}', self.new, stacklevel=depth + 1)
+        setattr(namespace, self.dest, values)
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Reads the config and applies the options of the command line.
+
+    Args:
+        args: Arguments from a parser of :func:`build_parser`.
+
+    Returns:
+        The config, made ready for the device that is there.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ImportError: If the package of the config's scope is not installed.
+        ValueError: If mixed precision is asked for and the config's optimizer wrapper has none.
     """
     path = args.config
     if not Path(path).is_file():
@@ -57,7 +112,7 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'./work_dirs/{Path(path).stem}'
     scope = cfg.get('default_scope')
-    if scope in PACKAGES:
+    if scope in TASK_PACKAGES:
         require(scope, f'the config {path}')
     adapt_to_device(cfg)
     return cfg

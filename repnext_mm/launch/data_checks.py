@@ -1,4 +1,4 @@
-"""Whether the data and the weights that a config names are there, before anything slow happens."""
+"""Checks that the data and the weights that a config names are there, before anything slow."""
 
 import os
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ from repnext_mm.config_dicts import pretrained_files, type_name
 WEIGHTS_HELP = (
     "RepNeXt-M's distilled ImageNet checkpoints are release files of "
     'https://github.com/suous/RepNeXt: save the one of this arch under that name, or name its '
-    'folder with REPNEXT_PRETRAINED=FOLDER; --cfg-options model.backbone.init_cfg=None trains from '
-    'scratch'
+    'folder with REPNEXT_PRETRAINED=FOLDER; with model.backbone.init_cfg=None in the config, training '
+    'starts from scratch'
 )
 DATA_HELP = {
     ('COCO_ROOT', '2017'): (
@@ -73,7 +73,7 @@ def _has_content(path: Path) -> bool:
 
 
 def _data_help(path: str) -> str | None:
-    """How to get what should be there, if it is of a dataset that our configs use."""
+    """Tells how to get a dataset that our configs use; None for the paths of others."""
     for (variable, part), text in DATA_HELP.items():
         root = os.environ.get(variable)
         if part in path or (root and Path(path).is_relative_to(root)):
@@ -81,8 +81,11 @@ def _data_help(path: str) -> str | None:
     return None
 
 
-def check_weights(cfg: Config) -> None:
+def check_pretrained(cfg: Config) -> None:
     """Makes sure that the pretrained weights that a config starts from exist.
+
+    Args:
+        cfg: A config; the ``init_cfg`` anywhere in its model count, but for URLs.
 
     Raises:
         FileNotFoundError: If a local file is missing; the message says how to get it.
@@ -96,7 +99,7 @@ def check_weights(cfg: Config) -> None:
 
 
 def _expected_paths(dataset: dict) -> Iterator[str]:
-    """The annotation file and the folders that a dataset config, nested or not, refers to."""
+    """Lists the annotation file and the folders of a dataset config, nested or not."""
     for inner in [dataset.get('dataset'), *(dataset.get('datasets') or [])]:
         if isinstance(inner, dict):
             yield from _expected_paths(inner)

@@ -1,4 +1,4 @@
-"""What a config needs to be changed for: the device that is there, or mixed precision."""
+"""Changes to a config for the device that is there, and for mixed precision."""
 
 import atexit
 import gc
@@ -25,13 +25,16 @@ SYNCHRONIZED = ('SyncBN', 'MMSyncBN', 'SyncBatchNorm')
 def use_mixed_precision(cfg: Config) -> None:
     """Turns automatic mixed precision on, if the config does not do so itself.
 
+    Args:
+        cfg: A config with an ``optim_wrapper``, which is changed.
+
     Raises:
         ValueError: If the config's optimizer wrapper has no such variant.
     """
     kind = type_name(cfg.optim_wrapper) or 'OptimWrapper'
     if kind not in MIXED_PRECISION | FULL_PRECISION:
         raise ValueError(
-            f'--amp knows the optimizer wrappers {tuple(MIXED_PRECISION)}, got {kind!r}'
+            f'mixed precision knows the optimizer wrappers {tuple(MIXED_PRECISION)}, got {kind!r}'
         )
     cfg.optim_wrapper.type = MIXED_PRECISION.get(kind, kind)
     cfg.optim_wrapper.loss_scale = 'dynamic'
@@ -43,36 +46,50 @@ def adapt_to_device(cfg: Config) -> None:
     mmengine's ``AmpOptimWrapper`` and NCCL refuse to work without a GPU, and its
     launcher selects one before it does anything else.
 
+    Args:
+        cfg: A config with ``launcher``, which is changed.
+
     Raises:
         ValueError: If the launcher is ``'slurm'`` and ``srun`` did not start this process.
     """
     if get_device() != 'cpu':
         return
-    optim_wrapper = cfg.get('optim_wrapper') or ConfigDict()
-    kind = type_name(optim_wrapper)
-    if kind in FULL_PRECISION:
-        optim_wrapper.type = FULL_PRECISION[kind]
-        _warn(f'no GPU: training in full precision ({optim_wrapper.type} instead of {kind})')
-        for name in ('loss_scale', 'dtype', 'use_fsdp'):
-            optim_wrapper.pop(name, None)
+    _use_full_precision(cfg)
     if replace_types(cfg.get('model'), SYNCHRONIZED, 'BN') or cfg.get('sync_bn'):
         cfg.sync_bn = None
         _warn('no GPU: batch norms are not synchronized between processes')
     if cfg.launcher != 'none':
-        _warn('no GPU: distributed over CPU processes with gloo')
-        atexit.register(leave_process_group)
-        if cfg.launcher == 'slurm':
-            _translate_slurm_variables()
-        if cfg.launcher in ('pytorch', 'slurm') and not torch.distributed.is_initialized():
-            torch.distributed.init_process_group('gloo')
-        cfg.setdefault('env_cfg', ConfigDict()).dist_cfg = ConfigDict(backend='gloo')
-        # What mmengine chooses itself where the config has no wrapper, but for the device.
-        wrapper = ConfigDict(
-            type='MMDistributedDataParallel',
-            broadcast_buffers=False,
-            find_unused_parameters=cfg.get('find_unused_parameters', False),
-        )
-        cfg.setdefault('model_wrapper_cfg', wrapper).device_ids = None
+        _use_gloo(cfg)
+
+
+def _use_full_precision(cfg: Config) -> None:
+    """Replaces an optimizer wrapper for mixed precision by its counterpart."""
+    optim_wrapper = cfg.get('optim_wrapper') or ConfigDict()
+    kind = type_name(optim_wrapper)
+    if kind not in FULL_PRECISION:
+        return
+    optim_wrapper.type = FULL_PRECISION[kind]
+    _warn(f'no GPU: training in full precision ({optim_wrapper.type} instead of {kind})')
+    for name in ('loss_scale', 'dtype', 'use_fsdp'):
+        optim_wrapper.pop(name, None)
+
+
+def _use_gloo(cfg: Config) -> None:
+    """Distributes over CPU processes, and starts their group where mmengine would want a GPU."""
+    _warn('no GPU: distributed over CPU processes with gloo')
+    atexit.register(leave_process_group)
+    if cfg.launcher == 'slurm':
+        _translate_slurm_variables()
+    if cfg.launcher in ('pytorch', 'slurm') and not torch.distributed.is_initialized():
+        torch.distributed.init_process_group('gloo')
+    cfg.setdefault('env_cfg', ConfigDict()).dist_cfg = ConfigDict(backend='gloo')
+    # What mmengine chooses itself where the config has no wrapper, but for the device.
+    wrapper = ConfigDict(
+        type='MMDistributedDataParallel',
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False),
+    )
+    cfg.setdefault('model_wrapper_cfg', wrapper).device_ids = None
 
 
 def _translate_slurm_variables() -> None:
@@ -81,8 +98,8 @@ def _translate_slurm_variables() -> None:
     missing = [name for name in (*names.values(), 'SLURM_NODELIST') if name not in os.environ]
     if missing:
         raise ValueError(
-            f'--launcher slurm needs {", ".join(missing)}, which srun sets for the processes that '
-            'it starts: use tools/slurm_train.sh or tools/slurm_test.sh'
+            f"launcher='slurm' needs {', '.join(missing)}, which srun sets for the processes that it "
+            'starts: use tools/slurm_train.sh or tools/slurm_test.sh'
         )
     os.environ.update({ours: os.environ[theirs] for ours, theirs in names.items()})
     if 'MASTER_ADDR' not in os.environ:

@@ -8,7 +8,7 @@ from mmengine.logging import print_log
 
 from repnext_mm.config_dicts import type_name
 
-MODELS = {
+TTA_MODELS = {
     'mmdet': dict(
         type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)
     ),
@@ -25,22 +25,27 @@ def enable_tta(cfg: Config) -> None:
     Unless the config has its own ``tta_model`` and ``tta_pipeline``, detectors and
     segmentors see each image in several sizes, and all models see it flipped too.
 
+    Args:
+        cfg: A config for mmdet, mmseg or mmpretrain, which is changed.
+
     Raises:
-        ValueError: If it is not clear how, and the config does not say.
+        ValueError: If the config has another scope and no ``tta_model``, or its test data is no
+            single dataset with a pipeline.
     """
     dataset = cfg.test_dataloader.dataset
     while 'dataset' in dataset:
         dataset = dataset.dataset
     scope = cfg.get('default_scope')
     if 'tta_model' not in cfg:
-        if scope not in MODELS:
+        if scope not in TTA_MODELS:
             raise ValueError(
-                f'--tta knows the default scopes {tuple(MODELS)}, got {scope!r}: set tta_model'
+                f'test-time augmentation knows the default scopes {tuple(TTA_MODELS)}, got '
+                f'{scope!r}: set tta_model and tta_pipeline in the config'
             )
-        cfg.tta_model = MODELS[scope]
+        cfg.tta_model = TTA_MODELS[scope]
     if 'pipeline' not in dataset:
         raise ValueError(
-            f'--tta needs one dataset with a pipeline, got {type_name(dataset)!r}: test its parts '
+            f'test-time augmentation needs one dataset with a pipeline, got {type_name(dataset)!r}: test its parts '
             'one by one'
         )
     if 'tta_pipeline' not in cfg:
@@ -52,11 +57,14 @@ def enable_tta(cfg: Config) -> None:
 
 
 def tta_pipeline(pipeline: list[dict], scales: Sequence[float]) -> list[dict]:
-    """A test pipeline as one that gives every image in several sizes, and flipped.
+    """Makes a pipeline that gives every image in several sizes, and flipped.
 
     Args:
-        pipeline: Ends with the step that packs.
-        scales: Factors for the ``scale`` of its first ``Resize``.
+        pipeline: A test pipeline; its last step packs.
+        scales: Factors for the ``scale`` of its first ``Resize``; none leaves the size.
+
+    Returns:
+        A new pipeline; the steps of the old one are copied.
     """
     *steps, pack = deepcopy(pipeline)
     if 'meta_keys' in pack:

@@ -17,7 +17,7 @@ from repnext_mm.config_dicts import type_name
 LATEST = 'auto'
 CHECKPOINT = re.compile(r'(?:epoch|iter)_(\d+)\.pth')
 TRAINING_STATE = ('meta', 'message_hub', 'optimizer')
-"""What ``Runner.resume`` needs besides the weights."""
+"""Entries of a checkpoint that ``Runner.resume`` needs besides the weights."""
 
 
 def prepare_resume(cfg: Config, source: str | None) -> None:
@@ -99,7 +99,7 @@ def check_training_state(path: str) -> None:
     if problem is not None:
         raise ValueError(
             f'no training can be resumed from {path!r}: {problem}. To start a new training from '
-            f'its weights, use --cfg-options load_from={path} instead of --resume'
+            f'its weights, set load_from={path!r} in the config and do not resume'
         )
 
 

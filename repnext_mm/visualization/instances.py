@@ -7,9 +7,9 @@ from typing import NamedTuple, cast
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-OPACITY = 0.45
+MASK_OPACITY = 0.45
 SMALLEST_FONT = 10
-"""In pixels; smaller letters cannot be read."""
+"""Pixels; smaller letters cannot be read."""
 FIRST_COLOUR = (230, 25, 75)
 
 Colour = tuple[int, int, int]
@@ -127,7 +127,7 @@ def _tinted(image: np.ndarray, masks: np.ndarray, colours: Sequence[Colour]) -> 
         )
     result = image.copy()
     for mask, colour in zip(masks, colours, strict=True):
-        mixed = (1 - OPACITY) * image[mask] + OPACITY * np.array(colour)
+        mixed = (1 - MASK_OPACITY) * image[mask] + MASK_OPACITY * np.array(colour)
         result[mask] = mixed.round()
     return result
 

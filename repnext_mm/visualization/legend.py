@@ -7,13 +7,13 @@ import matplotlib.font_manager
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-OPACITY = 0.6
+from repnext_mm.visualization.instances import Colour
+
+LABEL_OPACITY = 0.6
 FONT_SIZE = 15
 LINE = 24
 SWATCH = 14
 GAP = 10
-
-Colour = tuple[int, int, int]
 
 
 class Entry(NamedTuple):
@@ -27,7 +27,7 @@ def overlay(
     image: np.ndarray,
     labels: np.ndarray,
     palette: Sequence[Sequence[int]],
-    opacity: float = OPACITY,
+    opacity: float = LABEL_OPACITY,
 ) -> np.ndarray:
     """Tints every pixel in the colour of its class.
 
@@ -36,7 +36,7 @@ def overlay(
         labels: ``(H, W)`` indices into ``palette``; pixels with any other number, such as
             255 for "ignore", stay as they are.
         palette: The colour of each class, in the channel order of ``image``.
-        opacity: Of the colours, between 0 and 1.
+        opacity: Opacity of the colours, between 0 and 1.
 
     Returns:
         ``(H, W, 3)`` uint8.

@@ -11,7 +11,7 @@ from mmseg.structures import SegDataSample
 from mmseg.visualization import SegLocalVisualizer
 
 from repnext_mm.registry import VISUALIZERS, register
-from repnext_mm.visualization.legend import OPACITY, frequent_classes, overlay, with_legend
+from repnext_mm.visualization.legend import LABEL_OPACITY, frequent_classes, overlay, with_legend
 
 FIELDS = {'ground truth': 'gt_sem_seg', 'prediction': 'pred_sem_seg'}
 
@@ -35,7 +35,7 @@ class SegLegendVisualizer(SegLocalVisualizer):
         name: str = 'visualizer',
         *args: Any,
         picture_dir: str | None = None,
-        alpha: float = OPACITY,
+        alpha: float = LABEL_OPACITY,
         **options: Any,
     ):
         super().__init__(name, *args, alpha=alpha, **options)

@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from repnext_mm.launch.command_line import build_parser, load_config
-from repnext_mm.launch.data_checks import check_data, check_weights
+from repnext_mm.launch.data_checks import check_data, check_pretrained
 
 
 def read(*arguments: object) -> Config:
@@ -73,10 +73,10 @@ def test_missing_pretrained_weights_are_named_before_training(tmp_path):
     init = dict(type='Pretrained', checkpoint=str(tmp_path / 'm3.pth'))
     cfg = Config(dict(model=dict(backbone=dict(init_cfg=[init]))))
     with pytest.raises(FileNotFoundError, match=r'm3\.pth.*REPNEXT_PRETRAINED.*init_cfg=None'):
-        check_weights(cfg)
+        check_pretrained(cfg)
     (tmp_path / 'm3.pth').touch()
-    check_weights(cfg)
-    check_weights(Config(dict(model=dict(init_cfg=dict(init, checkpoint='https://x/y.pth')))))
+    check_pretrained(cfg)
+    check_pretrained(Config(dict(model=dict(init_cfg=dict(init, checkpoint='https://x/y.pth')))))
 
 
 def test_missing_config_is_reported():

@@ -106,24 +106,30 @@ def test_auto_scale_lr_needs_a_base_batch_size(configure):
 @pytest.mark.parametrize(
     ('hooks', 'arguments', 'expected'),
     [
-        ('[]', [], [dict(type=HOOK, mode='fused')]),
-        ('[]', ['--deploy', 'plain'], [dict(type=HOOK, mode='plain')]),
-        ('[]', ['--deploy', 'none'], []),
+        ('[]', [], [dict(type=HOOK, form='fused')]),
+        ('[]', ['--form', 'plain'], [dict(type=HOOK, form='plain')]),
+        ('[]', ['--form', 'training'], []),
         (
-            f"[dict(type='{HOOK}', mode='plain', verify=None)]",
+            f"[dict(type='{HOOK}', form='plain', verify=None)]",
             [],
-            [dict(type=HOOK, mode='plain', verify=None)],
+            [dict(type=HOOK, form='plain', verify=None)],
         ),
         (
-            f"[dict(type='{HOOK}', mode='plain', verify=None)]",
-            ['--deploy', 'fused'],
-            [dict(type=HOOK, mode='fused', verify=None)],
+            f"[dict(type='{HOOK}', form='plain', verify=None)]",
+            ['--form', 'fused'],
+            [dict(type=HOOK, form='fused', verify=None)],
         ),
-        (f"[dict(type='{HOOK}')]", ['--deploy', 'none'], []),
+        (f"[dict(type='{HOOK}')]", ['--form', 'training'], []),
+        (f"[dict(type='{HOOK}', mode='plain')]", [], [dict(type=HOOK, form='plain')]),
+        (
+            f"[dict(type='{HOOK}', mode='plain')]",
+            ['--form', 'fused'],
+            [dict(type=HOOK, form='fused')],
+        ),
     ],
     ids=str,
 )
-def test_deploy_chooses_the_form_and_keeps_the_options_of_the_hook(
+def test_option_chooses_the_form_and_keeps_the_options_of_the_hook(
     configure, tmp_path, hooks, arguments, expected
 ):
     (tmp_path / 'any.pth').touch()
@@ -131,19 +137,31 @@ def test_deploy_chooses_the_form_and_keeps_the_options_of_the_hook(
     assert cfg.custom_hooks == expected
 
 
+@pytest.mark.parametrize(
+    ('value', 'expected'), [('none', []), ('plain', [dict(type=HOOK, form='plain')])]
+)
+def test_old_option_still_works_and_names_the_new_one(configure, tmp_path, value, expected):
+    (tmp_path / 'any.pth').touch()
+    checkpoint = str(tmp_path / 'any.pth')
+    with pytest.warns(DeprecationWarning, match='--deploy is an old name.*--form') as warned:
+        cfg = configure('test.py', 'custom_hooks = []', checkpoint, '--deploy', value)
+    assert cfg.custom_hooks == expected
+    assert [Path(found.filename) for found in warned] == [TOOLS / 'test.py']
+
+
 MERGED = "model = dict(backbone=dict(deploy='plain'))"
 
 
-@pytest.mark.parametrize('hooks', ['[]', f"[dict(type='{HOOK}', mode='fused')]"])
+@pytest.mark.parametrize('hooks', ['[]', f"[dict(type='{HOOK}', form='fused')]"])
 def test_backbone_that_is_built_merged_decides_the_form(configure, tmp_path, hooks):
     (tmp_path / 'any.pth').touch()
     text = f'{MERGED}\ncustom_hooks = {hooks}'
     cfg = configure('test.py', text, str(tmp_path / 'any.pth'))
-    assert cfg.custom_hooks == [dict(type=HOOK, mode='plain')]
-    monkey = [str(tmp_path / 'any.pth'), '--deploy', 'none']
+    assert cfg.custom_hooks == [dict(type=HOOK, form='plain')]
+    arguments = [str(tmp_path / 'any.pth'), '--form', 'training']
     (tmp_path / 'config.py').write_text(text)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(ValueError, match=r"'plain'.: leave"):
-        patch.setattr(sys, 'argv', ['test.py', str(tmp_path / 'config.py'), *monkey])
+        patch.setattr(sys, 'argv', ['test.py', str(tmp_path / 'config.py'), *arguments])
         runpy.run_path(str(TOOLS / 'test.py'), run_name='__main__')
 
 

@@ -14,7 +14,7 @@ def test_every_form_is_measured_in_every_runtime(tmp_path, inside):
     result = inside('benchmark_runtimes.py', CONFIG, *arguments, *OPTIONS)
     assert result.returncode == 0, result.stderr[-3000:]
     (table,) = json.loads((tmp_path / 'runtimes.json').read_text()).values()
-    exported = [f'{mode}{kind}, {runtime}' for mode in ('fused', 'plain') for kind in ('', ' INT8')
+    exported = [f'{form}{kind}, {runtime}' for form in ('fused', 'plain') for kind in ('', ' INT8')
                 for runtime in RUNTIMES]  # fmt: skip
     assert list(table) == ['training', 'fused', 'plain', *exported]
     assert table['training']['ratio'] == 1

@@ -72,21 +72,21 @@ def test_convert_says_what_it_cannot_read(inside, tmp_path):
 
 @pytest.mark.distribution
 def test_merged_checkpoint_tests_like_the_training_form(inside, data, checkpoint, tmp_path):
-    mode, target = 'plain', tmp_path / 'merged.safetensors'
+    form, target = 'plain', tmp_path / 'merged.safetensors'
     options = ['--cfg-options', *SLIM, 'model.test_cfg.rcnn.score_thr=0.0']
-    command = ['reparameterize.py', CONFIG, checkpoint, target, '--mode', mode]
+    command = ['reparameterize.py', CONFIG, checkpoint, target, '--form', form]
     result = inside(*command, *options, data=data)
     assert result.returncode == 0, result.stderr[-2000:]
     content = load_from_local(str(target))
     meta = content['meta']
-    assert meta['form'] == mode and meta['source_sha256'] == sha256(checkpoint)
+    assert meta['form'] == form and meta['source_sha256'] == sha256(checkpoint)
     assert meta['arch']['channels'] == [8, 8, 16, 16] and meta['difference'] < 1e-4
     assert not [n for n in content['state_dict'] if n.startswith('backbone') and 'norm' in n]
 
     reports = {}
-    deployed = [*options, f'model.backbone.deploy={mode}']
+    deployed = [*options, f'model.backbone.deploy={form}']
     for name, source, arguments in (
-        ('training', checkpoint, ['--deploy', 'none', *options]),
+        ('training', checkpoint, ['--form', 'training', *options]),
         ('merged', target, deployed),
     ):
         work_dir = tmp_path / name
@@ -95,7 +95,7 @@ def test_merged_checkpoint_tests_like_the_training_form(inside, data, checkpoint
         assert result.returncode == 0, result.stderr[-2000:]
         assert 'do not match exactly' not in result.stdout
         reports[name] = json.loads((work_dir / 'metrics.json').read_text())
-    assert reports['merged']['deploy'] == mode
+    assert reports['merged']['form'] == form
     for key, value in reports['training']['metrics'].items():
         assert reports['merged']['metrics'][key] == pytest.approx(value, abs=1e-3)
 
@@ -115,7 +115,7 @@ def test_reparameterize_writes_nothing_when_it_fails(inside, data, checkpoint, t
         (torn, options, ['missing', 'allow_partial_load']),
         (merged, options, ["merged ('fused')", 'model.backbone.deploy=fused']),
         (merged, deployed, ['leave deploy out']),
-        (checkpoint, ['--mode', 'plane'], ["'plane'", 'fused', 'plain']),
+        (checkpoint, ['--form', 'plane'], ["'plane'", 'fused', 'plain']),
         ('missing.pth', options, ["'missing.pth'"]),
     ):
         result = inside('reparameterize.py', CONFIG, source, target, *arguments, data=data)
@@ -163,7 +163,7 @@ def test_detector_in_the_old_layout_runs_on_real_images(inside, tmp_path):
     ]
     found = []
     for source, extra in (
-        (old, ['--deploy', 'none', '--cfg-options', *options]),
+        (old, ['--form', 'training', '--cfg-options', *options]),
         (converted, ['--cfg-options', *options, 'model.backbone.deploy=fused']),
     ):
         out = tmp_path / 'predictions.pkl'
@@ -184,11 +184,11 @@ def test_detector_in_the_old_layout_runs_on_real_images(inside, tmp_path):
 def test_segmentor_in_the_old_layout_runs_on_real_images(inside, tmp_path):
     old = save(segmentor('m0'), tmp_path / 'old.pth')
     found = []
-    for form in ('none', 'fused'):
+    for form in ('training', 'fused'):
         out = tmp_path / f'{form}.pkl'
         command = ['test.py', ADE, old, '--work-dir', tmp_path / 'run', '--out', out]
         options = [*WITHOUT_WORKERS, 'test_dataloader.dataset.pipeline.1.scale=(512,128)']
-        extra = ['--deploy', form, '--cfg-options', *options]
+        extra = ['--form', form, '--cfg-options', *options]
         result = inside(*command, *extra, ADE_ROOT=REAL / 'tiny_ade20k')
         assert result.returncode == 0, result.stderr[-2000:]
         assert 'do not match exactly' not in result.stdout

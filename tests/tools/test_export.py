@@ -36,14 +36,14 @@ def test_exported_file_has_the_metrics_of_the_checkpoint(onnx, checkpoint, data,
         folder = tmp_path / runtime
         found = metrics(inside, folder, data, onnx, '--runtime', runtime, '--show-dir', folder)
         assert found['metrics'] == pytest.approx(expected['metrics'], abs=0.002)
-        assert found['deploy'] == 'fused' and found['runtime'] == runtime
+        assert found['form'] == 'fused' and found['runtime'] == runtime
         assert len(list(folder.rglob('*.png'))) == 6
 
 
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (['--deploy', 'plain'], 'leave --deploy'),
+        (['--form', 'plain'], 'leave --form'),
         (['--tta'], '--tta out'),
         (['--launcher', 'pytorch'], 'leave --launcher out'),
         (['--runtime', 'tensorrt'], "unknown runtime 'tensorrt'"),

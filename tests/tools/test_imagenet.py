@@ -71,7 +71,7 @@ def test_recipe_trains_and_its_averaged_weights_merge(tmp_path):
     assert options == ['model.backbone.deploy=fused', 'model.head.deploy=fused']
     metrics = []
     for source, arguments in (
-        (run / 'epoch_2.pth', ['--deploy', 'none']),
+        (run / 'epoch_2.pth', ['--form', 'training']),
         (merged, ['--cfg-options', *options]),
     ):
         command = ['test.py', config, source, '--work-dir', tmp_path / 'test', *arguments]

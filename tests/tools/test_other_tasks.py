@@ -77,7 +77,7 @@ def test_the_same_tools_train_and_test_segmentors_and_classifiers(text, metric, 
     result = run_inside('train.py', config, '--work-dir', tmp_path / 'run')
     assert result.returncode == 0, result.stderr[-3000:]
     reports = {}
-    for arguments in (('--deploy', 'none'), ('--show-dir', tmp_path / 'pictures'), ('--tta',)):
+    for arguments in (('--form', 'training'), ('--show-dir', tmp_path / 'pictures'), ('--tta',)):
         command = [
             'test.py',
             config,
@@ -88,7 +88,7 @@ def test_the_same_tools_train_and_test_segmentors_and_classifiers(text, metric, 
         result = run_inside(*command, *arguments)
         assert result.returncode == 0, result.stderr[-3000:]
         reports[arguments[0]] = json.loads((tmp_path / 't' / 'metrics.json').read_text())['metrics']
-    assert reports['--show-dir'] == pytest.approx(reports['--deploy'], abs=0.05)
+    assert reports['--show-dir'] == pytest.approx(reports['--form'], abs=0.05)
     assert metric in reports['--tta']
     pictures = list((tmp_path / 'pictures').glob('*.png'))
     assert len(pictures) == 4

@@ -33,20 +33,20 @@ def test_training_writes_checkpoints_and_resumes_from_the_last(data, checkpoint,
 def test_forms_give_equal_metrics_and_predictions(data, checkpoint, tmp_path):
     low = ['--cfg-options', 'model.test_cfg.rcnn.score_thr=0.0', *SLIM]
     reports, predictions = {}, {}
-    for form, run in (('none', run_inside), ('fused', tool), ('plain', run_inside)):
+    for form, run in (('training', run_inside), ('fused', tool), ('plain', run_inside)):
         work_dir, out = tmp_path / form, tmp_path / f'{form}.pkl'
-        command = ['test.py', CONFIG, checkpoint, '--deploy', form, '--out', out]
+        command = ['test.py', CONFIG, checkpoint, '--form', form, '--out', out]
         result = run(*command, '--work-dir', work_dir, *low, data=data)
         assert result.returncode == 0, result.stderr[-3000:]
         merged = f"Evaluating a merged copy, form '{form}'" in result.stdout
-        assert merged == (form != 'none')
+        assert merged == (form != 'training')
         reports[form] = json.loads((work_dir / 'metrics.json').read_text())
         predictions[form] = pickle.loads(out.read_bytes())
-    assert reports['none']['deploy'] == 'none' and len(reports['none']['metrics']) == 12
+    assert reports['training']['form'] == 'training' and len(reports['training']['metrics']) == 12
     for form in ('fused', 'plain'):
-        for key, value in reports['none']['metrics'].items():
+        for key, value in reports['training']['metrics'].items():
             assert reports[form]['metrics'][key] == pytest.approx(value, abs=1e-3)
-        for ours, theirs in zip(predictions[form], predictions['none'], strict=True):
+        for ours, theirs in zip(predictions[form], predictions['training'], strict=True):
             expected, actual = theirs['pred_instances'], ours['pred_instances']
             assert len(expected['scores']) == len(actual['scores']) > 5
             ranked = [instances['scores'].sort().values for instances in (actual, expected)]
@@ -59,7 +59,7 @@ def test_forms_give_equal_metrics_and_predictions(data, checkpoint, tmp_path):
 @pytest.mark.filterwarnings('ignore:__array_wrap__')  # mmdet's visualizer, NumPy 2
 def test_tta_and_pictures(data, checkpoint, tmp_path):
     report = test(data, checkpoint, tmp_path, '--tta', '--show-dir', tmp_path / 'pictures')
-    assert report['tta'] and report['deploy'] == 'fused'
+    assert report['tta'] and report['form'] == 'fused'
     assert all('bbox' in key for key in report['metrics'])
     assert len(list((tmp_path / 'pictures').glob('*.png'))) == 6
 
@@ -112,10 +112,10 @@ def test_two_processes_test_like_one_and_train(data, checkpoint, metrics, tmp_pa
 
 
 def test_config_hook_is_replaced_by_the_command_line(data, checkpoint, tmp_path):
-    hook = "custom_hooks=[dict(type='repnext_mm.ReparameterizeHook',mode='plain')]"
+    hook = "custom_hooks=[dict(type='repnext_mm.ReparameterizeHook',form='plain')]"
     path = tmp_path / 'config.py'
     path.write_text(f"_base_ = '{CONFIG}'\n{hook}\n")
-    command = ['test.py', path, checkpoint, '--deploy', 'fused', '--work-dir', tmp_path / 'run']
+    command = ['test.py', path, checkpoint, '--form', 'fused', '--work-dir', tmp_path / 'run']
     result = run_inside(*command, '--cfg-options', *SLIM, data=data)
     assert result.returncode == 0, result.stderr[-3000:]
     assert "form 'fused'" in result.stdout and "form 'plain'" not in result.stdout
@@ -128,7 +128,7 @@ def test_errors_come_early_and_say_what_to_do(data, checkpoint, tmp_path):
         (['train.py', 'missing.py'], ["'missing.py'"]),
         (['test.py', CONFIG, 'missing.pth'], ["'missing.pth'"]),
         (['test.py', CONFIG, checkpoint, '--out', 'x.json'], ['.pkl', "'x.json'"]),
-        (['test.py', CONFIG, checkpoint, '--deploy', 'merged'], ["'merged'", 'fused', 'plain']),
+        (['test.py', CONFIG, checkpoint, '--form', 'merged'], ["'merged'", 'fused', 'plain']),
     ):
         result = run_inside(*arguments, data=data, COCO_ROOT=tmp_path)
         assert result.returncode != 0

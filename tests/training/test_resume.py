@@ -123,7 +123,7 @@ def test_only_the_state_of_a_training_can_be_resumed(tmp_path):
         path = str(tmp_path / name)
         with pytest.raises(ValueError, match=words) as info:
             prepare_resume(Config(dict(work_dir='.')), path)
-        assert f'--cfg-options load_from={path}' in str(info.value)
+        assert f'set load_from={path!r} in the config' in str(info.value)
     with pytest.raises(FileNotFoundError, match=r"'missing\.pth'"):
         check_training_state('missing.pth')
 

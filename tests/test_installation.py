@@ -1,0 +1,105 @@
+"""The changes that ``import repnext_mm`` makes in a process, and how to leave them out."""
+
+import inspect
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from mmengine.fileio import io as file_io
+from mmengine.fileio.backends import backends
+from runners import build_runner
+
+import repnext_mm
+from repnext_mm.hooks.checkpoint_hook import WHOLE_FILES, WholeFileBackend
+from repnext_mm.installation import VARIABLE
+
+pytestmark = pytest.mark.distribution
+
+# Prints which of the four things are as mmengine and Python made them, after running some code.
+STATE = """
+import json, sys
+{code}
+import torch
+from mmengine.fileio.backends import backends
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+
+loaders = [CheckpointLoader._get_checkpoint_loader(path).__module__.split('.')[0]
+           for path in ('x.pth', 'http://x/y.pth', 'https://x/y.pth', 's3://x/y.pth')]
+print(json.dumps(dict(
+    mmcv_ops=sum(type(finder).__name__ == '_ExtensionFinder' for finder in sys.meta_path),
+    checkpoint_loaders=loaders,
+    log_history=HistoryBuffer in torch.serialization.get_safe_globals(),
+    file_backend='repnext_mm.whole_files' in backends)))
+"""
+REPLACED = ['repnext_mm'] * 3 + ['mmengine']
+INSTALLED = dict(mmcv_ops=1, checkpoint_loaders=REPLACED, log_history=True, file_backend=True)
+UNTOUCHED = dict(
+    mmcv_ops=0, checkpoint_loaders=['mmengine'] * 4, log_history=False, file_backend=False
+)
+MODULES = 'checkpoints.files, checkpoints.merging, hooks, models, training, launch.command_line'
+
+
+def state_after(code: str, value: str | None) -> dict:
+    """The state of a new process that ran the code, with this value of the variable."""
+    environment = {key: text for key, text in os.environ.items() if key != VARIABLE}
+    environment |= {} if value is None else {VARIABLE: value}
+    result = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', STATE.format(code=code)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+ONE_BY_ONE = 'import repnext_mm; repnext_mm.install(checkpoint_loaders=False, file_backend=False)'
+OTHER_HALF = 'import repnext_mm; repnext_mm.install(mmcv_ops=False, log_history=False)'
+
+
+@pytest.mark.parametrize(
+    ('code', 'value', 'expected'),
+    [
+        ('', None, UNTOUCHED),
+        ('import repnext_mm', None, INSTALLED),
+        ('import repnext_mm; repnext_mm.install()', '1', INSTALLED),
+        (f'import {", ".join(f"repnext_mm.{m}" for m in MODULES.split(", "))}', '0', UNTOUCHED),
+        ('import repnext_mm; repnext_mm.install()', '0', INSTALLED),
+        (
+            ONE_BY_ONE,
+            '0',
+            INSTALLED | dict(checkpoint_loaders=['mmengine'] * 4, file_backend=False),
+        ),
+        (OTHER_HALF, '0', INSTALLED | dict(mmcv_ops=0, log_history=False)),
+    ],
+    ids=['nothing', 'import', 'twice', 'left_out', 'by_hand', 'two', 'the_other_two'],
+)
+def test_import_changes_what_it_says_and_nothing_when_told_so(code, value, expected):
+    assert state_after(code, value) == expected
+
+
+def test_scoped_types_are_registered_all_the_same():
+    code = """
+from mmengine.registry import MODELS
+assert MODELS.get('repnext_mm.RepNeXt').__name__ == 'RepNeXt'
+"""
+    assert state_after(code, '0') == UNTOUCHED
+
+
+def test_every_change_is_listed_where_users_look():
+    for name in inspect.signature(repnext_mm.install).parameters:
+        assert f'- ``{name}``: ' in repnext_mm.__doc__
+        assert f'\n        {name}: ' in repnext_mm.install.__doc__
+
+
+def test_checkpoint_hook_brings_its_file_backend(tmp_path, monkeypatch):
+    monkeypatch.delitem(backends, WHOLE_FILES)
+    monkeypatch.setattr(file_io, 'backend_instances', {})
+    hook = dict(checkpoint=dict(type='repnext_mm.SafeCheckpointHook', interval=1))
+    runner = build_runner(tmp_path, 'backend', default_hooks=hook, custom_hooks=[])
+    runner.train()
+    assert backends[WHOLE_FILES] is WholeFileBackend and (tmp_path / 'epoch_2.pth').is_file()

@@ -1,0 +1,68 @@
+"""One name for one thing, one way to register, and no command-line options in the library."""
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1] / 'repnext_mm'
+MODULES = sorted(PACKAGE.rglob('*.py'))
+
+OPTION = re.compile(r'(?<![\w-])--[a-z][\w-]+')
+OPTIONS_ALLOWED = {
+    'launch/command_line.py',  # defines them
+    'compat/packages.py',  # pip's
+}
+ELSEWHERE = ('export/', 'quantization/', 'runtime/', 'reparam/')
+"""Rooms whose errors still name options, or whose names still stand twice."""
+
+FAMILIES = ('networks/repnext_t.py', 'networks/repnext_m.py')
+"""The two files that build the same parts of different networks, under the same names."""
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def definitions(path: Path) -> Iterator[str]:
+    """Public names that a module defines at its top level."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names = [node.name]
+        elif isinstance(node, ast.Assign):
+            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+        elif isinstance(node, ast.AnnAssign):
+            names = [node.target.id]
+        else:
+            names = []
+        yield from (name for name in names if not name.startswith('_'))
+
+
+def test_every_public_name_means_one_thing():
+    places = defaultdict(list)
+    for path in MODULES:
+        if name_of(path) in FAMILIES or name_of(path).startswith(ELSEWHERE):
+            continue
+        for name in definitions(path):
+            places[name].append(name_of(path))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def test_the_library_speaks_of_arguments_not_of_options():
+    found = {}
+    for path in MODULES:
+        if name_of(path) in OPTIONS_ALLOWED or name_of(path).startswith(ELSEWHERE):
+            continue
+        nodes = ast.walk(ast.parse(path.read_text()))
+        constants = (node.value for node in nodes if isinstance(node, ast.Constant))
+        texts = [text for text in constants if isinstance(text, str)]
+        found[name_of(path)] = [option for text in texts for option in OPTION.findall(text)]
+    assert {name: options for name, options in found.items() if options} == {}
+
+
+def test_classes_are_registered_with_the_one_decorator():
+    calls = {
+        name_of(path): re.findall(r'\bregister_module\b', path.read_text()) for path in MODULES
+    }
+    assert {name for name, found in calls.items() if found} == {'registry.py'}
