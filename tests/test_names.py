@@ -14,7 +14,7 @@ OPTIONS_ALLOWED = {
     'launch/command_line.py',  # defines them
     'compat/packages.py',  # pip's
 }
-ELSEWHERE = ('export/', 'quantization/', 'runtime/', 'reparam/')
+ELSEWHERE = ('reparam/',)
 """Rooms whose errors still name options, or whose names still stand twice."""
 
 FAMILIES = ('networks/repnext_t.py', 'networks/repnext_m.py')

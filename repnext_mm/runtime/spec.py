@@ -11,14 +11,13 @@ from typing import Any
 
 from repnext_mm.reparam.forms import TRAINING
 from repnext_mm.runtime.size_rules import SizeRule, rule_from_json
+from repnext_mm.visualization.instances import Colour
 
 KEY = 'repnext_mm'
 """The name of the entry that holds the JSON among a file's metadata."""
 
 VERSION = 2
 """Of the JSON. Version 1, without a ``version``, called the training form null."""
-
-Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -154,8 +153,7 @@ class FileSpec:
         if not isinstance(version, int) or not 1 <= version <= VERSION:
             raise ValueError(
                 f'its metadata have version {version!r}, and this repnext-mm reads versions 1 to '
-                f'{VERSION}: install the repnext-mm that wrote it, or a newer one '
-                "(pip install --upgrade 'repnext-mm[runtime]')"
+                f'{VERSION}: install the repnext-mm that wrote it, or a newer one'
             )
         try:
             return cls._from_known(entries)
