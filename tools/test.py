@@ -69,7 +69,7 @@ def parse_args() -> argparse.Namespace:
 def choose_form(cfg: Config, deploy: str | None) -> str:
     """Makes the config test the form that the command line asks for.
 
-    A hook of the config keeps its options, and without ``deploy`` its mode too, unless
+    A hook of the config keeps its options, and without ``deploy`` its form too, unless
     the backbone is built merged.
 
     Returns:
@@ -85,8 +85,9 @@ def choose_form(cfg: Config, deploy: str | None) -> str:
             f'the config builds its backbone merged (deploy={built!r}): leave model.backbone.deploy '
             'out of it to test the training form'
         )
-    deploy = deploy or built or hook.get('mode', 'fused')
-    cfg.custom_hooks = others if deploy == 'none' else [*others, dict(hook, mode=deploy)]
+    options = {name: value for name, value in hook.items() if name != 'mode'}  # the old name
+    deploy = deploy or built or hook.get('form', hook.get('mode', 'fused'))
+    cfg.custom_hooks = others if deploy == 'none' else [*others, dict(options, form=deploy)]
     return deploy
 
 

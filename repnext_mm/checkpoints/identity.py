@@ -7,7 +7,7 @@ import torch
 
 from repnext_mm.models import RepNeXt
 from repnext_mm.networks.layouts import backbone_part, shape_of
-from repnext_mm.reparam import compare_keys, inference_forms
+from repnext_mm.reparam import TRAINING, compare_keys, inference_forms
 
 
 class Identity(NamedTuple):
@@ -34,7 +34,7 @@ def identify(checkpoint: Mapping[str, Any]) -> Identity | None:
         with torch.device('meta'):
             training = RepNeXt(arch)
         for form in (None, *inference_forms(training)):
-            if compare_keys(state, training.another_form(form)).exact:
+            if compare_keys(state, training.another_form(form or TRAINING)).exact:
                 return Identity(arch, form)
     return None
 

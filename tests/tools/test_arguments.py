@@ -106,19 +106,20 @@ def test_auto_scale_lr_needs_a_base_batch_size(configure):
 @pytest.mark.parametrize(
     ('hooks', 'arguments', 'expected'),
     [
-        ('[]', [], [dict(type=HOOK, mode='fused')]),
-        ('[]', ['--deploy', 'plain'], [dict(type=HOOK, mode='plain')]),
+        ('[]', [], [dict(type=HOOK, form='fused')]),
+        ('[]', ['--deploy', 'plain'], [dict(type=HOOK, form='plain')]),
         ('[]', ['--deploy', 'none'], []),
         (
-            f"[dict(type='{HOOK}', mode='plain', verify=None)]",
+            f"[dict(type='{HOOK}', form='plain', verify=None)]",
             [],
-            [dict(type=HOOK, mode='plain', verify=None)],
+            [dict(type=HOOK, form='plain', verify=None)],
         ),
         (
             f"[dict(type='{HOOK}', mode='plain', verify=None)]",
             ['--deploy', 'fused'],
-            [dict(type=HOOK, mode='fused', verify=None)],
+            [dict(type=HOOK, form='fused', verify=None)],
         ),
+        (f"[dict(type='{HOOK}', mode='plain')]", [], [dict(type=HOOK, form='plain')]),
         (f"[dict(type='{HOOK}')]", ['--deploy', 'none'], []),
     ],
     ids=str,
@@ -139,7 +140,7 @@ def test_backbone_that_is_built_merged_decides_the_form(configure, tmp_path, hoo
     (tmp_path / 'any.pth').touch()
     text = f'{MERGED}\ncustom_hooks = {hooks}'
     cfg = configure('test.py', text, str(tmp_path / 'any.pth'))
-    assert cfg.custom_hooks == [dict(type=HOOK, mode='plain')]
+    assert cfg.custom_hooks == [dict(type=HOOK, form='plain')]
     monkey = [str(tmp_path / 'any.pth'), '--deploy', 'none']
     (tmp_path / 'config.py').write_text(text)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(ValueError, match=r"'plain'.: leave"):

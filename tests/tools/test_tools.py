@@ -112,7 +112,7 @@ def test_two_processes_test_like_one_and_train(data, checkpoint, metrics, tmp_pa
 
 
 def test_config_hook_is_replaced_by_the_command_line(data, checkpoint, tmp_path):
-    hook = "custom_hooks=[dict(type='repnext_mm.ReparameterizeHook',mode='plain')]"
+    hook = "custom_hooks=[dict(type='repnext_mm.ReparameterizeHook',form='plain')]"
     path = tmp_path / 'config.py'
     path.write_text(f"_base_ = '{CONFIG}'\n{hook}\n")
     command = ['test.py', path, checkpoint, '--deploy', 'fused', '--work-dir', tmp_path / 'run']
