@@ -1,4 +1,4 @@
-"""The contract of an exported file: what it takes, what it gives, and what it was made from.
+"""The contract of an exported file: its inputs, its outputs, and the model it was made from.
 
 The exporter writes a :class:`FileSpec` into each file, as one JSON object, and every reader gets
 it back. Readers in other languages read the JSON; docs/export.md lists its keys.
@@ -84,7 +84,7 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class FileSpec:
-    """What an exported file is."""
+    """The contract of an exported file."""
 
     task: str
     """The name that the reader of such files has; see :data:`repnext_mm.runtime.READERS`."""
