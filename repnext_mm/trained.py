@@ -16,6 +16,7 @@ from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
+from repnext_mm.deprecation import renamed_argument
 from repnext_mm.reparam.complete import check_batch_norms, merge_completely
 from repnext_mm.reparam.copies import independent_copy
 
@@ -37,8 +38,9 @@ def unwrapped(model: nn.Module) -> nn.Module:
     return model
 
 
+@renamed_argument('mode', 'form')
 def merged_copy(
-    source: Runner | nn.Module, mode: str = 'fused', *, shape: Sequence[int] | None = None
+    source: Runner | nn.Module, form: str = 'fused', *, shape: Sequence[int] | None = None
 ) -> nn.Module:
     """Copies a model and merges the copy until no batch norm is left.
 
@@ -48,7 +50,7 @@ def merged_copy(
         source: A model in any mode, also inside DistributedDataParallel or an average of
             weights (mmengine's ``BaseAveragedModel``, torch's ``AveragedModel``), or a Runner.
             Of a Runner whose ``EMAHook`` has begun to average it is the average.
-        mode: ``'fused'`` or ``'plain'``; see :func:`repnext_mm.reparameterize_model`.
+        form: ``'fused'`` or ``'plain'``; see :func:`repnext_mm.reparameterize_model`.
         shape: ``(N, C, H, W)`` of the random image. Defaults to ``(1, in_channels, 64, 64)``.
 
     Returns:
@@ -58,7 +60,7 @@ def merged_copy(
     Raises:
         TypeError: If ``source`` is something else, or the model is inside a wrapper that
             shards its parameters.
-        ValueError: If ``mode`` is unknown or a block cannot take it; if a batch norm is no
+        ValueError: If ``form`` is unknown or a block cannot take it; if a batch norm is no
             fixed affine map, as without running statistics; if a forward method was
             replaced by one that runs the original; or in an evaluation inside a run with
             an ``EMAHook``, which has then exchanged the weights.
@@ -68,12 +70,25 @@ def merged_copy(
         >>> from repnext_mm.models import RepNeXt
         >>> model = RepNeXt('tiny').train()
         >>> merged = merged_copy(model, 'plain')
-        >>> merged.deploy, merged.training, model.deploy, model.training
-        ('plain', False, None, True)
+        >>> merged.form, merged.training, model.form, model.training
+        ('plain', False, 'training', True)
     """
-    model = _with_torch_norms(plain_copy(source))
+    model = copy_to_merge(source)
     check_batch_norms(model)
-    return merge_completely(model, mode, shape)
+    return merge_completely(model, form, shape)
+
+
+def copy_to_merge(source: Runner | nn.Module) -> nn.Module:
+    """A :func:`plain_copy` all of whose synchronized batch norms are torch's, ready to be merged.
+
+    Args:
+        source: As for :func:`merged_copy`.
+
+    Raises:
+        TypeError: As :func:`merged_copy`.
+        ValueError: As :func:`merged_copy`, but for what concerns merging.
+    """
+    return _with_torch_norms(plain_copy(source))
 
 
 def plain_copy(source: Runner | nn.Module) -> nn.Module:

@@ -62,7 +62,7 @@ def test_real_ade20k_images_are_learnt_and_drawn(tmp_path, monkeypatch):
     runner = Runner.from_cfg(cfg)
     runner.train()
     training = runner.model
-    onnx = export_model(runner, tmp_path / 'model.onnx', cfg, ExportOptions(mode='plain')).path
+    onnx = export_model(runner, tmp_path / 'model.onnx', cfg, ExportOptions(form='plain')).path
     for mode in ('whole', 'slide'):
         training.test_cfg.mode = mode
         runner.model = training
@@ -102,7 +102,7 @@ def test_real_coco_images_train_and_test(tmp_path):
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=2, val_interval=2)
     cfg.param_scheduler = None
     cfg.optim_wrapper.type = 'OptimWrapper'
-    cfg.custom_hooks = [dict(type='repnext_mm.ReparameterizeHook', mode='plain', val=True)]
+    cfg.custom_hooks = [dict(type='repnext_mm.ReparameterizeHook', form='plain', val=True)]
     cfg.default_hooks.checkpoint.by_epoch = False
     cfg.work_dir, cfg.experiment_name = str(tmp_path), tmp_path.name
     cfg.visualizer.name = tmp_path.name

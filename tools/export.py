@@ -16,22 +16,19 @@ from mmengine.registry import init_default_scope
 from repnext_mm.checkpoints.files import sha256
 from repnext_mm.checkpoints.identity import dataset_meta
 from repnext_mm.checkpoints.loading import build_model, load_parts
-from repnext_mm.deprecation import warn_of_old_name
 from repnext_mm.evaluation.exported_model import is_exported
 from repnext_mm.export.exporter import Report, export_model
 from repnext_mm.export.formats import FORMATS
 from repnext_mm.export.options import MAXIMUM_OPSET, MINIMUM_OPSET, PARTS, ExportOptions
 from repnext_mm.export.tasks import task_of
-from repnext_mm.launch.command_line import build_parser, load_config
-from repnext_mm.reparam import FORMS, TRAINING
+from repnext_mm.launch.command_line import add_form_option, build_parser, load_config
 
 
 def parse_args() -> argparse.Namespace:
     parser = build_parser(__doc__)
     parser.add_argument('checkpoint', help='checkpoint file, in any known layout')
     parser.add_argument('--output', required=True, help='file to write, such as model.onnx')
-    parser.add_argument('--form', help=f'one of {FORMS}; default: fused')
-    parser.add_argument('--mode', help=argparse.SUPPRESS)
+    add_form_option(parser, 'the form to export; default: fused', old='--mode', default='fused')
     parser.add_argument('--part', default='model', help=f'one of {PARTS}')
     parser.add_argument(
         '--format', help=f'one of {tuple(FORMATS)}; default: by the ending of the output'
@@ -63,16 +60,13 @@ def parse_args() -> argparse.Namespace:
         parser.error(f'there is no checkpoint {args.checkpoint!r}')
     if is_exported(args.checkpoint):
         parser.error(f'{args.checkpoint!r} is exported already: give the checkpoint it was made of')
-    if args.mode is not None:
-        warn_of_old_name('the option --mode', '--form')
-        args.form = args.form or (TRAINING if args.mode == 'none' else args.mode)
     return args
 
 
 def export_options(args: argparse.Namespace) -> ExportOptions:
     """The options of the command line."""
     return ExportOptions(
-        form=args.form or 'fused',
+        form=args.form,
         part=args.part,
         format=args.format,
         shape=tuple(args.shape) if args.shape else None,

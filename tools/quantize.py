@@ -30,8 +30,8 @@ from repnext_mm.launch.command_line import build_parser, build_runner, load_conf
 from repnext_mm.launch.data_checks import check_data
 from repnext_mm.quantization import Quantizer, Search, search
 from repnext_mm.quantization.calibration import METHODS
-from repnext_mm.quantization.quantizer import check_target, read_metadata
 from repnext_mm.quantization.sensitivity import MAX_LOSS
+from repnext_mm.quantization.source_file import SourceFile, check_quantized_path
 from repnext_mm.runtime import Session, open_reader, open_session
 from repnext_mm.timing import take_turns
 
@@ -208,9 +208,8 @@ def overlap(cfg: Config, split: str) -> bool:
 
 def main() -> int:
     args = parse_args()
-    read_metadata(Path(args.model))
-    spec = open_session(args.model).spec
-    check_target(args.model, args.output)
+    spec = SourceFile(args.model).spec
+    check_quantized_path(args.model, args.output)
     cfg = load_config(args)
     check_data(cfg, 'test', args.split)
     check_config(cfg, args.model, spec)
@@ -219,7 +218,7 @@ def main() -> int:
         print(f'NOTE: the {args.split} images are those of the test: calibrate with --split train')
     images = SampleImages(cfg, args.split, args.images, args.model)
     quantizer = Quantizer(args.model, images, args.method, not args.full_range, not args.no_repair)
-    quantizer.named(args.keep_float)
+    quantizer.find_layers(args.keep_float)
     evaluation = Evaluation(cfg, task_named(spec.task), args.metric)
     evaluation.reference = evaluation.measure(args.model)
     with replaced_together(args.output) as draft:
@@ -227,8 +226,8 @@ def main() -> int:
             quantizer,
             draft,
             lambda path: -evaluation.loss(evaluation.measure(path)),
-            reference=0.0,
-            images=list(islice(images, RANKED)),
+            float_metric=0.0,
+            ranking_images=list(islice(images, RANKED)),
             max_loss=float('inf') if args.no_search else args.max_loss,
             keep_float=args.keep_float,
         )

@@ -26,7 +26,6 @@ from repnext_mm.launch.data_checks import check_data
 from repnext_mm.launch.forms import choose_form
 from repnext_mm.launch.pictures import enable_pictures
 from repnext_mm.launch.test_time_augmentation import enable_tta
-from repnext_mm.reparam.forms import TRAINING
 
 
 def parse_args() -> argparse.Namespace:
@@ -94,7 +93,7 @@ def main() -> None:
     cfg = load_config(args)
     check_data(cfg, 'test')
     if args.exported:
-        form = use_exported(cfg, args.checkpoint, args.runtime)['form'] or TRAINING
+        form = use_exported(cfg, args.checkpoint, args.runtime).form
     else:
         cfg.load_from = args.checkpoint
         form = choose_form(cfg, args.form)

@@ -1,50 +1,26 @@
-"""The classification head of RepNeXt-M: two classifiers, merged to one linear layer."""
+"""The classification head of RepNeXt-M for mmpretrain."""
 
-import copy
-from collections import OrderedDict
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from mmpretrain.models.heads import ClsHead
-from torch import Tensor, nn
+from torch import Tensor
 
+from repnext_mm.deprecation import renamed_argument
+from repnext_mm.networks.heads import TwoClassifiers, with_both_classifiers
 from repnext_mm.registry import MODELS, register
-from repnext_mm.reparam import (
-    INFERENCE_FORMS,
-    FormAware,
-    Reparameterizable,
-    kernels,
-    layers,
-    reparameterize_model,
-)
-
-
-class NormLinear(nn.Sequential):
-    """Batch norm, then a linear layer."""
-
-    norm: nn.BatchNorm1d
-    linear: nn.Linear
-
-    def __init__(self, in_channels: int, num_classes: int):
-        norm, linear = nn.BatchNorm1d(in_channels), nn.Linear(in_channels, num_classes)
-        nn.init.trunc_normal_(linear.weight, std=0.02)
-        nn.init.zeros_(linear.bias)
-        super().__init__(OrderedDict(norm=norm, linear=linear))
-
-    def kernel(self) -> tuple[Tensor, Tensor]:
-        """Both as one linear layer in float64: weight and bias."""
-        return layers.norm_linear_weights(self.norm, self.linear)
+from repnext_mm.reparam import INFERENCE_FORMS, TRAINING, FormAware, reparameterize_model
+from repnext_mm.reparam.forms import form_name
 
 
 @register(MODELS)
-class RepNeXtClsHead(FormAware, Reparameterizable, ClsHead):
-    """Two classifiers, each a batch norm and a linear layer, and the mean of their scores.
+class RepNeXtClsHead(FormAware, TwoClassifiers, ClsHead):
+    """:class:`repnext_mm.networks.heads.TwoClassifiers` as a head of mmpretrain.
 
-    With distillation they learn from different teachers: ``head`` from the labels,
-    ``head_dist`` from a :class:`DistilledClassifier`'s teacher (hard distillation, DeiT,
-    arXiv 2012.12877, section 3). Merged, they are one linear layer. The names are those
-    of the official RepNeXt-M.
+    With distillation ``head`` learns from the labels and ``head_dist`` from a
+    :class:`DistilledClassifier`'s teacher (hard distillation, DeiT, arXiv 2012.12877,
+    section 3).
 
     Args:
         num_classes: Number of classes.
@@ -60,10 +36,6 @@ class RepNeXtClsHead(FormAware, Reparameterizable, ClsHead):
         ValueError: If a value is not among the allowed ones.
     """
 
-    head: NormLinear
-    head_dist: NormLinear
-    linear: nn.Linear
-    part = 'head'
     complete_only = False  # heads are trained anew for other classes
 
     def __init__(
@@ -75,27 +47,20 @@ class RepNeXtClsHead(FormAware, Reparameterizable, ClsHead):
         finetune_deployed: bool = False,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
         if not 0 <= distillation_weight < 1:
             raise ValueError(f'distillation_weight must lie in [0, 1), got {distillation_weight!r}')
         if deploy not in (None, *INFERENCE_FORMS):
             raise ValueError(f'unknown deploy {deploy!r}: choose None or one of {INFERENCE_FORMS}')
-        self.num_classes = num_classes
-        self.in_channels = in_channels
+        super().__init__(in_channels, num_classes, form=deploy or TRAINING, **kwargs)
         self.distillation_weight = distillation_weight
         self.finetune_deployed = finetune_deployed
-        self._form = deploy
-        if deploy:
-            self.linear = nn.Linear(in_channels, num_classes)
-        else:
-            self.head = NormLinear(in_channels, num_classes)
-            self.head_dist = NormLinear(in_channels, num_classes)
 
-    @property
-    def form(self) -> str | None:
-        return self._form
+    # The property of a single block, not that of a network made of blocks.
+    form = TwoClassifiers.form
 
-    def forward(self, feats: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, Tensor]:
+    def forward(  # type: ignore[override]
+        self, feats: tuple[Tensor, ...]
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """Classifies.
 
         Args:
@@ -104,14 +69,15 @@ class RepNeXtClsHead(FormAware, Reparameterizable, ClsHead):
         Returns:
             Scores before the softmax, ``(N, num_classes)``; in training with
             distillation those of both classifiers.
+
+        Raises:
+            ValueError: If a merged head is trained; see :meth:`check_training`.
         """
+        self.check_training()
         x = feats[-1]
-        if self._form:
-            return self.linear(x)
-        scores, scores_dist = self.head(x), self.head_dist(x)
-        if self.training and self.distillation_weight:
-            return scores, scores_dist
-        return (scores + scores_dist) / 2
+        if self.form == TRAINING and self.training and self.distillation_weight:
+            return self.head(x), self.head_dist(x)
+        return TwoClassifiers.forward(self, x)
 
     def loss(
         self,
@@ -140,7 +106,7 @@ class RepNeXtClsHead(FormAware, Reparameterizable, ClsHead):
                 'a teacher and a distillation_weight above 0 belong together: use the model '
                 "'repnext_mm.DistilledClassifier' and head=dict(distillation_weight=0.5), or neither"
             )
-        if teacher_labels is None or self._form or not self.training:
+        if teacher_labels is None or self.form != TRAINING or not self.training:
             return super().loss(feats, data_samples, **kwargs)
         scores, scores_dist = self(feats)
         losses = ClsHead._get_loss(self, scores, data_samples, **kwargs)
@@ -149,30 +115,25 @@ class RepNeXtClsHead(FormAware, Reparameterizable, ClsHead):
         losses['loss_distill'] = distill * self.distillation_weight
         return losses
 
-    def merged(self, mode: str) -> nn.Module:
-        head = copy.deepcopy(self)
-        head._form = mode
-        if not self._form:
-            weight, bias = kernels.merge_mean([self.head.kernel(), self.head_dist.kernel()])
-            del head.head, head.head_dist
-            like = self.head.linear
-            head.linear = layers.build_linear(weight, bias, like, sources=[self])
-        return head.eval()
-
-    def switch_to_deploy(self, mode: str = 'fused') -> None:
+    @renamed_argument('mode', 'form')
+    def switch_to_deploy(self, form: str = 'fused') -> None:
         """Merges this head in place."""
-        merged = reparameterize_model(self, mode)
+        merged = reparameterize_model(self, form)
         self.__dict__.clear()
         self.__dict__.update(merged.__dict__)
 
-    def another_form(self, deploy: str | None) -> 'RepNeXtClsHead':
+    @renamed_argument('deploy', 'form')
+    def another_form(self, form: str) -> 'RepNeXtClsHead':
         """This head in another form, without values: its parameters are on 'meta'."""
+        deploy = None if form_name(form) == TRAINING else form
         with torch.device('meta'):
             return RepNeXtClsHead(self.num_classes, self.in_channels, deploy=deploy)
 
+    def argument_for(self, form: str) -> str:
+        """The argument that builds this head in a form, also as a config has it."""
+        deploy = None if form == TRAINING else form
+        return f'deploy={deploy!r} (in a config: model.head.deploy={deploy})'
+
     def own_part(self, state: dict[str, Any]) -> dict[str, Tensor]:
         """The entries; where a network was trained without distillation, one classifier is both."""
-        if any(name.startswith('head_dist.') for name in state):
-            return state
-        copies = {n.replace('head.', 'head_dist.', 1): v for n, v in state.items()}
-        return state | {n: v for n, v in copies.items() if n.startswith('head_dist.')}
+        return with_both_classifiers(state)

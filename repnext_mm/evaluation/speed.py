@@ -15,9 +15,10 @@ from torch import nn
 
 from repnext_mm.checkpoints.loading import build_model
 from repnext_mm.export.data import draw_shapes
-from repnext_mm.export.exporter import ExportOptions, export_model
+from repnext_mm.export.exporter import export_model
 from repnext_mm.export.image_input import image_input
-from repnext_mm.export.prediction import fill_sample, new_sample, predict_with_torch, task_of
+from repnext_mm.export.options import ExportOptions
+from repnext_mm.export.tasks import task_named, task_of
 from repnext_mm.quantization import quantize_file
 from repnext_mm.reparam import INFERENCE_FORMS, inference_forms
 from repnext_mm.reparam.forms import TRAINING
@@ -192,7 +193,7 @@ def _torch_runs(
 def _predicts(model: nn.Module) -> Run:
     """A run of a whole model, image by image."""
     task = task_of(model)
-    return lambda images: [predict_with_torch(model, task, image) for image in images]
+    return lambda images: [task.predict(model, image) for image in images]
 
 
 def _extracts(model: Any, settings: TorchSettings) -> Run:
@@ -230,10 +231,9 @@ def _file_runs(model: nn.Module, cfg: Config, folder: Path, what: Measurement) -
 def _reads(path: Path, runtime: str) -> Run:
     """A run of an exported file; of a whole model with masks pasted and pixels labelled."""
     session = open_session(path, runtime)
-    if session.metadata['task'] not in READERS:
+    if session.spec.task not in READERS:
         return session
-    reader = open_reader(session)
-    task = reader.task
+    reader, task = open_reader(session), task_named(session.spec.task)
     return lambda images: [
-        fill_sample(reader, image, new_sample(task, image.shape[:2])) for image in images
+        task.fill(reader, image, task.new_sample(image.shape[:2])) for image in images
     ]

@@ -22,11 +22,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """What needs mmengine."""
+    """Imports the names that need mmengine when they are asked for."""
     if name in ('ExportOptions', 'export_model'):
-        from repnext_mm.export import exporter
+        from repnext_mm.export import exporter, options
 
-        return getattr(exporter, name)
+        return getattr(exporter if name == 'export_model' else options, name)
     if name == 'merged_copy':
         from repnext_mm.trained import merged_copy
 

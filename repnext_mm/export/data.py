@@ -15,7 +15,7 @@ from mmengine.registry import DATASETS
 from repnext_mm.export.pipeline import UnsupportedStepError, resize_rules
 from repnext_mm.runtime.images import read_image
 from repnext_mm.runtime.size_rules import CenterCrop, SizeRule, apply_rules
-from repnext_mm.runtime.spec import Colour
+from repnext_mm.visualization.instances import Colour
 
 FALLBACK_SHAPE = (512, 512)
 CAMERA = (480, 640)
@@ -24,7 +24,7 @@ CAMERA = (480, 640)
 
 @dataclass(frozen=True)
 class TestData:
-    """What an export takes from a config."""
+    """Size rules, classes and images of a config's test data."""
 
     rules: tuple[SizeRule, ...] | None = None
     """The size that the test pipeline gives to images; None where no rules describe it."""
@@ -66,7 +66,7 @@ class TestData:
 
 
 def read_test_data(cfg: Config | None, keeps_positions: bool = False, count: int = 0) -> TestData:
-    """Reads what a config says of its test data.
+    """Reads the test data of a config.
 
     Warns once of size rules or images that cannot be had.
 

@@ -1,4 +1,4 @@
-"""What to export, and how."""
+"""The options of an export."""
 
 from dataclasses import InitVar, dataclass
 
@@ -14,7 +14,7 @@ MAXIMUM_OPSET = 20
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What to export, and how.
+    """The options of an export.
 
     Raises:
         ValueError: If a value does not exist; the message names it and those that do.

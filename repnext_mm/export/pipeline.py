@@ -36,7 +36,7 @@ class UnsupportedStepError(ValueError):
 
 
 def resize_rules(pipeline: Sequence[Any]) -> list[SizeRule]:
-    """What a test pipeline does to the size of images.
+    """The rules by which a test pipeline changes the size of images.
 
     Args:
         pipeline: The config of its steps, with types of any scope, or classes.

@@ -10,10 +10,13 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
 
+from repnext_mm.deprecation import renamed_argument, warn_of_old_name
 from repnext_mm.registry import HOOKS, register
-from repnext_mm.reparam import INFERENCE_FORMS, mergeable_modules, reparameterize_model
+from repnext_mm.reparam import mergeable_modules, reparameterize_model
+from repnext_mm.reparam.complete import merge_completely, unmergeable_batch_norms
 from repnext_mm.reparam.difference import feature_differences
-from repnext_mm.trained import unwrapped
+from repnext_mm.reparam.forms import check_inference_form
+from repnext_mm.trained import copy_to_merge, unwrapped
 
 FEATURE_EXTRACTORS = ('backbone', 'neck')
 """What OpenMMLab's models call the parts whose outputs are features."""
@@ -31,31 +34,33 @@ class ReparameterizeHook(Hook):
 
     Config::
 
-        custom_hooks = [dict(type='repnext_mm.ReparameterizeHook', mode='fused')]
+        custom_hooks = [dict(type='repnext_mm.ReparameterizeHook', form='fused')]
 
     Args:
-        mode: ``'fused'`` or ``'plain'``; see :func:`repnext_mm.reparameterize_model`.
+        form: ``'fused'`` or ``'plain'``; see :func:`repnext_mm.reparameterize_model`.
         val: Also in validation, not only in tests.
-        fold_conv_bn: Also fold the batch norms of necks and heads.
+        fold_conv_bn: Merge completely, as :func:`repnext_mm.trained.merged_copy` does: also fold
+            the batch norms of other backbones, necks and heads. Otherwise only blocks with
+            branches are merged.
         verify: Tolerance for the maximum relative difference between the features
             of the two forms on the first batch, which is evaluated twice for that;
             None or False to skip the comparison. Float32 rounding gives about 1e-6.
 
     Raises:
-        ValueError: If ``mode`` is unknown or ``verify`` not positive; in the run, if
+        ValueError: If ``form`` is no inference form or ``verify`` not positive; in the run, if
             there is a second such hook or the difference exceeds ``verify``.
         TypeError: In the run, if the model is wrapped in something that shards it.
     """
 
+    @renamed_argument('mode', 'form')
     def __init__(
         self,
-        mode: str = 'fused',
+        form: str = 'fused',
         val: bool = False,
         fold_conv_bn: bool = True,
         verify: float | None = 1e-4,
     ):
-        if mode not in INFERENCE_FORMS:
-            raise ValueError(f'unknown mode {mode!r}: choose from {INFERENCE_FORMS}')
+        check_inference_form(form)
         if verify is None or verify is False:
             self.tolerance = 0.0
         elif verify is not True and verify > 0:
@@ -65,11 +70,17 @@ class ReparameterizeHook(Hook):
                 f'verify must be a positive tolerance such as 1e-4, or None to skip the '
                 f'comparison; got {verify!r}'
             )
-        self.mode = mode
+        self.form = form
         self.val = val
         self.fold_conv_bn = fold_conv_bn
         self._training_model: nn.Module | None = None
         self._merged_model: nn.Module | None = None
+
+    @property
+    def mode(self) -> str:
+        """The old name of :attr:`form`."""
+        warn_of_old_name("the attribute 'mode' of ReparameterizeHook", "'form'")
+        return self.form
 
     def before_run(self, runner: Runner) -> None:
         """Makes sure that the model is put back whenever an evaluation ends or breaks off."""
@@ -135,10 +146,16 @@ class ReparameterizeHook(Hook):
 
     def _merge(self, runner: Runner, data_batch: dict | tuple | list | None) -> nn.Module:
         model = unwrapped(runner.model)
-        merged = reparameterize_model(model, self.mode, fold_conv_bn=self.fold_conv_bn)
+        if self.fold_conv_bn:
+            merged = copy_to_merge(model)
+            for problem in unmergeable_batch_norms(merged).values():
+                runner.logger.warning(f'Evaluating a merged copy, except that {problem}')
+            merged = merge_completely(merged, self.form)
+        else:
+            merged = reparameterize_model(model, self.form, fold_conv_bn=False)
         before, after = (sum(p.numel() for p in m.parameters()) for m in (model, merged))
         runner.logger.info(
-            f'Evaluating a merged copy, form {self.mode!r}: {before:,} -> {after:,} parameters'
+            f'Evaluating a merged copy, form {self.form!r}: {before:,} -> {after:,} parameters'
         )
         if self.tolerance:
             self._verify(runner, model, merged, data_batch)
@@ -155,14 +172,14 @@ class ReparameterizeHook(Hook):
             name for name, _ in model.named_modules() if name.split('.')[-1] in FEATURE_EXTRACTORS
         ] or list(mergeable_modules(model))
         differences = feature_differences(
-            model, merged, names, lambda form: form.test_step(copy.deepcopy(data_batch))
+            model, merged, names, lambda network: network.test_step(copy.deepcopy(data_batch))
         )
         # The worst of all processes, so that all of them raise or none.
         worst = torch.tensor(max(differences.values()), dtype=torch.float64)
         all_reduce(worst, 'max')
         runner.logger.info(
             f'Maximum relative difference of the features between training form and '
-            f'{self.mode!r}: {worst.item():.2e} (tolerance {self.tolerance:.0e})'
+            f'{self.form!r}: {worst.item():.2e} (tolerance {self.tolerance:.0e})'
         )
         if not worst.item() <= self.tolerance:
             raise ValueError(

@@ -1,85 +1,27 @@
-"""The RepNeXt backbone: OpenMMLab's backbone contract, the same for every family."""
+"""The RepNeXt backbone under OpenMMLab's contract."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import torch
+from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.checkpoint import checkpoint
 
-from repnext_mm.networks import layouts
-from repnext_mm.networks.architectures import ARCHITECTURES, resolve_architecture
+from repnext_mm import networks
 from repnext_mm.registry import MODELS, register
-from repnext_mm.reparam import INFERENCE_FORMS, FormAware
-
-
-class Stage(nn.Module):
-    """An optional downsampling layer, then blocks at one resolution.
-
-    Args:
-        downsample: Halves height and width; None in the first stage.
-        blocks: Map ``(N, C, H, W)`` to the same shape.
-        with_cp: Recompute each block's activations in the backward pass.
-    """
-
-    def __init__(self, downsample: nn.Module | None, blocks: Sequence[nn.Module], with_cp: bool):
-        super().__init__()
-        if downsample is not None:
-            self.downsample = downsample
-        self.blocks = nn.ModuleList(blocks)
-        self.with_cp = with_cp
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps ``(N, C_in, H, W)`` to ``(N, C, H // 2, W // 2)``, or in the first stage to itself."""
-        if 'downsample' in self._modules:
-            x = self.downsample(x)
-        for block in self.blocks:
-            if self.with_cp and torch.is_grad_enabled():
-                # Unlike the forward pass, the recomputation must not count the batch again.
-                contexts = partial(_checkpoint_contexts, block)
-                x = checkpoint(block, x, use_reentrant=False, context_fn=contexts)
-            else:
-                x = block(x)
-        return x
-
-
-@contextmanager
-def _running_statistics_kept(module: nn.Module) -> Iterator[None]:
-    """Within it, batch norms in training mode leave their running statistics alone."""
-    norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.training]
-    before = [(norm, norm.momentum, copy.deepcopy(norm.num_batches_tracked)) for norm in norms]
-    for norm in norms:
-        norm.momentum = 0.0
-    try:
-        yield
-    finally:
-        for norm, momentum, batches in before:
-            norm.momentum = momentum
-            if norm.num_batches_tracked is not None and batches is not None:
-                norm.num_batches_tracked.copy_(batches)
-
-
-def _checkpoint_contexts(block: nn.Module):
-    """The contexts for the forward pass and for the recomputation."""
-    return nullcontext(), _running_statistics_kept(block)
+from repnext_mm.reparam import INFERENCE_FORMS, TRAINING
 
 
 @register(MODELS)
-class RepNeXt(FormAware, BaseModule):
-    """RepNeXt backbone.
+class RepNeXt(networks.RepNeXt, BaseModule):
+    """:class:`repnext_mm.networks.RepNeXt` as a backbone of mmdet, mmseg and mmpretrain.
 
-    It trains with parallel branches and can be merged, exactly, into a network
-    with fewer and simpler operations: see :func:`repnext_mm.reparameterize_model`.
-    Stages after the last of ``out_indices`` are not built, so that no parameter
-    stays without gradient.
-
-    It loads official RepNeXt-M checkpoints as they are, and those of every form that
-    can become its own; see :class:`repnext_mm.reparam.FormAware`.
+    The same layers with the same names, outputs and checkpoints, and what OpenMMLab's models
+    expect of a backbone besides: frozen stages, mmcv's norm configs, mmengine's
+    initialization, and the depth of every parameter.
 
     Args:
         arch: A name from ``RepNeXt.arch_settings``, or a dict with ``channels``,
@@ -101,11 +43,12 @@ class RepNeXt(FormAware, BaseModule):
         allow_partial_load: Load what fits of a checkpoint in which entries are missing,
             foreign or of another shape, instead of an error.
         finetune_deployed: Let a merged network be trained, instead of an error.
-        init_cfg: mmengine's initialization config. Defaults to the family's, its
-            ``INIT_CFG``; with ``deploy``, to nothing.
+        init_cfg: mmengine's initialization config. Defaults to the family's own
+            initialization; with ``deploy``, to nothing.
 
     Raises:
         ValueError: If a value is not among the allowed ones; the message lists them.
+        TypeError: If ``arch`` is neither a string nor a dict.
 
     Examples:
         >>> import torch
@@ -122,7 +65,8 @@ class RepNeXt(FormAware, BaseModule):
         'fused'
     """
 
-    arch_settings = ARCHITECTURES
+    frozen_stages = -1
+    norm_eval = False
 
     def __init__(
         self,
@@ -139,14 +83,21 @@ class RepNeXt(FormAware, BaseModule):
         finetune_deployed: bool = False,
         init_cfg: dict | list | None = None,
     ):
-        family, channels, depths = resolve_architecture(arch)
-        super().__init__(init_cfg or (list(family.init_cfg) if deploy is None else None))
-        self.channels, self.depths = channels, depths
         if deploy not in (None, *INFERENCE_FORMS):
             raise ValueError(f'unknown deploy {deploy!r}: choose None or one of {INFERENCE_FORMS}')
-        if not 0 <= drop_path_rate < 1:
-            raise ValueError(f'drop_path_rate must lie in [0, 1), got {drop_path_rate!r}')
-        self.out_indices = _resolve_out_indices(out_indices, len(self.depths))
+        super().__init__(
+            arch,
+            in_channels,
+            out_indices,
+            drop_path_rate,
+            with_cp,
+            norm_layer=partial(build_norm, norm_cfg),
+            form=deploy or TRAINING,
+            allow_partial_load=allow_partial_load,
+            finetune_deployed=finetune_deployed,
+            initialize=False,
+        )
+        self.init_cfg = copy.deepcopy(init_cfg)
         if not -1 <= frozen_stages <= len(self.depths):
             raise ValueError(
                 f'frozen_stages must lie between -1 (none) and {len(self.depths)} (all), got '
@@ -154,45 +105,13 @@ class RepNeXt(FormAware, BaseModule):
             )
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
-        self.allow_partial_load = allow_partial_load
-        self.finetune_deployed = finetune_deployed
-        self.arch = arch
-        self.in_channels = in_channels
-        self._rebuild = partial(RepNeXt, arch, in_channels, out_indices, norm_cfg=norm_cfg)
-
-        self.stem = family.build_stem(in_channels, self.channels[0], norm_cfg)
-        rates = iter(torch.linspace(0, drop_path_rate, sum(self.depths), device='cpu').tolist())
-        self.stages = nn.ModuleList()
-        for index in range(max(self.out_indices) + 1):
-            width = self.channels[index]
-            downsample = None
-            if index > 0:
-                downsample = family.build_downsample(self.channels[index - 1], width, norm_cfg)
-            blocks = [
-                family.build_block(width, next(rates), norm_cfg) for _ in range(self.depths[index])
-            ]
-            self.stages.append(Stage(downsample, blocks, with_cp))
-        if deploy:
-            self.eval()
-            self.switch_to_deploy(deploy)
         self._freeze_stages()
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Extracts features.
-
-        Args:
-            x: Image batch, ``(N, in_channels, H, W)``.
-
-        Returns:
-            For each of ``out_indices``, ``(N, C, H / s, W / s)`` with s = 4, 8, 16, 32
-            from stage to stage; RepNeXt-T rounds sizes down, RepNeXt-M up.
-        """
-        x = self.stem(x)
-        outputs = {}
-        for index, stage in enumerate(self.stages):
-            x = stage(x)
-            outputs[index] = x
-        return tuple(outputs[index] for index in self.out_indices)
+    def init_weights(self) -> None:
+        """Initializes as ``init_cfg`` says; without one, in training form, as the family does."""
+        if not self.init_cfg and not self.is_init and self.form == TRAINING:
+            self.initialize()
+        super().init_weights()
 
     def train(self, mode: bool = True) -> 'RepNeXt':
         """Sets the mode, except for what is frozen."""
@@ -204,26 +123,10 @@ class RepNeXt(FormAware, BaseModule):
                     module.eval()
         return self
 
-    def another_form(self, deploy: str | None) -> 'RepNeXt':
-        """This backbone in another form, without values: its parameters are on 'meta'."""
-        with torch.device('meta'):
-            return self._rebuild(deploy=deploy)
-
-    def own_part(self, state: dict[str, Any]) -> dict[str, Tensor]:
-        """The entries of the stages that are built, from a state dict of any known layout."""
-        unbuilt = tuple(f'stages.{i}.' for i in range(len(self.stages), len(self.depths)))
-        part = layouts.backbone_part(state)
-        return {name: value for name, value in part.items() if not name.startswith(unbuilt)}
-
-    def describe(self, state: Mapping[str, Tensor]) -> str:
-        """Which architecture the checkpoint is of."""
-        shape = layouts.shape_of(state)
-        names = [name for name, row in ARCHITECTURES.items() if row[1:] == shape]
-        if not shape.channels:
-            return 'It holds no RepNeXt. '
-        return f'It has channels {shape.channels} and depths {shape.depths}' + (
-            f', as {" or ".join(map(repr, names))}. ' if names else '. '
-        )
+    def argument_for(self, form: str) -> str:
+        """The argument that builds this backbone in a form, also as a config has it."""
+        deploy = None if form == TRAINING else form
+        return f'deploy={deploy!r} (in a config: model.backbone.deploy={deploy})'
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Numbers the parameters from stem to head, for layer-wise learning rates.
@@ -255,23 +158,10 @@ class RepNeXt(FormAware, BaseModule):
 
     def _freeze_stages(self) -> None:
         if self.frozen_stages >= 0:
-            for module in (self.stem, *self.stages[: self.frozen_stages]):
+            for module in (self.stem, *list(self.stages)[: self.frozen_stages]):
                 module.eval().requires_grad_(False)
 
 
-def _resolve_out_indices(out_indices: Sequence[int] | int, stages: int) -> tuple[int, ...]:
-    """Non-negative indices of stages.
-
-    Raises:
-        ValueError: If one is out of range, given twice, or none is given.
-    """
-    given = (out_indices,) if isinstance(out_indices, int) else tuple(out_indices)
-    if not given or any(not -stages <= index < stages for index in given):
-        raise ValueError(
-            f'out_indices must name some of the {stages} stages, 0 to {stages - 1}, got '
-            f'{out_indices!r}'
-        )
-    resolved = tuple(index % stages for index in given)
-    if len(set(resolved)) < len(resolved):
-        raise ValueError(f'out_indices names a stage twice: {out_indices!r}')
-    return resolved
+def build_norm(norm_cfg: dict[str, Any], channels: int) -> nn.Module:
+    """mmcv's norm layer without the name that comes with it."""
+    return build_norm_layer(norm_cfg, channels)[1]

@@ -94,6 +94,12 @@ def backbone_part(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     return {name: value for name, value in state.items() if not name.startswith(HEAD)}
 
 
+def classifier_part(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The entries of a classifier, those of its backbone under the backbone's own names. Idempotent."""
+    head = {name: value for name, value in unwrap(checkpoint).items() if name.startswith(HEAD)}
+    return backbone_part(checkpoint) | head
+
+
 def shape_of(state: StateDict) -> Shape:
     """Channels and depths of a backbone, in any form; empty if it is no RepNeXt.
 

@@ -13,13 +13,15 @@ import math
 from collections import OrderedDict
 from typing import Any, cast
 
-from mmcv.cnn import build_norm_layer
-from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
+from torchvision.ops import StochasticDepth
 
-from repnext_mm.networks.family import Family
+from repnext_mm.deprecation import renamed_argument
+from repnext_mm.networks.family import Family, NormLayer
+from repnext_mm.networks.heads import TwoClassifiers
+from repnext_mm.networks.initialization import initialize_norm, zero_bias
 from repnext_mm.networks.token_mixers import ChunkConv, CopyConv, MediumMixer, SmallMixer
-from repnext_mm.reparam import Reparameterizable, layers
+from repnext_mm.reparam import TRAINING, Reparameterizable, layers
 
 EXPANSION = 2
 
@@ -31,10 +33,10 @@ class ConvNorm(nn.Sequential):
     norm: nn.Module
 
     def __init__(
-        self, in_channels: int, channels: int, norm_cfg: dict, size: int = 1, stride: int = 1
+        self, in_channels: int, channels: int, norm_layer: NormLayer, size: int = 1, stride: int = 1
     ):
         conv = nn.Conv2d(in_channels, channels, size, stride, padding=size // 2, bias=False)
-        norm = build_norm_layer(norm_cfg, channels)[1]
+        norm = norm_layer(channels)
         super().__init__(OrderedDict(conv=conv, norm=norm))
 
     def fused(self) -> nn.Conv2d:
@@ -45,10 +47,12 @@ class ConvNorm(nn.Sequential):
 class ChannelMixer(nn.Sequential):
     """Two pointwise convolutions with batch norm, C to 2C to C, and GELU between them."""
 
-    def __init__(self, channels: int, norm_cfg: dict):
+    def __init__(self, channels: int, norm_layer: NormLayer):
         hidden = EXPANSION * channels
         super().__init__(
-            ConvNorm(channels, hidden, norm_cfg), nn.GELU(), ConvNorm(hidden, channels, norm_cfg)
+            ConvNorm(channels, hidden, norm_layer),
+            nn.GELU(),
+            ConvNorm(hidden, channels, norm_layer),
         )
 
     def merged(self, norm: nn.Module | None = None) -> nn.Sequential:
@@ -76,20 +80,21 @@ class Stem(Reparameterizable):
         self.stem = nn.Sequential(first, nn.GELU(), second)
 
     @property
-    def form(self) -> str | None:
-        return None if isinstance(self.stem[0], ConvNorm) else 'fused'
+    def form(self) -> str:
+        return TRAINING if isinstance(self.stem[0], ConvNorm) else 'fused'
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, in_channels, H, W)`` to ``(N, C, H / 4, W / 4)``, rounded up."""
         return self.stem(x)
 
-    def merged(self, mode: str) -> nn.Module:
+    @renamed_argument('mode', 'form')
+    def merged(self, form: str) -> nn.Module:
         first, second = cast(ConvNorm, self.stem[0]), cast(ConvNorm, self.stem[2])
         return Stem(first.fused(), second.fused()).eval()
 
 
 class MetaNeXt(Reparameterizable):
-    """What blocks and downsampling layers have in common.
+    """The common parts of blocks and downsampling layers.
 
     Args:
         token_mixer: Depthwise convolutions.
@@ -108,8 +113,8 @@ class MetaNeXt(Reparameterizable):
         self.channel_mixer: Any = channel_mixer
 
     @property
-    def form(self) -> str | None:
-        return 'fused' if isinstance(self.norm, nn.Identity) else None
+    def form(self) -> str:
+        return 'fused' if isinstance(self.norm, nn.Identity) else TRAINING
 
 
 class Block(MetaNeXt):
@@ -123,13 +128,14 @@ class Block(MetaNeXt):
         drop_path_rate: float = 0.0,
     ):
         super().__init__(token_mixer, channel_mixer, norm)
-        self.drop_path = DropPath(drop_path_rate) if drop_path_rate else nn.Identity()
+        self.drop_path = StochasticDepth(drop_path_rate, 'row') if drop_path_rate else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, C, H, W)`` to ``(N, C, H, W)``."""
         return x + self.drop_path(self.channel_mixer(self.norm(self.token_mixer(x))))
 
-    def merged(self, mode: str) -> nn.Module:
+    @renamed_argument('mode', 'form')
+    def merged(self, form: str) -> nn.Module:
         return Block(self.token_mixer.merged(), self.channel_mixer.merged(self.norm)).eval()
 
 
@@ -144,20 +150,21 @@ class Downsample(MetaNeXt):
         x = self.norm(self.token_mixer(x))
         return x + self.channel_mixer(x)
 
-    def merged(self, mode: str) -> nn.Module:
+    @renamed_argument('mode', 'form')
+    def merged(self, form: str) -> nn.Module:
         return Downsample(self.token_mixer.merged(self.norm), self.channel_mixer.merged()).eval()
 
 
-def build_stem(in_channels: int, channels: int, norm_cfg: dict) -> Stem:
+def build_stem(in_channels: int, channels: int, norm_layer: NormLayer) -> Stem:
     """A stem in training form."""
     half = channels // 2
     return Stem(
-        ConvNorm(in_channels, half, norm_cfg, size=3, stride=2),
-        ConvNorm(half, channels, norm_cfg, size=3, stride=2),
+        ConvNorm(in_channels, half, norm_layer, size=3, stride=2),
+        ConvNorm(half, channels, norm_layer, size=3, stride=2),
     )
 
 
-def build_downsample(in_channels: int, channels: int, norm_cfg: dict) -> Downsample:
+def build_downsample(in_channels: int, channels: int, norm_layer: NormLayer) -> Downsample:
     """A downsampling layer in training form.
 
     Raises:
@@ -168,28 +175,22 @@ def build_downsample(in_channels: int, channels: int, norm_cfg: dict) -> Downsam
             f'RepNeXt-M doubles its channels from stage to stage, got {in_channels} -> {channels}'
         )
     mixer = CopyConv(SmallMixer(in_channels, stride=2), MediumMixer(in_channels, stride=2))
-    norm = build_norm_layer(norm_cfg, channels)[1]
-    return Downsample(mixer, ChannelMixer(channels, norm_cfg), norm)
+    norm = norm_layer(channels)
+    return Downsample(mixer, ChannelMixer(channels, norm_layer), norm)
 
 
-def build_block(channels: int, drop_path_rate: float, norm_cfg: dict) -> Block:
+def build_block(channels: int, drop_path_rate: float, norm_layer: NormLayer) -> Block:
     """A block in training form."""
-    norm = build_norm_layer(norm_cfg, channels)[1]
-    return Block(ChunkConv(channels), ChannelMixer(channels, norm_cfg), norm, drop_path_rate)
+    norm = norm_layer(channels)
+    return Block(ChunkConv(channels), ChannelMixer(channels, norm_layer), norm, drop_path_rate)
 
 
-INIT_CFG = (
-    dict(
-        type='Kaiming',
-        layer='Conv2d',
-        a=math.sqrt(5),
-        mode='fan_in',
-        nonlinearity='leaky_relu',
-        distribution='uniform',
-        bias=0.0,
-    ),
-    dict(type='Constant', layer='_BatchNorm', val=1.0, bias=0.0),
-)
-"""Torch's own weights for convolutions: small ones would vanish in serial depthwise pairs."""
+def initialize(layer: nn.Module) -> None:
+    """Torch's own weights for convolutions: small ones would vanish in serial depthwise pairs."""
+    if isinstance(layer, nn.Conv2d):
+        nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5))
+        zero_bias(layer)
+    initialize_norm(layer)
 
-FAMILY = Family(build_stem, build_downsample, build_block, INIT_CFG)
+
+FAMILY = Family(build_stem, build_downsample, build_block, TwoClassifiers, initialize)

@@ -11,12 +11,14 @@ from functools import partial
 from typing import NamedTuple, cast
 
 import torch
-from mmcv.cnn import build_norm_layer
-from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
+from torchvision.ops import StochasticDepth
 
-from repnext_mm.networks.family import Family
-from repnext_mm.reparam import Reparameterizable, kernels, layers
+from repnext_mm.deprecation import renamed_argument
+from repnext_mm.networks.family import Family, NormLayer
+from repnext_mm.networks.heads import LinearHead
+from repnext_mm.networks.initialization import initialize_norm, zero_bias
+from repnext_mm.reparam import TRAINING, Reparameterizable, kernels, layers
 
 UNIT_SIZE = 7
 EXPANSION = 4
@@ -38,18 +40,13 @@ V2 = (*DILATED, IDENTITY)
 V3 = (*DILATED, Branch(1), IDENTITY)
 
 
-def build_norm(norm_cfg: dict, channels: int) -> nn.Module:
-    """mmcv's norm layer without the name that comes with it."""
-    return build_norm_layer(norm_cfg, channels)[1]
-
-
 class ConvBranch(nn.Sequential):
     """Depthwise convolution without bias, then batch norm."""
 
     conv: nn.Conv2d
     norm: nn.Module
 
-    def __init__(self, branch: Branch, channels: int, norm_cfg: dict):
+    def __init__(self, branch: Branch, channels: int, norm_layer: NormLayer):
         conv = nn.Conv2d(
             channels,
             channels,
@@ -59,7 +56,7 @@ class ConvBranch(nn.Sequential):
             groups=channels,
             bias=False,
         )
-        super().__init__(OrderedDict(conv=conv, norm=build_norm(norm_cfg, channels)))
+        super().__init__(OrderedDict(conv=conv, norm=norm_layer(channels)))
 
     def kernel(self) -> tuple[Tensor, Tensor]:
         """The branch as a plain depthwise convolution in float64: weight and bias."""
@@ -73,8 +70,8 @@ class IdentityBranch(nn.Sequential):
 
     norm: nn.Module
 
-    def __init__(self, channels: int, norm_cfg: dict):
-        super().__init__(OrderedDict(norm=build_norm(norm_cfg, channels)))
+    def __init__(self, channels: int, norm_layer: NormLayer):
+        super().__init__(OrderedDict(norm=norm_layer(channels)))
 
     def kernel(self) -> tuple[Tensor, Tensor]:
         """The branch as a depthwise 1x1 convolution in float64: weight and bias."""
@@ -83,26 +80,32 @@ class IdentityBranch(nn.Sequential):
         return kernels.fuse_conv_bn(identity, torch.zeros_like(shift), scale, shift)
 
 
-def build_branch(branch: Branch, channels: int, norm_cfg: dict) -> ConvBranch | IdentityBranch:
+def build_branch(
+    branch: Branch, channels: int, norm_layer: NormLayer
+) -> ConvBranch | IdentityBranch:
     """The layers of one branch in training form."""
     if branch == IDENTITY:
-        return IdentityBranch(channels, norm_cfg)
-    return ConvBranch(branch, channels, norm_cfg)
+        return IdentityBranch(channels, norm_layer)
+    return ConvBranch(branch, channels, norm_layer)
 
 
-class Stem(nn.Sequential, Reparameterizable):
+class Stem(Reparameterizable):
     """Convolution 4x4 with stride 4, batch norm, ReLU."""
 
-    form = None
-    conv: nn.Conv2d
-    norm: nn.Module
+    form = TRAINING
 
-    def __init__(self, in_channels: int, channels: int, norm_cfg: dict):
-        conv = nn.Conv2d(in_channels, channels, 4, stride=4, bias=False)
-        norm = build_norm(norm_cfg, channels)
-        super().__init__(OrderedDict(conv=conv, norm=norm, act=nn.ReLU()))
+    def __init__(self, in_channels: int, channels: int, norm_layer: NormLayer):
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, channels, 4, stride=4, bias=False)
+        self.norm = norm_layer(channels)
+        self.act = nn.ReLU()
 
-    def merged(self, mode: str) -> nn.Module:
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(N, in_channels, H, W)`` to ``(N, C, H // 4, W // 4)``."""
+        return self.act(self.norm(self.conv(x)))
+
+    @renamed_argument('mode', 'form')
+    def merged(self, form: str) -> nn.Module:
         conv = layers.fuse_conv_norm(self.conv, self.norm)
         return nn.Sequential(OrderedDict(conv=conv, act=nn.ReLU())).eval()
 
@@ -110,16 +113,17 @@ class Stem(nn.Sequential, Reparameterizable):
 class Downsample(nn.Sequential, Reparameterizable):
     """Batch norm, convolution 2x2 with stride 2, ReLU."""
 
-    form = None
+    form = TRAINING
     conv: nn.Conv2d
     norm: nn.Module
 
-    def __init__(self, in_channels: int, channels: int, norm_cfg: dict):
-        norm = build_norm(norm_cfg, in_channels)
+    def __init__(self, in_channels: int, channels: int, norm_layer: NormLayer):
+        norm = norm_layer(in_channels)
         conv = nn.Conv2d(in_channels, channels, 2, stride=2, bias=False)
         super().__init__(OrderedDict(norm=norm, conv=conv, act=nn.ReLU()))
 
-    def merged(self, mode: str) -> nn.Module:
+    @renamed_argument('mode', 'form')
+    def merged(self, form: str) -> nn.Module:
         conv = layers.fuse_norm_conv(self.norm, self.conv)
         return nn.Sequential(OrderedDict(conv=conv, act=nn.ReLU())).eval()
 
@@ -130,12 +134,12 @@ class RepUnit(nn.Module):
     Args:
         branches: The parallel branches, the first of them a convolution.
         channels: Channels in and out.
-        norm_cfg: mmcv's norm config.
+        norm_layer: Builds a normalization layer for a number of channels.
     """
 
-    def __init__(self, branches: tuple[Branch, ...], channels: int, norm_cfg: dict):
+    def __init__(self, branches: tuple[Branch, ...], channels: int, norm_layer: NormLayer):
         super().__init__()
-        self.branches = nn.ModuleList(build_branch(b, channels, norm_cfg) for b in branches)
+        self.branches = nn.ModuleList(build_branch(b, channels, norm_layer) for b in branches)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, C, H, W)`` to ``(N, C, H, W)``."""
@@ -174,22 +178,23 @@ class Block(Reparameterizable):
         self.expand = expand
         self.act = nn.ReLU()
         self.project = project
-        self.drop_path = DropPath(drop_path_rate) if drop_path_rate else nn.Identity()
+        self.drop_path = StochasticDepth(drop_path_rate, 'row') if drop_path_rate else nn.Identity()
 
     @property
-    def form(self) -> str | None:
-        return None if isinstance(self.token_mixer, RepUnit) else 'fused'
+    def form(self) -> str:
+        return TRAINING if isinstance(self.token_mixer, RepUnit) else 'fused'
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, C, H, W)`` to ``(N, C, H, W)``."""
         y = self.project(self.act(self.expand(self.token_mixer(x))))
         return self.act(x + self.drop_path(y))
 
-    def merged(self, mode: str) -> nn.Module:
+    @renamed_argument('mode', 'form')
+    def merged(self, form: str) -> nn.Module:
         mixer = self.token_mixer
         if isinstance(mixer, RepUnit):
             mixer = mixer.merged()
-        if mode == 'plain':
+        if form == 'plain':
             return PlainBlock.from_residual(mixer, self.expand, self.project)
         return Block(mixer, self.expand, self.project).eval()
 
@@ -229,30 +234,32 @@ class PlainBlock(nn.Sequential, Reparameterizable):
             )
         ).eval()
 
-    def merged(self, mode: str) -> nn.Module:
+    @renamed_argument('mode', 'form')
+    def merged(self, form: str) -> nn.Module:
         raise NotImplementedError('it has its only form already')
 
 
 def build_block(
-    branches: tuple[Branch, ...], channels: int, drop_path_rate: float, norm_cfg: dict
+    branches: tuple[Branch, ...], channels: int, drop_path_rate: float, norm_layer: NormLayer
 ) -> Block:
     """A block in training form."""
     hidden = EXPANSION * channels
     return Block(
-        RepUnit(branches, channels, norm_cfg),
+        RepUnit(branches, channels, norm_layer),
         nn.Conv2d(channels, hidden, 1, bias=False),
         nn.Conv2d(hidden, channels, 1, bias=False),
         drop_path_rate,
     )
 
 
-INIT_CFG = (
-    dict(type='TruncNormal', layer='Conv2d', std=0.02, bias=0.0),
-    dict(type='Constant', layer='_BatchNorm', val=1.0, bias=0.0),
-)
-"""How the field initializes networks of ConvNeXt's shape."""
+def initialize(layer: nn.Module) -> None:
+    """As the field initializes networks of ConvNeXt's shape: normal, of deviation 0.02."""
+    if isinstance(layer, nn.Conv2d):
+        nn.init.trunc_normal_(layer.weight, std=0.02)
+        zero_bias(layer)
+    initialize_norm(layer)
 
 
 def family(branches: tuple[Branch, ...]) -> Family:
     """RepNeXt-T with the given RepUnit."""
-    return Family(Stem, Downsample, partial(build_block, branches), INIT_CFG)
+    return Family(Stem, Downsample, partial(build_block, branches), LinearHead, initialize)

@@ -1,4 +1,4 @@
-"""Exported ONNX files in 8 bits: post-training quantization, and which layers to spare."""
+"""Exported ONNX files in 8 bits: post-training quantization, and which layers stay in float."""
 
 from repnext_mm.quantization.quantizer import Quantizer, quantize_file
 from repnext_mm.quantization.sensitivity import Search, search

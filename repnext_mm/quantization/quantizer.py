@@ -1,36 +1,34 @@
-"""Exported ONNX files in 8 bits: post-training quantization, and which layers to spare.
+"""Exported ONNX files in 8 bits: post-training quantization, and which layers stay in float.
 
-ONNX Runtime's tools insert the quantization; this module decides where. Only layers with
-weights and what lies between two of them is quantized: boxes, indices, sizes and pooling
-matrices stay as they are.
-
-A batch norm that stands before a convolution is merged into the weights behind it. Channels
-that are hardly ever active have a tiny variance there, so their weights become hundreds of
-times larger than all others. In float that cancels; in 8 bits the scale of the whole row
-follows them, and rounding errors of the input are multiplied by them. Two steps repair that
-before anything is rounded: :func:`equalize`, where it helps, and :func:`tame`.
+Only layers with weights and the operators between two of them are quantized: boxes, indices,
+sizes and pooling matrices stay as they are. Two steps repair weights before anything is
+rounded: :func:`~repnext_mm.quantization.weight_limits.limited_weights`, and
+:func:`~repnext_mm.quantization.equalization.equalize` where it helps.
 """
 
-import copy
 import itertools
-import json
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from repnext_mm.files import check_place, replaced_together
-from repnext_mm.quantization.calibration import METHODS, Calibration, calibrate, layer_errors
+from repnext_mm.deprecation import renamed_argument, warn_of_old_name
+from repnext_mm.files import replaced_together
+from repnext_mm.quantization.calibration import METHODS, Calibration, calibrate
 from repnext_mm.quantization.equalization import equalize
-from repnext_mm.quantization.graph import Graph
+from repnext_mm.quantization.insertion import quantized_model
+from repnext_mm.quantization.layer_errors import measure_layer_errors
+from repnext_mm.quantization.onnx_network import OnnxNetwork
+from repnext_mm.quantization.simplification import simplify
+from repnext_mm.quantization.source_file import SourceFile, check_quantized_path
 from repnext_mm.runtime.sessions import open_session
-from repnext_mm.runtime.spec import KEY as METADATA
+from repnext_mm.runtime.spec import KEY
 
-FEW = 8
-"""Images on which layers are compared."""
+COMPARED_IMAGES = 8
+"""Number of calibration images on which the layers' errors are compared."""
 
-LARGEST = {True: 64, False: 127}
+LARGEST_INTEGER = {True: 64, False: 127}
 """Of a weight, with and without reduced range."""
 
 
@@ -45,7 +43,8 @@ class Quantizer:
     Args:
         source: Float file of ``tools/export.py``; it is only read.
         images: ``(H, W, 3)`` uint8, RGB, of the network's size; gone through several times.
-        method: Of :data:`METHODS`.
+        range_method: How the ranges of activations are chosen: ``'minmax'``, ``'entropy'`` or
+            ``'percentile'``.
         reduce_range: Weights of 7 bits.
         repair: Limit weights of channels that 8 bits cannot show, and even out the channels if
             that makes the sum of the layers' errors smaller. Without it this is what ONNX
@@ -53,10 +52,12 @@ class Quantizer:
 
     Attributes:
         layers: The names of all layers with weights, as in the model in torch.
-        spared: Those that stay in float in any case: what no image reached, because nothing was
-            detected, and depthwise layers with several outputs for each input, the mixers of
-            the plain form, which ONNX Runtime computes slower in 8 bits than in float.
+        always_float: Names of the layers that stay in float in any case: those that no image
+            reached, because nothing was detected, and depthwise layers with several outputs for
+            each input, the mixers of the plain form, which ONNX Runtime computes slower in 8 bits
+            than in float.
         equalized: Whether the channels were evened out.
+        calibration: The network and the ranges of its tensors.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -64,44 +65,54 @@ class Quantizer:
         ValueError: If the file cannot be quantized, an image does not fit, or there is none.
     """
 
+    @renamed_argument('method', 'range_method')
     def __init__(
         self,
         source: str | Path,
         images: Iterable[np.ndarray],
-        method: str = 'minmax',
+        range_method: str = 'minmax',
         reduce_range: bool = True,
         repair: bool = True,
     ):
-        self.source = Path(source)
-        if method not in METHODS:
-            raise ValueError(f'unknown method {method!r}: choose from {METHODS}')
-        self.metadata = read_metadata(self.source)
-        self.method, self.reduce_range = method, reduce_range
+        if range_method not in METHODS:
+            raise ValueError(f'unknown range_method {range_method!r}: choose from {METHODS}')
+        self.source = SourceFile(source)
+        self.range_method, self.reduce_range = range_method, reduce_range
         images = list(images) if iter(images) is images else images
-        few = list(itertools.islice(images, FEW))
-        check_images(few, self.metadata, self.source)
-        self.state = calibrate(Graph(self.source), images, method)
+        compared = list(itertools.islice(images, COMPARED_IMAGES))
+        self.source.check_images(compared)
+        network = OnnxNetwork(simplify(self.source.path))
+        self.calibration = calibrate(network, images, range_method)
         self.equalized = False
-        if not repair:
-            self.state = self.state._replace(tamed={})
+        if repair:
+            evened = calibrate(
+                equalize(network, self.calibration.magnitudes).network, images, range_method
+            )
+            if self._total_error(evened, compared) < self._total_error(self.calibration, compared):
+                self.calibration, self.equalized = evened, True
         else:
-            graph = Graph(self.source)
-            equalize(graph, {name: row.magnitudes for name, row in self.state.channels.items()})
-            state = calibrate(graph, images, method)
-            if self._total(state, few) < self._total(self.state, few):
-                self.state, self.equalized = state, True
-        self.graph = self.state.graph
-        self.layers = list(dict.fromkeys(self.graph.layers.values()))
-        self.spared = list(
-            dict.fromkeys((*self.state.unreached(), *self.graph.multiplying_layers()))
-        )
+            self.calibration = self.calibration._replace(limited_weights={})
+        self.network = self.calibration.network
+        self.layers = list(dict.fromkeys(self.network.layers.values()))
+        unreached = self.calibration.unreached_layers()
+        multiplying = self.network.channel_multiplying_layers()
+        self.always_float = list(dict.fromkeys((*unreached, *multiplying)))
 
-    def _total(self, state: Calibration, images: Iterable[np.ndarray]) -> float:
-        return sum(layer_errors(state, images, LARGEST[self.reduce_range]).values())
+    def _total_error(self, calibration: Calibration, images: Iterable[np.ndarray]) -> float:
+        largest = LARGEST_INTEGER[self.reduce_range]
+        return sum(measure_layer_errors(calibration, images, largest).values())
 
-    def errors(self, images: Iterable[np.ndarray]) -> dict[str, float]:
-        """What 8 bits do to each layer alone: squared error over the output's square, worst first."""
-        return layer_errors(self.state, images, LARGEST[self.reduce_range])
+    def layer_errors(self, images: Iterable[np.ndarray]) -> dict[str, float]:
+        """The error that 8 bits cause in each layer alone.
+
+        Args:
+            images: ``(H, W, 3)`` uint8, RGB, of the network's size.
+
+        Returns:
+            By the name of the layer, the sum of its squared errors relative to the sum of its
+            output's squares; the worst first.
+        """
+        return measure_layer_errors(self.calibration, images, LARGEST_INTEGER[self.reduce_range])
 
     def write(self, target: str | Path, keep_float: Collection[str] = ()) -> list[str]:
         """Writes a quantized file.
@@ -115,120 +126,76 @@ class Quantizer:
             The names of the layers that are in 8 bits.
 
         Raises:
+            OSError: If the place of the target is taken.
             ValueError: If a name is unknown, or the target is the source or no ``.onnx``.
         """
-        target = Path(target)
-        check_target(self.source, target)
-        spared = [*self.named(keep_float), *self.spared]
-        model = self._quantized(spared)
-        entry = next(entry for entry in model.metadata_props if entry.key == METADATA)
-        entry.value = json.dumps(self.metadata | self._description(spared))
-        onnx = self.graph.onnx
+        import onnx
+
+        check_quantized_path(self.source.path, target)
+        float_layers = [*self.find_layers(keep_float), *self.always_float]
+        model = quantized_model(self.calibration, float_layers, self.reduce_range)
+        entry = next(entry for entry in model.metadata_props if entry.key == KEY)
+        entry.value = self.source.quantized_spec(self._details(float_layers)).to_text()
         onnx.checker.check_model(model)
         with replaced_together(target) as draft:
             onnx.save(model, str(draft))
             open_session(draft)  # a file that does not open is not kept
-        return [layer for layer in self.layers if layer not in spared]
+        return [layer for layer in self.layers if layer not in float_layers]
 
-    def named(self, names: Collection[str]) -> list[str]:
-        """The layers with these names, or in the parts with these names.
+    def find_layers(self, names: Collection[str]) -> list[str]:
+        """The layers with these names, or in the parts of the network with these names.
 
         Raises:
-            ValueError: If there is none.
+            ValueError: If there is none; the message names all layers.
         """
         found: dict[str, None] = {}
         for name in names:
-            chosen = [row for row in self.layers if row == name or row.startswith(f'{name}.')]
-            if not chosen:
+            matches = [row for row in self.layers if row == name or row.startswith(f'{name}.')]
+            if not matches:
                 raise ValueError(f'there is no layer {name!r}: the layers are {self.layers}')
-            found |= dict.fromkeys(chosen)
+            found |= dict.fromkeys(matches)
         return list(found)
 
-    def _description(self, spared: Collection[str]) -> dict[str, Any]:
+    def _details(self, float_layers: Collection[str]) -> dict[str, Any]:
+        """How a file is quantized, for its metadata."""
         import onnxruntime
 
-        details = dict(
-            method=self.method,
-            images=self.state.images,
-            keep_float=sorted(set(spared)),
+        return dict(
+            method=self.range_method,
+            images=self.calibration.images,
+            keep_float=sorted(set(float_layers)),
             weights='int8, symmetric, per output channel',
             activations='uint8',
             reduce_range=self.reduce_range,
             equalized=self.equalized,
-            limited_weights=sorted(self.state.tamed),
+            limited_weights=sorted(self.calibration.limited_weights),
             onnxruntime=onnxruntime.__version__,
         )
-        return dict(precision='int8', quantization=details)
 
-    def _quantized(self, spared: Collection[str]) -> Any:
-        from onnxruntime.quantization import QuantType
-        from onnxruntime.quantization.calibrate import CalibrationMethod, TensorData, TensorsData
-        from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+    def errors(self, images: Iterable[np.ndarray]) -> dict[str, float]:
+        """The old name of :meth:`layer_errors`."""
+        warn_of_old_name('Quantizer.errors', 'Quantizer.layer_errors')
+        return self.layer_errors(images)
 
-        nodes = self.graph.chosen(spared)
-        nodes = [n for n in nodes if set(self.graph.tensors([n])) <= set(self.state.ranges)]
-        model = copy.deepcopy(self.graph.model)
-        producer = model.producer_name
-        self._put_weights(model, set(nodes))
-        ranges = {
-            name: TensorData(lowest=np.float32(low), highest=np.float32(high))
-            for name, (low, high) in self.state.ranges.items()
-        }
-        quantizer = QDQQuantizer(
-            model,
-            per_channel=True,
-            reduce_range=self.reduce_range,
-            weight_qType=QuantType.QInt8,
-            activation_qType=QuantType.QUInt8,
-            tensors_range=TensorsData(CalibrationMethod.MinMax, ranges),
-            nodes_to_quantize=nodes,
-            nodes_to_exclude=[],
-            op_types_to_quantize=sorted({self.graph.by_name[name].op_type for name in nodes}),
-            extra_options=dict(WeightSymmetric=True, ActivationSymmetric=False),
-        )
-        quantizer.quantize_model()
-        quantizer.model.topological_sort()
-        result = quantizer.model.model
-        result.producer_name = producer
-        self._give_exact_inputs(result, set(nodes))
-        return result
+    def named(self, names: Collection[str]) -> list[str]:
+        """The old name of :meth:`find_layers`."""
+        warn_of_old_name('Quantizer.named', 'Quantizer.find_layers')
+        return self.find_layers(names)
 
-    def _put_weights(self, model: Any, nodes: Collection[str]) -> None:
-        chosen = {self.graph.by_name[name].input[1] for name in nodes if name in self.graph.layers}
-        for entry in model.graph.initializer:
-            if entry.name in chosen and entry.name in self.state.tamed:
-                values = self.state.tamed[entry.name]
-                entry.CopyFrom(self.graph.onnx.numpy_helper.from_array(values, entry.name))
-
-    def _give_exact_inputs(self, model: Any, nodes: Collection[str]) -> None:
-        """Lets float layers read what was computed, not the rounded copy for their neighbours."""
-        for node in model.graph.node:
-            exact = node.name in self.graph.layers or node.op_type == 'Relu'
-            if exact and node.name not in nodes:
-                node.input[0] = self.graph.by_name[node.name].input[0]
-        while True:
-            used = {name for node in model.graph.node for name in node.input}
-            used |= {output.name for output in model.graph.output}
-            idle = [
-                node
-                for node in model.graph.node
-                if node.op_type in ('QuantizeLinear', 'DequantizeLinear')
-                and not used & set(node.output)
-            ]
-            if not idle:
-                break
-            for node in idle:
-                model.graph.node.remove(node)
-        for entry in [row for row in model.graph.initializer if row.name not in used]:
-            model.graph.initializer.remove(entry)
+    @property
+    def spared(self) -> list[str]:
+        """The old name of ``always_float``."""
+        warn_of_old_name('Quantizer.spared', 'Quantizer.always_float')
+        return self.always_float
 
 
+@renamed_argument('method', 'range_method')
 def quantize_file(
     source: str | Path,
     target: str | Path,
     images: Iterable[np.ndarray],
     keep_float: Collection[str] = (),
-    method: str = 'minmax',
+    range_method: str = 'minmax',
 ) -> list[str]:
     """Writes an 8-bit version of an exported file.
 
@@ -237,7 +204,7 @@ def quantize_file(
         target: File to write.
         images: ``(H, W, 3)`` uint8, RGB, of the network's size, for calibration.
         keep_float: Names of layers, or of parts of the network, that stay in float.
-        method: How the ranges of activations are chosen, of :data:`METHODS`.
+        range_method: As for :class:`Quantizer`.
 
     Returns:
         The names of the layers that are in 8 bits.
@@ -245,57 +212,7 @@ def quantize_file(
     Raises:
         FileNotFoundError: If there is no such file.
         ImportError: If onnx or onnxruntime is missing.
+        OSError: If the place of the target is taken.
         ValueError: If the file cannot be quantized, a name is unknown, or an image does not fit.
     """
-    return Quantizer(source, images, method).write(target, keep_float)
-
-
-def check_target(source: str | Path, target: str | Path) -> None:
-    """Makes sure that a quantized file may be written there.
-
-    Raises:
-        OSError: If the place is taken (:func:`~repnext_mm.files.check_place`).
-        ValueError: If that is the source, or no ``.onnx``.
-    """
-    check_place(target)
-    if Path(target).suffix != '.onnx' or Path(target).resolve() == Path(source).resolve():
-        raise ValueError(f'the quantized file must be another .onnx file, got {target}')
-
-
-def read_metadata(source: Path) -> dict[str, Any]:
-    """The metadata of a file that can be quantized.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not a float32 ONNX file of this exporter.
-    """
-    if source.suffix != '.onnx':
-        raise ValueError(f'only ONNX files are quantized, got {source}: export to model.onnx')
-    metadata = open_session(source).metadata
-    precision = metadata['precision']
-    if precision == 'int8':
-        raise ValueError(f'{source} is quantized already: start from the float file')
-    if precision != 'float32':
-        raise ValueError(f'{source} is in {precision}: export it without --half')
-    return metadata
-
-
-def check_images(images: Iterable[Any], metadata: dict[str, Any], source: Path) -> None:
-    """Makes sure that images are what a file takes.
-
-    Raises:
-        ValueError: The message says what is.
-    """
-    static = metadata['input'].get('static_shape')
-    for image in images:
-        shape, dtype = np.shape(image), getattr(image, 'dtype', None)
-        if dtype != np.uint8 or len(shape) != 3 or shape[2] != 3:
-            raise ValueError(
-                'calibration takes RGB images of shape (H, W, 3) in uint8, got '
-                f'{dtype} of shape {shape}'
-            )
-        if static is not None and list(shape[:2]) != list(static):
-            raise ValueError(
-                f'{source} takes only images of {static[0]} x {static[1]} pixels (height x '
-                f'width), got {shape[0]} x {shape[1]}: prepare them with its reader'
-            )
+    return Quantizer(source, images, range_method).write(target, keep_float)

@@ -45,7 +45,7 @@ def merge_completely(
 
     Args:
         model: Any module in evaluation mode.
-        form: ``'fused'`` or ``'plain'``.
+        form: ``'fused'`` or ``'plain'``; see :func:`reparameterize_model`.
         shape: ``(N, C, H, W)`` of the random image. Defaults to ``(1, in_channels, 64, 64)``.
 
     Returns:
@@ -66,16 +66,28 @@ def batch_norms(model: nn.Module) -> dict[str, _BatchNorm]:
     return {name: m for name, m in model.named_modules() if isinstance(m, _BatchNorm)}
 
 
+def unmergeable_batch_norms(model: nn.Module) -> dict[str, str]:
+    """The batch norms that are no fixed affine map in evaluation mode.
+
+    Returns:
+        For each of them, by name, a sentence that says why not and what to do.
+    """
+    return {
+        name: f'the {type(norm).__name__} {name!r} cannot be merged: {obstacle}'
+        for name, norm in batch_norms(model).items()
+        if (obstacle := _obstacle(norm))
+    }
+
+
 def check_batch_norms(model: nn.Module) -> None:
     """Makes sure that every batch norm is, in evaluation mode, a fixed affine map.
 
     Raises:
-        ValueError: If one is not; the message names it and what to do.
+        ValueError: If any is not; the message names them and what to do.
     """
-    for name, norm in batch_norms(model).items():
-        obstacle = _obstacle(norm)
-        if obstacle:
-            raise ValueError(f'the {type(norm).__name__} {name!r} cannot be merged: {obstacle}')
+    problems = unmergeable_batch_norms(model)
+    if problems:
+        raise ValueError('; '.join(problems.values()))
 
 
 def fuse_observed_pairs(model: nn.Module, run: Callable[[nn.Module], object]) -> int:

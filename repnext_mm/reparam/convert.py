@@ -10,8 +10,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from repnext_mm.compat import conv_module_type
+from repnext_mm.deprecation import renamed_argument
 from repnext_mm.reparam.copies import independent_copy
-from repnext_mm.reparam.forms import INFERENCE_FORMS
+from repnext_mm.reparam.forms import INFERENCE_FORMS, TRAINING, check_inference_form, form_name
 from repnext_mm.reparam.layers import fuse_conv_norm
 
 PLAIN_FORWARDS = (_BatchNorm.forward, nn.SyncBatchNorm.forward)
@@ -26,43 +27,67 @@ class Reparameterizable(nn.Module, ABC):
 
     @property
     @abstractmethod
-    def form(self) -> str | None:
-        """The inference form that this module is in; None for the training form."""
+    def form(self) -> str:
+        """The form that this module is in: ``'training'``, ``'fused'`` or ``'plain'``."""
 
     @abstractmethod
-    def merged(self, mode: str) -> nn.Module:
-        """Returns an equal module in the form ``mode``, which is one of ``forms`` and not ``form``.
+    def merged(self, form: str) -> nn.Module:
+        """Returns an equal module in another form, in evaluation mode.
 
         It leaves ``self`` as it is, and may share with it the submodules that
         merging does not touch.
+
+        Args:
+            form: One of :attr:`forms` that is not :attr:`form`.
         """
 
-    def reparameterized(self, mode: str) -> nn.Module:
-        """An equal module in the form ``mode``; ``self`` if it already has it.
+    @renamed_argument('mode', 'form')
+    def reparameterized(self, form: str) -> nn.Module:
+        """An equal module in an inference form; ``self`` if it has that form already.
+
+        Args:
+            form: One of :attr:`forms`.
 
         Raises:
             ValueError: If this module cannot take that form.
         """
-        if mode not in self.forms:
+        if form not in self.forms:
             raise ValueError(
-                f'{type(self).__name__} of {type(self).__module__} cannot take the form {mode!r}, '
+                f'{type(self).__name__} of {type(self).__module__} cannot take the form {form!r}, '
                 f'only one of {self.forms}: choose that, or, if the network was merged before, '
                 'start from the training form'
             )
-        return self if mode == self.form else self.merged(mode)
+        return self if form == self.form else self.merged(form)
+
+    def fuse(self) -> nn.Module:
+        """The verb of timm's ``reparameterize_model``: an equal module in the form ``'fused'``.
+
+        A module that is merged already is returned as it is.
+
+        Raises:
+            ValueError: As :func:`reparameterize_model`.
+        """
+        return reparameterize_model(self) if form_name(self.form) == TRAINING else self
 
 
 class SwitchToDeploy(nn.Module):
     """Gives a network made of mergeable blocks the verb that the ecosystem calls."""
 
     @property
-    def deploy(self) -> str | None:
-        """The inference form that the network is in; None for the training form."""
-        return next((block.form for block in mergeable_modules(self).values()), None)
+    def form(self) -> str:
+        """The form that the network is in: ``'training'``, ``'fused'`` or ``'plain'``."""
+        blocks = _outermost(self, lambda module: isinstance(module, Reparameterizable))
+        return next((form_name(block.form) for _, block in blocks), TRAINING)
 
-    def switch_to_deploy(self, mode: str = 'fused') -> None:
+    @property
+    def deploy(self) -> str | None:
+        """OpenMMLab's word for :attr:`form`, where None is the training form."""
+        return None if self.form == TRAINING else self.form
+
+    @renamed_argument('mode', 'form')
+    def switch_to_deploy(self, form: str = 'fused') -> None:
         """Merges this network in place; see :func:`reparameterize_model`."""
-        reparameterize_model(self, mode, inplace=True)
+        reparameterize_model(self, form, inplace=True)
 
 
 def inference_forms(model: nn.Module) -> tuple[str, ...]:
@@ -76,20 +101,21 @@ def mergeable_modules(model: nn.Module) -> dict[str, Reparameterizable]:
     return dict(_outermost(model, lambda module: isinstance(module, Reparameterizable)))
 
 
+@renamed_argument('mode', 'form')
 def reparameterize_model(
-    model: nn.Module, mode: str = 'fused', inplace: bool = False, fold_conv_bn: bool = True
+    model: nn.Module, form: str = 'fused', inplace: bool = False, fold_conv_bn: bool = True
 ) -> nn.Module:
     """Merges everything in ``model`` that can be merged without changing its outputs.
 
     That is: every :class:`Reparameterizable` block; blocks of other packages that
     offer ``switch_to_deploy`` (mmpretrain's RepVGG, MobileOne and RepLKNet; they
-    know one form, so ``mode`` does not concern them); and convolutions with a batch
+    know one form, so ``form`` does not concern them); and convolutions with a batch
     norm right behind them. Merging a merged model again changes nothing.
 
     Args:
         model: A backbone, detector, segmentor, or any module that contains some, in
             evaluation mode.
-        mode: ``'fused'``: same topology, batch norms folded and parallel branches
+        form: ``'fused'``: same topology, batch norms folded and parallel branches
             merged. ``'plain'``: no residual either, only a chain of convolutions and
             activations, for twice the arithmetic.
         inplace: Rewrite ``model`` itself instead of a copy. When one of our blocks
@@ -102,12 +128,11 @@ def reparameterize_model(
         itself a mergeable block.
 
     Raises:
-        ValueError: If ``mode`` is unknown or a block cannot take it; if any part of the model
-            is in training mode; or, for a copy, if a forward method was replaced by one that
-            runs the original.
+        ValueError: If ``form`` is no inference form or a block cannot take it; if any part of
+            the model is in training mode; or, for a copy, if a forward method was replaced by
+            one that runs the original.
     """
-    if mode not in INFERENCE_FORMS:
-        raise ValueError(f'unknown mode {mode!r}: choose from {INFERENCE_FORMS}')
+    check_inference_form(form)
     training = [name for name, module in model.named_modules() if module.training]
     if training:
         raise ValueError(
@@ -115,10 +140,10 @@ def reparameterize_model(
             f'{training[0] or "the model"!r} is in training mode: call model.eval() first'
         )
     if not inplace:
-        return reparameterize_model(independent_copy(model), mode, True, fold_conv_bn)
+        return reparameterize_model(independent_copy(model), form, True, fold_conv_bn)
 
     merged: dict[nn.Module, nn.Module] = {
-        block: block.reparameterized(mode) for block in mergeable_modules(model).values()
+        block: block.reparameterized(form) for block in mergeable_modules(model).values()
     }
     for _, network in _outermost(model, _is_foreign):
         network.switch_to_deploy()

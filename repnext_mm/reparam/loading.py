@@ -4,9 +4,11 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from repnext_mm.reparam.convert import SwitchToDeploy, inference_forms
+from repnext_mm.reparam.forms import TRAINING
 
 SHOWN = 4
 """How many names a message lists before it only counts them."""
@@ -66,10 +68,9 @@ class FormAware(SwitchToDeploy):
     that is merged already never gets into the training form, and where
     ``complete_only`` is set, neither does one of which any entry is missing: OpenMMLab
     loads what fits and logs the rest, which costs accuracy without notice.
-    """
 
-    part: ClassVar[str] = 'backbone'
-    """What OpenMMLab's models call it."""
+    A merged network is not trained by accident: see :meth:`check_training`.
+    """
 
     complete_only: ClassVar[bool] = True
     """Whether a checkpoint must have every entry."""
@@ -81,8 +82,12 @@ class FormAware(SwitchToDeploy):
     """Whether the merged form may be trained."""
 
     @abstractmethod
-    def another_form(self, deploy: str | None) -> 'FormAware':
+    def another_form(self, form: str) -> 'FormAware':
         """This network in another form, without values: its parameters are on 'meta'."""
+
+    def argument_for(self, form: str) -> str:
+        """The argument that builds this network in a form, as messages write it."""
+        return f'form={form!r}'
 
     def own_part(self, state: dict[str, Any]) -> dict[str, Tensor]:
         """What concerns this network of a state dict given for it, under its own names."""
@@ -92,20 +97,28 @@ class FormAware(SwitchToDeploy):
         """What else can be said of a checkpoint that does not fit, as a sentence or nothing."""
         return ''
 
-    def train(self, mode: bool = True) -> 'FormAware':
-        """Sets the mode.
+    def check_training(self) -> None:
+        """Refuses to train a merged network by accident; for the beginning of ``forward``.
+
+        Training is a forward pass in training mode with gradients, for parameters that take
+        some. Everything else may run in any mode: exporting a module around the network,
+        inference without gradients, training of other parts.
 
         Raises:
-            ValueError: If a merged network is to be trained without ``finetune_deployed``.
+            ValueError: If a merged network is trained without ``finetune_deployed``.
         """
-        if mode and self.deploy and not self.finetune_deployed:
+        if not self.training or self.finetune_deployed or not torch.is_grad_enabled():
+            return
+        if self.form == TRAINING or _is_recorded():
+            return
+        if any(parameter.requires_grad for parameter in self.parameters()):
             raise ValueError(
-                f'this {type(self).__name__} is merged ({self.deploy!r}): its branches and batch '
+                f'this {type(self).__name__} is merged ({self.form!r}): its branches and batch '
                 'norms are gone, and training would start from something else than it was '
-                'trained as. Train the training form, deploy=None; or, to go on with the merged '
-                'one, set finetune_deployed=True'
+                f'trained as. Train the training form, {self.argument_for(TRAINING)}; freeze the '
+                'merged one, requires_grad_(False); or, to go on with it, set '
+                'finetune_deployed=True'
             )
-        return super().train(mode)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args) -> None:
         """Both torch's and mmengine's loaders call this before they go on to the children."""
@@ -127,8 +140,8 @@ class FormAware(SwitchToDeploy):
             return state
         for form, other in self._other_forms():
             if compare_keys(state, other).exact:
-                if self.deploy and self.deploy in inference_forms(other):
-                    return self._converted(state, other, self.deploy)
+                if self.form != TRAINING and self.form in inference_forms(other):
+                    return self._converted(state, other, self.form)
                 if not self.allow_partial_load:
                     raise ValueError(self._other_form_message(form))
         if self.allow_partial_load or not self.complete_only:
@@ -139,36 +152,46 @@ class FormAware(SwitchToDeploy):
             'more than what fits, set allow_partial_load=True'
         )
 
-    def _other_forms(self) -> Iterator[tuple[str | None, 'FormAware']]:
-        training = self.another_form(None)
-        if self.deploy:
-            yield None, training
+    def _other_forms(self) -> Iterator[tuple[str, 'FormAware']]:
+        training = self.another_form(TRAINING)
+        if self.form != TRAINING:
+            yield TRAINING, training
         for form in inference_forms(training):
-            if form != self.deploy:
+            if form != self.form:
                 try:
                     yield form, self.another_form(form)
                 except TypeError:  # its norms are no batch norms, so it has no other form
                     return
 
     def _converted(
-        self, state: dict[str, Tensor], other: 'FormAware', deploy: str
+        self, state: dict[str, Tensor], other: 'FormAware', form: str
     ) -> dict[str, Tensor]:
-        """The state dict of ``other`` after merging it to ``deploy``."""
+        """The state dict of ``other`` after merging it to ``form``."""
         # On the CPU, which has float64 everywhere; the loader copies to where the network is.
         exact = {n: v.cpu().double() if v.is_floating_point() else v for n, v in state.items()}
         other.load_state_dict(exact, strict=False, assign=True)
-        other.eval().switch_to_deploy(deploy)
+        other.eval().switch_to_deploy(form)
         dtypes = {name: value.dtype for name, value in self.state_dict().items()}
         return {name: value.to(dtypes[name]) for name, value in other.state_dict().items()}
 
-    def _other_form_message(self, form: str | None) -> str:
+    def _other_form_message(self, form: str) -> str:
         """Why a checkpoint that is merged to ``form`` does not get in, and what to do."""
-        if self.deploy is None:
-            reason = f'and this {type(self).__name__} is in training form, whose branches cannot be recovered'
+        if self.form == TRAINING:
+            reason = (
+                f'and this {type(self).__name__} is in training form, whose branches cannot be '
+                'recovered'
+            )
         else:
-            reason = f'which cannot become {self.deploy!r}'
+            reason = f'which cannot become {self.form!r}'
         return (
             f'this checkpoint is merged ({form!r}), {reason}. Build the {type(self).__name__} with '
-            f'deploy={form!r} (on the command line, --cfg-options model.{self.part}.deploy={form}), '
-            'or load a checkpoint of the training form'
+            f'{self.argument_for(form)}, or load a checkpoint of the training form'
         )
+
+
+def _is_recorded() -> bool:
+    """Whether the forward pass is being recorded, for ONNX or ``torch.export``, and not trained."""
+    if torch.jit.is_tracing() or torch.onnx.is_in_onnx_export():
+        return True
+    # torch before 2.7 does not tell exporting from compiling.
+    return getattr(torch.compiler, 'is_exporting', torch.compiler.is_compiling)()

@@ -1,4 +1,4 @@
-"""The contract of an exported file: what it takes, what it gives, and what it was made from.
+"""The contract of an exported file: its inputs, its outputs, and the model it was made from.
 
 The exporter writes a :class:`FileSpec` into each file, as one JSON object, and every reader gets
 it back. Readers in other languages read the JSON; docs/export.md lists its keys.
@@ -11,14 +11,13 @@ from typing import Any
 
 from repnext_mm.reparam.forms import TRAINING
 from repnext_mm.runtime.size_rules import SizeRule, rule_from_json
+from repnext_mm.visualization.instances import Colour
 
 KEY = 'repnext_mm'
 """The name of the entry that holds the JSON among a file's metadata."""
 
 VERSION = 2
 """Of the JSON. Version 1, without a ``version``, called the training form null."""
-
-Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class FileSpec:
-    """What an exported file is."""
+    """The contract of an exported file."""
 
     task: str
     """The name that the reader of such files has; see :data:`repnext_mm.runtime.READERS`."""
@@ -154,8 +153,7 @@ class FileSpec:
         if not isinstance(version, int) or not 1 <= version <= VERSION:
             raise ValueError(
                 f'its metadata have version {version!r}, and this repnext-mm reads versions 1 to '
-                f'{VERSION}: install the repnext-mm that wrote it, or a newer one '
-                "(pip install --upgrade 'repnext-mm[runtime]')"
+                f'{VERSION}: install the repnext-mm that wrote it, or a newer one'
             )
         try:
             return cls._from_known(entries)

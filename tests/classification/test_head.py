@@ -48,17 +48,17 @@ def test_official_files_give_the_official_logits(arch, layout, deploy, tmp_path)
     assert (logits - expected).abs().max() <= 1e-4 * expected.std()
 
 
-@pytest.mark.parametrize('mode', MODES)
-def test_merged_head_is_one_linear_layer_with_equal_scores(mode):
+@pytest.mark.parametrize('form', MODES)
+def test_merged_head_is_one_linear_layer_with_equal_scores(form):
     torch.manual_seed(0)
     head = randomize(RepNeXtClsHead(5, 16)).double().eval()
     x = (torch.randn(7, 16, dtype=torch.float64),)
-    merged = reparameterize_model(head, mode)
-    in_place = reparameterize_model(head, mode, inplace=False)
-    in_place.switch_to_deploy(mode)
+    merged = reparameterize_model(head, form)
+    in_place = reparameterize_model(head, form, inplace=False)
+    in_place.switch_to_deploy(form)
     assert [type(m) for m in merged.children() if list(m.parameters())] == [nn.Linear]
     assert merged.state_dict().keys() == {'linear.weight', 'linear.bias'}
-    assert merged.deploy == in_place.deploy == mode and head.deploy is None
+    assert merged.deploy == in_place.deploy == form and head.deploy is None
     with torch.no_grad():
         for form in (merged, in_place):
             assert_close(form(x), head(x))
@@ -79,8 +79,8 @@ def test_whole_classifier_merges_without_any_batch_norm():
         randomize(model).double().eval()
         assert inference_forms(model) == forms
         x = torch.randn(2, 3, 40, 36, dtype=torch.float64)
-        for mode in forms:
-            merged = reparameterize_model(model, mode)
+        for form in forms:
+            merged = reparameterize_model(model, form)
             assert not [m for m in merged.modules() if 'BatchNorm' in type(m).__name__]
             with torch.no_grad():
                 assert_close(merged(x), model(x))

@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from repnext_mm import reparameterize_model
 from repnext_mm.hooks import ReparameterizeHook
+from repnext_mm.reparam.complete import merge_completely
 
 pytestmark = pytest.mark.distribution
 
@@ -209,7 +210,7 @@ class WrongMerge(ReparameterizeHook):
     """What a faulty conversion would do."""
 
     def _merge(self, runner, data_batch):
-        merged = reparameterize_model(runner.model, self.mode)
+        merged = reparameterize_model(runner.model, self.form)
         with torch.no_grad():
             merged.backbone.stages[0].blocks[0].project.bias.add_(0.1)
         self._verify(runner, runner.model, merged, data_batch)
@@ -273,9 +274,9 @@ def test_merging_counts_once_per_evaluation(tmp_path, monkeypatch):
 
     def counted(*args, **kwargs):
         calls.append(1)
-        return reparameterize_model(*args, **kwargs)
+        return merge_completely(*args, **kwargs)
 
-    monkeypatch.setattr(reparameterize_hook, 'reparameterize_model', counted)
+    monkeypatch.setattr(reparameterize_hook, 'merge_completely', counted)
     runner = build_runner(tmp_path, name(), [ReparameterizeHook(val=True)])
     runner.train()
     assert len(calls) == 2

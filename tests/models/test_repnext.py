@@ -132,7 +132,7 @@ def test_with_cp_gives_equal_outputs_gradients_and_statistics(variant):
 @pytest.mark.parametrize('variant', ['tiny', 'm1'])
 def test_drop_path_grows_linearly_and_acts_in_training_only(variant):
     model = backbone(slim(variant, depths=(2, 2, 2, 2)), drop_path_rate=0.7)
-    rates = [getattr(b.drop_path, 'drop_prob', 0) for s in model.stages for b in s.blocks]
+    rates = [getattr(b.drop_path, 'p', 0) for s in model.stages for b in s.blocks]
     assert rates == pytest.approx([0.1 * i for i in range(8)])
     image = torch.randn(8, 3, 32, 32)
     with torch.no_grad():

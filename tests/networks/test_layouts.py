@@ -61,9 +61,9 @@ def test_other_checkpoints_stay_what_they_are(content):
     assert to_openmmlab(content) is content
 
 
-@pytest.mark.parametrize(('arch', 'mode'), [(a, None) for a in (*M_ARCHS, *T_ARCHS)] + FORMS)
-def test_shape_is_read_from_every_form(arch, mode):
-    model = RepNeXt(slim(arch, depths=(2, 1, 3, 1)), deploy=mode)
+@pytest.mark.parametrize(('arch', 'form'), [(a, None) for a in (*M_ARCHS, *T_ARCHS)] + FORMS)
+def test_shape_is_read_from_every_form(arch, form):
+    model = RepNeXt(slim(arch, depths=(2, 1, 3, 1)), deploy=form)
     assert shape_of(model.state_dict()) == (model.channels, model.depths)
     assert shape_of(backbone_part(model.state_dict())) == (model.channels, model.depths)
 

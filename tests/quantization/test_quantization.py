@@ -1,7 +1,8 @@
-"""Exported files in 8 bits: near the float file, sparing what must be spared, or no file at all."""
+"""Exported files in 8 bits: near the float file, in float where 8 bits hurt, or no file at all."""
 
 import hashlib
 import json
+import sys
 
 import numpy as np
 import onnx
@@ -13,8 +14,11 @@ from repnext_mm.export import ExportOptions, export_model, open_session
 from repnext_mm.quantization import Quantizer, calibration, quantize_file
 from repnext_mm.quantization.calibration import METHODS, calibrate, channel_ranges
 from repnext_mm.quantization.equalization import equalize
-from repnext_mm.quantization.graph import Graph
+from repnext_mm.quantization.onnx_network import OnnxNetwork
+from repnext_mm.quantization.placement import nodes_to_quantize
 from repnext_mm.quantization.sensitivity import search
+from repnext_mm.quantization.simplification import simplify
+from repnext_mm.quantization.source_file import SourceFile
 
 SHAPE = (64, 96)
 SEGMENTOR, CLASSIFIER = 'upernet_repnext_tiny_ade20k', 'repnext_m0_imagenet'
@@ -36,7 +40,7 @@ def exported(tmp_path_factory):
         if key not in files:
             cfg = small_config(name)
             path = tmp_path_factory.mktemp('float') / 'model.onnx'
-            chosen = ExportOptions(mode=mode, shape=SHAPE, **options)
+            chosen = ExportOptions(mode, shape=SHAPE, **options)
             files[key] = export_model(small_model(cfg), path, cfg, chosen).path
         return files[key]
 
@@ -95,11 +99,15 @@ def test_quantized_file_is_near_the_float_one(name, mode, exported, quantizer, t
     metadata = open_session(target).metadata
     original = plain.metadata
     details = metadata.pop('quantization')
-    spared = quantizer(name, mode).spared
-    assert all(mode == 'plain' and layer.endswith('.mixer') for layer in spared)
+    always_float = quantizer(name, mode).always_float
+    assert all(mode == 'plain' and layer.endswith('.mixer') for layer in always_float)
     assert metadata == original | dict(precision='int8')
-    assert (details['method'], details['images'], details['keep_float']) == ('minmax', 2, spared)
-    assert len(layers) > 20 and {*layers, *spared} == set(quantizer(name, mode).layers)
+    assert (details['method'], details['images'], details['keep_float']) == (
+        'minmax',
+        2,
+        always_float,
+    )
+    assert len(layers) > 20 and {*layers, *always_float} == set(quantizer(name, mode).layers)
 
 
 @pytest.mark.parametrize(('name', 'mode'), FILES)
@@ -124,8 +132,7 @@ def test_weights_have_a_scale_for_each_channel_and_no_arithmetic_is_quantized(
 
 @pytest.mark.parametrize('method', METHODS)
 def test_methods_choose_other_ranges(method, exported):
-    graph = Graph(exported(CLASSIFIER))
-    state = calibrate(graph, IMAGES, method)
+    state = calibrate(OnnxNetwork(simplify(exported(CLASSIFIER))), IMAGES, method)
     for tensor, (low, high) in state.ranges.items():
         widest = state.channels[tensor].whole
         assert low <= 0 <= high and high - low <= 1.01 * (widest[1] - widest[0])
@@ -153,18 +160,19 @@ def test_layers_kept_in_float_read_and_multiply_floats(exported, quantizer, tmp_
 def test_equalization_changes_weights_and_no_output(exported, tmp_path):
     for name, mode in FILES:
         source, target = exported(name, mode), tmp_path / 'equal.onnx'
-        graph = Graph(source)
-        onnx.save(graph.model, str(tmp_path / 'simple.onnx'))
-        old = {layer: graph.array(graph.by_name[layer].input[1]) for layer in graph.layers}
-        state = calibrate(graph, IMAGES, 'minmax')
-        count = equalize(graph, {key: row.magnitudes for key, row in state.channels.items()})
-        onnx.save(graph.model, str(target))
+        network = OnnxNetwork(simplify(source))
+        before = network.model.SerializeToString()
+        equalized = equalize(network, calibrate(network, IMAGES, 'minmax').magnitudes)
+        assert network.model.SerializeToString() == before
+        onnx.save(network.model, str(tmp_path / 'simple.onnx'))
+        onnx.save(equalized.network.model, str(target))
+        weights = [node.input[1] for node in network.layer_nodes]
         changed = [
-            layer
-            for layer, weight in old.items()
-            if not np.array_equal(weight, graph.array(graph.by_name[layer].input[1]))
+            name
+            for name in weights
+            if not np.array_equal(network.array(name), equalized.network.array(name))
         ]
-        assert count > 1 and len(changed) > count
+        assert equalized.streams > 1 and len(changed) > equalized.streams
         for image in IMAGES[:2]:
             sides = [open_session(p)(image[None]) for p in (tmp_path / 'simple.onnx', target)]
             for key, expected in sides[0].items():
@@ -200,7 +208,7 @@ def test_search_finds_a_bad_layer_and_repair_makes_it_good(exported, tmp_path):
 
     found = search(Quantizer(bad, IMAGES, repair=False), target, evaluate, 0.0, IMAGES, TOLERANCE)
     assert found.reached and len(found.trials) > 1 and found.trials[0].metric < -TOLERANCE
-    assert found.chosen.keep_float == (AFTER,) == tuple(found.errors)[:1]
+    assert found.result.keep_float == (AFTER,) == tuple(found.errors)[:1]
     assert open_session(target).metadata['quantization']['keep_float'] == [AFTER]
 
     repaired = Quantizer(bad, IMAGES)
@@ -232,37 +240,38 @@ def test_weights_do_not_follow_channels_that_are_never_active(exported, tmp_path
     found = {}
     for repair in (False, True):
         quantizer = Quantizer(bad, IMAGES, repair=repair)
-        assert (f'{layer}.weight' in quantizer.state.tamed) == repair
+        assert (f'{layer}.weight' in quantizer.calibration.limited_weights) == repair
         quantizer.write(tmp_path / 'int8.onnx')
         found[repair] = error(expected, open_session(tmp_path / 'int8.onnx')(IMAGES[0][None]))
     assert found[True] < TOLERANCE and found[True] < found[False] / 5
 
 
 def test_heads_that_no_image_reached_stay_in_float(exported, monkeypatch, tmp_path):
-    def without_masks(graph, tensors, images):
-        found, count = channel_ranges(graph, tensors, images)
+    def without_masks(network, tensors, images):
+        found, count = channel_ranges(network, tensors, images)
         return {name: row for name, row in found.items() if 'mask_stages' not in name}, count
 
     monkeypatch.setattr(calibration, 'channel_ranges', without_masks)
     quantizer = Quantizer(exported(DETECTOR), IMAGES[:1])
-    assert all('mask_stages' in layer for layer in quantizer.spared) and quantizer.spared
+    always_float = quantizer.always_float
+    assert all('mask_stages' in layer for layer in always_float) and always_float
     layers = quantizer.write(tmp_path / 'int8.onnx')
-    assert set(layers) == set(quantizer.layers) - set(quantizer.spared)
+    assert set(layers) == set(quantizer.layers) - set(always_float)
     assert open_session(tmp_path / 'int8.onnx')(IMAGES[0][None])['masks'].ndim == 3
 
 
 def test_ranges_leave_out_what_has_no_value(exported):
     """Behind RoIs where nothing was found."""
-    graph = Graph(exported(DETECTOR))
-    tensors = graph.tensors(graph.chosen([]))
+    network = OnnxNetwork(simplify(exported(DETECTOR)))
+    tensors = network.float_tensors(nodes_to_quantize(network))
     empty = {
         f'{name}/Reduce{side}': np.full((1, 4, 1, 1), sign * np.inf)
         for name in tensors
         for side, sign in (('Min', 1), ('Max', -1))
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(calibration, 'run', lambda *arguments: iter([empty]))
-        assert channel_ranges(graph, tensors, []) == ({}, 1)
+        patch.setattr(calibration, 'tensor_values', lambda *arguments: iter([empty]))
+        assert channel_ranges(network, tensors, []) == ({}, 1)
 
 
 def test_errors_say_what_to_do_and_leave_no_file(exported, tmp_path):
@@ -273,14 +282,16 @@ def test_errors_say_what_to_do_and_leave_no_file(exported, tmp_path):
     del stranger.metadata_props[:]
     onnx.save(stranger, str(tmp_path / 'stranger.onnx'))
     (tmp_path / 'model.xml').touch()
+    (tmp_path / 'broken.onnx').write_text('no model')
     for path, images, options, message in (
         (done, IMAGES, {}, 'quantized already'),
         (tmp_path / 'stranger.onnx', IMAGES, {}, 'not written by tools/export.py'),
         (tmp_path / 'model.xml', IMAGES, {}, 'only ONNX files'),
+        (tmp_path / 'broken.onnx', IMAGES, {}, 'cannot be opened'),
         (source, [], {}, 'at least one image'),
         (source, [IMAGES[0].astype(float)], {}, 'float64'),
         (source, [IMAGES[0][..., 0]], {}, r'\(64, 96\)'),
-        (source, IMAGES, dict(method='kl'), "'percentile'"),
+        (source, IMAGES, dict(range_method='kl'), "'percentile'"),
         (source, IMAGES, dict(keep_float=['backbone.stage']), 'backbone.stem.conv'),
     ):
         with pytest.raises(ValueError, match=message):
@@ -297,10 +308,36 @@ def test_other_precisions_and_static_files(exported, tmp_path):
     entry = next(row for row in half.metadata_props if row.key == 'repnext_mm')
     entry.value = json.dumps(json.loads(entry.value) | dict(precision='float16'))
     onnx.save(half, str(tmp_path / 'half.onnx'))
-    with pytest.raises(ValueError, match='--half'):
+    with pytest.raises(ValueError, match='half=False'):
         quantize_file(tmp_path / 'half.onnx', tmp_path / 'int8.onnx', IMAGES)
     static = exported(CLASSIFIER, static=True)
     with pytest.raises(ValueError, match='only images of 64 x 96'):
         quantize_file(static, tmp_path / 'int8.onnx', [noise(64, 64)])
     quantize_file(static, tmp_path / 'int8.onnx', IMAGES)
     assert open_session(tmp_path / 'int8.onnx')(IMAGES[0][None])['scores'].shape[0] == 1
+
+
+def test_metadata_is_read_without_a_runtime(exported, monkeypatch):
+    path = exported(CLASSIFIER, static=True)
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    source = SourceFile(path)
+    assert source.spec.task == 'classification' and source.spec.input.static_shape == SHAPE
+
+
+def test_old_names_warn(exported, quantizer, tmp_path):
+    known, target = quantizer(CLASSIFIER), tmp_path / 'int8.onnx'
+    with pytest.warns(DeprecationWarning, match="'method'.*'range_method'"):
+        quantize_file(exported(CLASSIFIER), target, IMAGES, method='minmax')
+    with pytest.warns(DeprecationWarning, match='layer_errors'):
+        assert known.errors(IMAGES) == known.layer_errors(IMAGES)
+    with pytest.warns(DeprecationWarning, match='find_layers'):
+        assert known.named(['backbone.stem']) == known.find_layers(['backbone.stem'])
+    with pytest.warns(DeprecationWarning, match='always_float'):
+        assert known.spared == known.always_float
+    with pytest.warns(DeprecationWarning) as warned:
+        found = search(known, target, lambda path: 0.0, reference=0.0, images=IMAGES)
+    assert {'float_metric', 'ranking_images'} == {
+        name for row in warned for name in str(row.message).split("'") if '_' in name
+    }
+    with pytest.warns(DeprecationWarning, match=r'Search\.result'):
+        assert found.chosen == found.result

@@ -26,38 +26,38 @@ SMALLER = [(3, 7, 9), (1, 1, 5)]  # for the family that rounds sizes up
 NORMS = ['BN', 'SyncBN']
 
 
-@pytest.mark.parametrize(('arch', 'mode'), FORMS)
-def test_reparameterize_is_exact_for_every_arch_in_both_precisions(arch, mode):
+@pytest.mark.parametrize(('arch', 'form'), FORMS)
+def test_reparameterize_is_exact_for_every_arch_in_both_precisions(arch, form):
     model = backbone(arch).double()
     image = torch.randn(1, 3, 39, 61, dtype=torch.float64)
     with torch.no_grad():
-        merged = reparameterize_model(model, mode)
+        merged = reparameterize_model(model, form)
         assert_close(merged(image), model(image))
         model.float()
-        assert_close(reparameterize_model(model, mode)(image.float()), model(image.float()))
+        assert_close(reparameterize_model(model, form)(image.float()), model(image.float()))
     assert not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in merged.modules())
 
 
 @pytest.mark.parametrize(
-    ('variant', 'mode', 'size'),
+    ('variant', 'form', 'size'),
     [(*form, size) for form in FORMS for size in SIZES]
     + [(arch, 'fused', size) for arch in M_ARCHS for size in SMALLER],
     ids=str,
 )
-def test_reparameterize_is_exact_at_odd_sizes_and_borders(variant, mode, size):
+def test_reparameterize_is_exact_at_odd_sizes_and_borders(variant, form, size):
     model = backbone(slim(variant), seed=sum(size)).double()
     batch, height, width = size
     image = torch.randn(batch, 3, height, width, dtype=torch.float64)
     with torch.no_grad():
-        assert_close(reparameterize_model(model, mode)(image), model(image))
+        assert_close(reparameterize_model(model, form)(image), model(image))
 
 
-@pytest.mark.parametrize('mode', MODES)
+@pytest.mark.parametrize('form', MODES)
 @pytest.mark.parametrize('norm', NORMS)
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64, torch.float16])
-def test_merged_keeps_dtype_and_treats_every_batch_norm_alike(norm, mode, dtype):
+def test_merged_keeps_dtype_and_treats_every_batch_norm_alike(norm, form, dtype):
     model = backbone(slim(), norm_cfg=dict(type=norm)).to(dtype)
-    merged = reparameterize_model(model, mode)
+    merged = reparameterize_model(model, form)
     assert {p.dtype for p in merged.parameters()} == {dtype}
     if dtype is torch.float64:
         image = torch.randn(1, 3, 32, 32, dtype=dtype)
@@ -75,12 +75,12 @@ def test_reverted_sync_batch_norm_is_merged():
         assert_close(reparameterize_model(model)(image), model(image))
 
 
-@pytest.mark.parametrize('mode', MODES)
-def test_reparameterize_leaves_its_source_and_the_random_state_alone(mode):
+@pytest.mark.parametrize('form', MODES)
+def test_reparameterize_leaves_its_source_and_the_random_state_alone(form):
     model = backbone(slim())
     state, random_state = state_of(model), torch.get_rng_state()
     structure = [(name, id(module)) for name, module in model.named_modules()]
-    merged = reparameterize_model(model, mode)
+    merged = reparameterize_model(model, form)
     assert_same_state(model, state)
     assert structure == [(name, id(module)) for name, module in model.named_modules()]
     assert torch.equal(random_state, torch.get_rng_state())
@@ -90,10 +90,10 @@ def test_reparameterize_leaves_its_source_and_the_random_state_alone(mode):
     assert_same_state(model, state)
 
 
-@pytest.mark.parametrize('mode', MODES)
-def test_reparameterize_twice_changes_nothing(mode):
-    merged = reparameterize_model(backbone(slim()), mode)
-    again = reparameterize_model(merged, mode)
+@pytest.mark.parametrize('form', MODES)
+def test_reparameterize_twice_changes_nothing(form):
+    merged = reparameterize_model(backbone(slim()), form)
+    again = reparameterize_model(merged, form)
     assert_same_state(again, state_of(merged))
 
 
@@ -116,12 +116,12 @@ def test_refused_conversion_leaves_the_model_whole():
     assert structure == [(name, id(module)) for name, module in model.named_modules()]
 
 
-@pytest.mark.parametrize('mode', MODES)
-def test_inplace_rewrites_the_model_itself(mode):
+@pytest.mark.parametrize('form', MODES)
+def test_inplace_rewrites_the_model_itself(form):
     model = nn.ModuleDict(dict(backbone=backbone(slim()))).eval()
-    expected = reparameterize_model(model, mode)
-    assert reparameterize_model(model, mode, inplace=True) is model
-    assert model['backbone'].deploy == mode
+    expected = reparameterize_model(model, form)
+    assert reparameterize_model(model, form, inplace=True) is model
+    assert model['backbone'].deploy == form
     assert_same_state(model, state_of(expected))
 
 
@@ -134,7 +134,7 @@ def test_switch_to_deploy_merges_in_place_and_returns_nothing():
 
 @pytest.mark.parametrize('arch', ARCHS)
 def test_forms_are_those_that_the_arch_offers(arch):
-    offered = tuple(mode for variant, mode in FORMS if variant == arch)
+    offered = tuple(form for variant, form in FORMS if variant == arch)
     assert inference_forms(backbone(slim(arch))) == offered
     assert inference_forms(nn.Conv2d(1, 1, 1)) == MODES
 
@@ -157,17 +157,17 @@ def test_a_bare_block_is_returned_merged():
     block = backbone(slim()).double().stages[0].blocks[0]
     x = torch.rand(1, 8, 9, 11, dtype=torch.float64)
     with torch.no_grad():
-        for mode in MODES:
-            merged = reparameterize_model(block, mode)
-            assert merged.form == mode
+        for form in MODES:
+            merged = reparameterize_model(block, form)
+            assert merged.form == form
             assert_close(merged(x), block(x))
 
 
-@pytest.mark.parametrize(('arch', 'mode'), FORMS)
-def test_merged_checkpoint_loads_into_model_built_with_deploy(arch, mode):
-    merged = reparameterize_model(backbone(slim(arch)), mode)
-    built = RepNeXt(slim(arch), deploy=mode).eval()
-    assert built.deploy == mode
+@pytest.mark.parametrize(('arch', 'form'), FORMS)
+def test_merged_checkpoint_loads_into_model_built_with_deploy(arch, form):
+    merged = reparameterize_model(backbone(slim(arch)), form)
+    built = RepNeXt(slim(arch), deploy=form).eval()
+    assert built.deploy == form
     built.load_state_dict(merged.state_dict(), strict=True)
     image = torch.randn(1, 3, 32, 48)
     with torch.no_grad():
@@ -177,8 +177,8 @@ def test_merged_checkpoint_loads_into_model_built_with_deploy(arch, mode):
 @pytest.mark.parametrize('trainable', [True, False])
 def test_merged_keeps_requires_grad(trainable):
     model = backbone(slim()).requires_grad_(trainable)
-    for mode in MODES:
-        grads = {p.requires_grad for p in reparameterize_model(model, mode).parameters()}
+    for form in MODES:
+        grads = {p.requires_grad for p in reparameterize_model(model, form).parameters()}
         assert grads == {trainable}
 
 

@@ -37,29 +37,29 @@ def trained(arch: str) -> Detector:
 
 
 @pytest.mark.parametrize('loader', LOADERS.values(), ids=LOADERS)
-@pytest.mark.parametrize(('arch', 'mode'), FORMS)
-def test_training_form_merges_on_its_way_into_a_merged_network(arch, mode, loader):
+@pytest.mark.parametrize(('arch', 'form'), FORMS)
+def test_training_form_merges_on_its_way_into_a_merged_network(arch, form, loader):
     source = trained(arch)
-    target = Detector(arch, deploy=mode).double().eval()
+    target = Detector(arch, deploy=form).double().eval()
     loader(target, source.state_dict())
-    assert target.backbone.deploy == mode
+    assert target.backbone.deploy == form
     x = torch.randn(1, 3, 33, 47, dtype=torch.float64)
     with torch.no_grad():
         assert_close(target(x), source(x))
 
 
 @pytest.mark.parametrize('loader', LOADERS.values(), ids=LOADERS)
-@pytest.mark.parametrize(('arch', 'mode'), FORMS)
-def test_merged_loads_into_its_own_form_only(arch, mode, loader):
-    merged = reparameterize_model(trained(arch), mode, fold_conv_bn=False)
-    same = Detector(arch, deploy=mode).double().eval()
+@pytest.mark.parametrize(('arch', 'form'), FORMS)
+def test_merged_loads_into_its_own_form_only(arch, form, loader):
+    merged = reparameterize_model(trained(arch), form, fold_conv_bn=False)
+    same = Detector(arch, deploy=form).double().eval()
     loader(same, merged.state_dict())
     x = torch.randn(1, 3, 33, 47, dtype=torch.float64)
     with torch.no_grad():
         assert_close(same(x), merged(x), 0)
     target = Detector(arch)
     before = target.backbone.state_dict()['stages.0.blocks.0.' + some_entry(target)].clone()
-    with pytest.raises(ValueError, match=f"merged .'{mode}'.*backbone.deploy={mode}"):
+    with pytest.raises(ValueError, match=f"merged .'{form}'.*backbone.deploy={form}"):
         loader(target, merged.state_dict())
     assert torch.equal(
         before, target.backbone.state_dict()['stages.0.blocks.0.' + some_entry(target)]
@@ -73,7 +73,7 @@ def some_entry(model: Detector) -> str:
 @pytest.mark.parametrize('arch', T_ARCHS)
 def test_fused_goes_on_to_plain_but_not_back(arch):
     source = trained(arch)
-    fused, plain = (reparameterize_model(source, mode, fold_conv_bn=False) for mode in MODES)
+    fused, plain = (reparameterize_model(source, form, fold_conv_bn=False) for form in MODES)
     target = Detector(arch, deploy='plain').double().eval()
     target.load_state_dict(fused.state_dict())
     x = torch.randn(1, 3, 33, 47, dtype=torch.float64)

@@ -74,7 +74,7 @@ def test_config_must_be_one_for_the_exported_file(onnx, data, tmp_path, inside):
         (['--output', 'model.onnx', '--opset', '14'], 'opset 14 does not work'),
         (['--output', 'model.onnx', '--part', 'neck'], "unknown part 'neck'"),
         (['--output', 'model.onnx', '--format', 'tensorrt'], "unknown format 'tensorrt'"),
-        (['--output', 'model.onnx', '--form', 'small'], "unknown form 'small'"),
+        (['--output', 'model.onnx', '--form', 'small'], "invalid choice: 'small'"),
         (['--output', 'model.onnx', '--argmax'], 'argmax is for segmentors'),
         (['--output', 'model.onnx', '--launcher', 'pytorch'], 'leave --launcher out'),
         (['--output', '/dev/null/model.onnx'], '/dev/null is a file, no folder'),

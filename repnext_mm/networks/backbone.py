@@ -1,0 +1,239 @@
+"""The RepNeXt backbone, the same for every family, in torch alone."""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+from repnext_mm.deprecation import renamed_argument
+from repnext_mm.networks import layouts
+from repnext_mm.networks.architectures import ARCHITECTURES, resolve_architecture
+from repnext_mm.networks.family import NormLayer
+from repnext_mm.reparam import TRAINING, FormAware
+from repnext_mm.reparam.forms import check_form, form_name
+
+
+class Stage(nn.Module):
+    """An optional downsampling layer, then blocks at one resolution.
+
+    Args:
+        downsample: Halves height and width; None in the first stage.
+        blocks: Map ``(N, C, H, W)`` to the same shape.
+        with_cp: Recompute each block's activations in the backward pass.
+    """
+
+    def __init__(self, downsample: nn.Module | None, blocks: Sequence[nn.Module], with_cp: bool):
+        super().__init__()
+        if downsample is not None:
+            self.downsample = downsample
+        self.blocks = nn.ModuleList(blocks)
+        self.with_cp = with_cp
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(N, C_in, H, W)`` to ``(N, C, H // 2, W // 2)``, or in the first stage to itself."""
+        if 'downsample' in self._modules:
+            x = self.downsample(x)
+        for block in self.blocks:
+            if self.with_cp and torch.is_grad_enabled():
+                # Unlike the forward pass, the recomputation must not count the batch again.
+                contexts = partial(_checkpoint_contexts, block)
+                x = checkpoint(block, x, use_reentrant=False, context_fn=contexts)
+            else:
+                x = block(x)
+        return x
+
+
+@contextmanager
+def _running_statistics_kept(module: nn.Module) -> Iterator[None]:
+    """Within it, batch norms in training mode leave their running statistics alone."""
+    norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.training]
+    before = [(norm, norm.momentum, copy.deepcopy(norm.num_batches_tracked)) for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum, batches in before:
+            norm.momentum = momentum
+            if norm.num_batches_tracked is not None and batches is not None:
+                norm.num_batches_tracked.copy_(batches)
+
+
+def _checkpoint_contexts(block: nn.Module):
+    """The contexts for the forward pass and for the recomputation."""
+    return nullcontext(), _running_statistics_kept(block)
+
+
+class RepNeXt(FormAware):
+    """RepNeXt backbone.
+
+    It trains with parallel branches and can be merged, exactly, into a network
+    with fewer and simpler operations: see :func:`repnext_mm.reparameterize_model`.
+    Stages after the last of ``out_indices`` are not built, so that no parameter
+    stays without gradient.
+
+    It loads official RepNeXt-M checkpoints as they are, and those of every form that
+    can become its own; see :class:`repnext_mm.reparam.FormAware`.
+
+    Args:
+        arch: A name from ``RepNeXt.arch_settings``, or a dict with ``channels``,
+            ``depths`` and optionally ``variant``, the name of the architecture whose
+            kind of layers it uses. Defaults to ``'tiny'``.
+        in_channels: Channels of the input image.
+        out_indices: The stages whose outputs are returned, counted from 0;
+            negative ones count from the last.
+        drop_path_rate: Stochastic depth; the rate grows linearly from 0 in the
+            first block to this in the last.
+        with_cp: Save memory by recomputing activations in the backward pass.
+        norm_layer: Builds a normalization layer for a number of channels. Merging needs
+            a batch norm.
+        form: ``'training'``; ``'fused'`` or ``'plain'`` builds that inference form directly.
+            A checkpoint of the training form is merged on its way in.
+        allow_partial_load: Load what fits of a checkpoint in which entries are missing,
+            foreign or of another shape, instead of an error.
+        finetune_deployed: Let a merged network be trained, instead of an error.
+        initialize: Draw the family's initial weights, in training form. Otherwise the weights
+            are those that torch's layers draw, to be loaded or initialized later.
+
+    Raises:
+        ValueError: If a value is not among the allowed ones; the message lists them.
+        TypeError: If ``arch`` is neither a string nor a dict.
+
+    Examples:
+        >>> import torch
+        >>> from repnext_mm.networks import RepNeXt
+        >>> backbone = RepNeXt('m0').eval()
+        >>> [tuple(features.shape) for features in backbone(torch.rand(1, 3, 64, 64))]
+        [(1, 40, 16, 16), (1, 80, 8, 8), (1, 160, 4, 4), (1, 320, 2, 2)]
+        >>> backbone.switch_to_deploy()
+        >>> backbone.form
+        'fused'
+    """
+
+    arch_settings = ARCHITECTURES
+
+    def __init__(
+        self,
+        arch: str | dict = 'tiny',
+        in_channels: int = 3,
+        out_indices: Sequence[int] | int = (0, 1, 2, 3),
+        drop_path_rate: float = 0.0,
+        with_cp: bool = False,
+        norm_layer: NormLayer = nn.BatchNorm2d,
+        form: str = TRAINING,
+        allow_partial_load: bool = False,
+        finetune_deployed: bool = False,
+        initialize: bool = True,
+    ):
+        super().__init__()
+        self.family, self.channels, self.depths = resolve_architecture(arch)
+        check_form(form)
+        if not 0 <= drop_path_rate < 1:
+            raise ValueError(f'drop_path_rate must lie in [0, 1), got {drop_path_rate!r}')
+        self.out_indices = _resolve_out_indices(out_indices, len(self.depths))
+        self.allow_partial_load = allow_partial_load
+        self.finetune_deployed = finetune_deployed
+        self.arch = arch
+        self.in_channels = in_channels
+        self.norm_layer = norm_layer
+
+        self.stem = self.family.build_stem(in_channels, self.channels[0], norm_layer)
+        self.stages = nn.Sequential(*self._build_stages(drop_path_rate, with_cp))
+        if form != TRAINING:
+            self.eval()
+            self.switch_to_deploy(form)
+        elif initialize:
+            self.initialize()
+
+    def _build_stages(self, drop_path_rate: float, with_cp: bool) -> Iterator[Stage]:
+        """Yields the stages up to the last of ``out_indices``."""
+        rates = iter(torch.linspace(0, drop_path_rate, sum(self.depths), device='cpu').tolist())
+        for index in range(max(self.out_indices) + 1):
+            width = self.channels[index]
+            downsample = None
+            if index > 0:
+                before = self.channels[index - 1]
+                downsample = self.family.build_downsample(before, width, self.norm_layer)
+            blocks = [
+                self.family.build_block(width, next(rates), self.norm_layer)
+                for _ in range(self.depths[index])
+            ]
+            yield Stage(downsample, blocks, with_cp)
+
+    def initialize(self) -> None:
+        """Draws the family's initial weights; for the training form."""
+        self.apply(self.family.initialize)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Extracts features.
+
+        Args:
+            x: Image batch, ``(N, in_channels, H, W)``.
+
+        Returns:
+            For each of ``out_indices``, ``(N, C, H / s, W / s)`` with s = 4, 8, 16, 32
+            from stage to stage; RepNeXt-T rounds sizes down, RepNeXt-M up.
+
+        Raises:
+            ValueError: If a merged network is trained; see :meth:`check_training`.
+        """
+        self.check_training()
+        x = self.stem(x)
+        outputs = {}
+        for index, stage in enumerate(self.stages):
+            x = stage(x)
+            outputs[index] = x
+        return tuple(outputs[index] for index in self.out_indices)
+
+    @renamed_argument('deploy', 'form')
+    def another_form(self, form: str) -> FormAware:
+        """This network in another form, without values: its parameters are on 'meta'."""
+        with torch.device('meta'):
+            return RepNeXt(
+                self.arch,
+                self.in_channels,
+                self.out_indices,
+                norm_layer=self.norm_layer,
+                form=form_name(form),
+                initialize=False,
+            )
+
+    def own_part(self, state: dict[str, Any]) -> dict[str, Tensor]:
+        """The entries of the stages that are built, from a state dict of any known layout."""
+        unbuilt = tuple(f'stages.{i}.' for i in range(len(self.stages), len(self.depths)))
+        part = layouts.backbone_part(state)
+        return {name: value for name, value in part.items() if not name.startswith(unbuilt)}
+
+    def describe(self, state: Mapping[str, Tensor]) -> str:
+        """The architecture of which the checkpoint is, as a sentence."""
+        shape = layouts.shape_of(state)
+        names = [name for name, row in ARCHITECTURES.items() if row[1:] == shape]
+        if not shape.channels:
+            return 'It holds no RepNeXt. '
+        return f'It has channels {shape.channels} and depths {shape.depths}' + (
+            f', as {" or ".join(map(repr, names))}. ' if names else '. '
+        )
+
+
+def _resolve_out_indices(out_indices: Sequence[int] | int, stages: int) -> tuple[int, ...]:
+    """Non-negative indices of stages.
+
+    Raises:
+        ValueError: If one is out of range, given twice, or none is given.
+    """
+    given = (out_indices,) if isinstance(out_indices, int) else tuple(out_indices)
+    if not given or any(not -stages <= index < stages for index in given):
+        raise ValueError(
+            f'out_indices must name some of the {stages} stages, 0 to {stages - 1}, got '
+            f'{out_indices!r}'
+        )
+    resolved = tuple(index % stages for index in given)
+    if len(set(resolved)) < len(resolved):
+        raise ValueError(f'out_indices names a stage twice: {out_indices!r}')
+    return resolved
