@@ -191,7 +191,7 @@ class TimmRepNeXt(RepNeXtClassifier):
         last = max(wanted)
         if prune_head or last < len(self.stages) - 1:
             self.reset_classifier(0, '')
-        self.stages = self.stages[: last + 1]
+        del self.stages[last + 1 :]
         self.num_features = self.head_hidden_size = self.channels[last]
         return wanted
 

@@ -158,7 +158,7 @@ class RepNeXt(networks.RepNeXt, BaseModule):
 
     def _freeze_stages(self) -> None:
         if self.frozen_stages >= 0:
-            for module in (self.stem, *self.stages[: self.frozen_stages]):
+            for module in (self.stem, *list(self.stages)[: self.frozen_stages]):
                 module.eval().requires_grad_(False)
 
 
