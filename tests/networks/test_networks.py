@@ -3,13 +3,15 @@
 import copy
 import doctest
 import math
+import re
+from pathlib import Path
 
 import pytest
 import torch
 from golden import official_state
 from helpers import ARCHS, M_ARCHS, assert_close, assert_same_state, randomize, slim, state_of
 from mmengine.model import initialize
-from official_files import IMAGENET_LAYOUTS
+from official_files import IMAGENET_LAYOUTS, save
 from torch import nn
 
 from repnext_mm import models
@@ -169,6 +171,19 @@ def test_another_family_is_one_row(monkeypatch):
 def test_docstring_examples_print_what_they_say(module):
     results = doctest.testmod(module)
     assert results.attempted and not results.failed
+
+
+def test_snippets_of_the_documentation_run(tmp_path, monkeypatch):
+    text = (Path(__file__).parents[2] / 'docs' / 'torch.md').read_text()
+    (tmp_path / 'pretrained').mkdir()
+    save(IMAGENET_LAYOUTS['model']('m0'), tmp_path / 'pretrained' / 'repnext_m0.pth')
+    monkeypatch.chdir(tmp_path)
+    snippets = re.findall(r'```python\n(.*?)```', text, re.DOTALL)
+    assert len(snippets) == 2
+    for snippet in snippets:
+        names: dict = {}
+        exec(snippet, names)
+        assert names['merged'].form == 'fused'
 
 
 def test_mobile_archs_have_the_official_head():
