@@ -296,7 +296,7 @@ def _takes(parts: list[nn.Module], image: Tensor) -> bool:
             type(parts[-1]).__name__,
             tuple(image.shape),
             type(error).__name__,
-            error,
+            str(error).partition('\n')[0],
         )
         return False
     return True

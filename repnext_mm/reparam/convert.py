@@ -76,8 +76,8 @@ class SwitchToDeploy(nn.Module):
     @property
     def form(self) -> str:
         """The form that the network is in: ``'training'``, ``'fused'`` or ``'plain'``."""
-        blocks = _outermost(self, lambda module: isinstance(module, Reparameterizable))
-        return next((form_name(block.form) for _, block in blocks), TRAINING)
+        blocks = (module for module in self.modules() if isinstance(module, Reparameterizable))
+        return next((form_name(block.form) for block in blocks), TRAINING)
 
     @property
     def deploy(self) -> str | None:

@@ -191,7 +191,6 @@ class FormAware(SwitchToDeploy):
 
 def _is_recorded() -> bool:
     """Whether the forward pass is being recorded, for ONNX or ``torch.export``, and not trained."""
-    if torch.jit.is_tracing() or torch.onnx.is_in_onnx_export():
-        return True
-    # torch before 2.7 does not tell exporting from compiling.
-    return getattr(torch.compiler, 'is_exporting', torch.compiler.is_compiling)()
+    # In torch.compile, whose networks may be trained, is_exporting() is true as well.
+    exported = torch.compiler.is_compiling() and not torch.compiler.is_dynamo_compiling()
+    return exported or torch.jit.is_tracing()

@@ -174,8 +174,12 @@ def test_merged_head_in_the_training_form_is_an_error():
     merged = reparameterize_model(RepNeXtClsHead(5, 16).eval())
     with pytest.raises(ValueError, match=r'model\.head\.deploy=fused'):
         RepNeXtClsHead(5, 16).load_state_dict(merged.state_dict())
-    with pytest.raises(ValueError, match='finetune_deployed=True'):
-        merged.train()
+    x = (torch.randn(2, 16),)
+    assert merged.train() is merged
+    with pytest.raises(ValueError, match=r'deploy=None.*finetune_deployed=True'):
+        RepNeXtClsHead.loss(merged, x, samples([0, 1], classes=5))
+    with torch.no_grad():
+        assert_close(merged(x), merged.eval()(x), 0)
     merged.finetune_deployed = True
     losses = RepNeXtClsHead.loss(merged.train(), (torch.randn(2, 16),), samples([0, 1], classes=5))
     assert losses['loss'].requires_grad
