@@ -139,7 +139,7 @@ def replace_batch_norms(model: nn.Module) -> nn.Module:
 
 
 def _obstacle(norm: _BatchNorm) -> str | None:
-    """Why a batch norm is no fixed affine map, and what to do; None if it is one."""
+    """The reason why a batch norm is no fixed affine map, and the remedy; None if it is one."""
     if norm.running_mean is None or norm.running_var is None:
         return (
             'it keeps no running statistics, so what it computes depends on the batch; train with '
