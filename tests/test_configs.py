@@ -70,6 +70,8 @@ def test_leaf_configs_are_short(path):
         assert len(path.read_text().splitlines()) <= 18
 
 
+# mmdet 3.3's cascade does that with masks, whenever its random weights find something.
+@pytest.mark.filterwarnings('ignore:To copy construct from a tensor:UserWarning')
 @pytest.mark.parametrize(
     'path',
     [pytest.param(path, marks=marks_of(path)) for path in CONFIGS],
@@ -78,6 +80,7 @@ def test_leaf_configs_are_short(path):
 def test_config_trains_and_tests_one_step(path):
     from mmengine.optim import build_optim_wrapper
 
+    torch.manual_seed(0)
     cfg = shrink(read(path))
     cfg.launcher = 'none'
     adapt_to_device(cfg)  # mixed precision needs a GPU
