@@ -72,7 +72,7 @@ class ChannelMixer(nn.Sequential):
         if norm is None:
             first = expand.merged_conv(read)
         else:
-            first = layers.merge_norm_conv(norm, expand.conv, read).normed(expand.norm, read)
+            first = layers.merge_norm_conv(norm, expand.conv, expand.norm, read)
         return first, project.merged_conv(read)
 
     def mix(self, x: Tensor, expand: Convolution, project: Convolution) -> Tensor:

@@ -133,7 +133,7 @@ class Downsample(nn.Sequential, LiveMerging):
         return self.act(live[0](x)) if live else super().forward(x)
 
     def merged_convs(self, read: layers.Read = layers.exact) -> tuple[layers.MergedConv, ...]:
-        return (layers.merge_norm_conv(self.norm, self.conv, read),)
+        return (layers.merge_norm_conv(self.norm, self.conv, read=read),)
 
     @renamed_argument('mode', 'form')
     def merged(self, form: str) -> nn.Module:

@@ -229,8 +229,10 @@ def compose_row_column(
     return kernels.compose_row_column(read(row.weight), weight), bias
 
 
-def merge_norm_conv(norm: nn.Module, conv: nn.Conv2d, read: Read = exact) -> MergedConv:
-    """``conv(norm(x))``.
+def merge_norm_conv(
+    norm: nn.Module, conv: nn.Conv2d, after: nn.Module | None = None, read: Read = exact
+) -> MergedConv:
+    """``conv(norm(x))``, or ``after(conv(norm(x)))``.
 
     Raises:
         ValueError: If the convolution is grouped or zero-pads, where folding is
@@ -241,8 +243,12 @@ def merge_norm_conv(norm: nn.Module, conv: nn.Conv2d, read: Read = exact) -> Mer
             f'a batch norm folds exactly only into an ungrouped convolution without padding '
             f'behind it, got {conv}'
         )
-    weight, bias = kernels.fuse_bn_conv(*conv_weights(conv, read), *norm_affine(norm, read))
-    return MergedConv(weight, bias, conv, (norm,))
+    weight, bias = conv_weights(conv, read)
+    affine = norm_affine(norm, read)
+    if after is None:
+        return MergedConv(*kernels.fuse_bn_conv(weight, bias, *affine), conv, (norm,))
+    weight, bias = kernels.fuse_bn_conv_bn(weight, bias, affine, norm_affine(after, read))
+    return MergedConv(weight, bias, conv, (norm, after))
 
 
 def fuse_norm_conv(norm: nn.Module, conv: nn.Conv2d, after: nn.Module | None = None) -> nn.Conv2d:
@@ -251,5 +257,4 @@ def fuse_norm_conv(norm: nn.Module, conv: nn.Conv2d, after: nn.Module | None = N
     Raises:
         ValueError: As :func:`merge_norm_conv`.
     """
-    merged = merge_norm_conv(norm, conv)
-    return (merged if after is None else merged.normed(after)).build()
+    return merge_norm_conv(norm, conv, after).build()
