@@ -23,7 +23,6 @@ from repnext_mm.networks.heads import TwoClassifiers
 from repnext_mm.networks.initialization import initialize_norm, zero_bias
 from repnext_mm.networks.token_mixers import (
     ChunkConv,
-    Convolution,
     CopyConv,
     MediumMixer,
     MergedChunkConv,
@@ -75,7 +74,7 @@ class ChannelMixer(nn.Sequential):
             first = layers.merge_norm_conv(norm, expand.conv, expand.norm, read)
         return first, project.merged_conv(read)
 
-    def mix(self, x: Tensor, expand: Convolution, project: Convolution) -> Tensor:
+    def mix(self, x: Tensor, expand: layers.Convolution, project: layers.Convolution) -> Tensor:
         """The forward pass with these two convolutions."""
         return project(self[1](expand(x)))
 

@@ -121,6 +121,7 @@ class Downsample(nn.Sequential, LiveMerging):
     form = TRAINING
     conv: nn.Conv2d
     norm: nn.Module
+    act: nn.ReLU
 
     def __init__(self, in_channels: int, channels: int, norm_layer: NormLayer):
         norm = norm_layer(in_channels)
@@ -129,8 +130,9 @@ class Downsample(nn.Sequential, LiveMerging):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, C_in, H, W)`` to ``(N, C, H // 2, W // 2)``."""
-        live = self.live_convs()
-        return self.act(live[0](x)) if live else super().forward(x)
+        if live := self.live_convs():
+            return self.act(live[0](x))
+        return super().forward(x)
 
     def merged_convs(self, read: layers.Read = layers.exact) -> tuple[layers.MergedConv, ...]:
         return (layers.merge_norm_conv(self.norm, self.conv, read=read),)
@@ -200,7 +202,7 @@ class Block(LiveMerging):
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, C, H, W)`` to ``(N, C, H, W)``."""
         live = self.live_convs()
-        token_mixer = live[0] if live else self.token_mixer
+        token_mixer: layers.Convolution = live[0] if live else self.token_mixer
         y = self.project(self.act(self.expand(token_mixer(x))))
         return self.act(x + self.drop_path(y))
 

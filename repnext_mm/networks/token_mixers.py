@@ -5,7 +5,6 @@ them two convolutions in series (arXiv 2406.16004, "serial and parallel structur
 reparameterization"); merged, each is one convolution. Modules have the official names.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,9 +16,6 @@ CHUNKS = 4
 SMALL_SIZE = 3
 MEDIUM_SIZE = 7
 LARGE_SIZE = 11
-
-Convolution = Callable[[Tensor], Tensor]
-"""A layer, or one that is computed from others in each forward pass."""
 
 
 def depthwise(
@@ -134,7 +130,7 @@ class ChunkConv(nn.Module):
         mixed = self.conv_s(small), self.conv_m(medium), self.conv_l(large)
         return torch.cat((same, *mixed), dim=1)
 
-    def mix(self, x: Tensor, conv_sm: Convolution) -> Tensor:
+    def mix(self, x: Tensor, conv_sm: layers.Convolution) -> Tensor:
         """The forward pass with one convolution for S and M; see :meth:`merged_conv`."""
         chunk = self.conv_m.conv_7_7.in_channels
         return mix_merged(x, (chunk, 2 * chunk, chunk), conv_sm, self.conv_l)
@@ -176,7 +172,7 @@ class MergedChunkConv(nn.Module):
 
 
 def mix_merged(
-    x: Tensor, sizes: tuple[int, int, int], conv_sm: Convolution, conv_l: Convolution
+    x: Tensor, sizes: tuple[int, int, int], conv_sm: layers.Convolution, conv_l: layers.Convolution
 ) -> Tensor:
     """Mixes ``(N, C, H, W)`` as :class:`MergedChunkConv` does, whose parts the arguments are."""
     same, small_and_medium, large = x.split(sizes, dim=1)

@@ -81,6 +81,8 @@ def fuse_bn_conv_bn(
         before: ``(scale, shift)`` of the batch norm before the convolution, each ``(C_in,)``.
         after: Those of the one after it, each ``(C_out,)``.
     """
+    if torch.compiler.is_compiling():  # compilers derive such a backward pass themselves
+        return fuse_conv_bn(*fuse_bn_conv(weight, bias, *before), *after)
     columns = (affine.view(-1, 1, 1).expand(weight.shape[1:]).flatten() for affine in before)
     matrix, bias = _AffineLinearAffine.apply(weight.flatten(1), bias, *columns, *after)
     return matrix.view(weight.shape), bias

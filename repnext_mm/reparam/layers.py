@@ -22,6 +22,9 @@ Layer = TypeVar('Layer', bound=nn.Module)
 Read = Callable[[Tensor], Tensor]
 """Takes a parameter or buffer of a layer into the algebra: :func:`exact` or :func:`live`."""
 
+Convolution = Callable[[Tensor], Tensor]
+"""A layer, or what is computed in its place from the parameters of others."""
+
 INHERITED = ('stride', 'padding', 'dilation', 'groups')
 """The geometry that a merged convolution takes from the layer that it is like."""
 
@@ -92,7 +95,7 @@ def norm_affine(norm: nn.Module, read: Read = exact) -> tuple[Tensor, Tensor]:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class MergedConv:
     """What several layers are together: one convolution, not yet a layer.
 
