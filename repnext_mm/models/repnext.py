@@ -45,10 +45,10 @@ class RepNeXt(networks.RepNeXt, BaseModule):
         finetune_deployed: Let a merged network be trained, instead of an error.
         init_cfg: mmengine's initialization config. Defaults to the family's own
             initialization; with ``deploy``, to nothing.
-        merge_frozen_norms: In training form, run every block whose batch norms are all in
-            evaluation mode (``norm_eval``, ``frozen_stages``, validation) with merged kernels,
-            computed anew in each forward pass. Outputs and gradients of all parameters are the
-            same, for less time and memory.
+        merge_frozen_norms: While training, run every block whose batch norms are all in
+            evaluation mode (``norm_eval``, ``frozen_stages``) with merged kernels, computed anew
+            in each forward pass. Outputs and gradients of all parameters are the same, for less
+            time and memory.
 
     Raises:
         ValueError: If a value is not among the allowed ones; the message lists them.

@@ -46,7 +46,11 @@ class LiveMerging(Reparameterizable):
 
 
 def run_merged_while_frozen(model: nn.Module, enabled: bool = True) -> None:
-    """Sets :attr:`LiveMerging.merge_frozen_norms` of every block of ``model``."""
+    """Sets :attr:`LiveMerging.merge_frozen_norms` of every block of ``model``.
+
+    A network that is evaluated should have it off: then its forms are compared, and timed, as
+    what they are.
+    """
     for module in model.modules():
         if isinstance(module, LiveMerging):
             module.merge_frozen_norms = enabled
