@@ -207,8 +207,7 @@ class Block(LiveMerging):
         return self.act(x + self.drop_path(y))
 
     def merged_convs(self, read: layers.Read = layers.exact) -> tuple[layers.MergedConv, ...]:
-        mixer = self.token_mixer
-        return (mixer.merged(read),) if isinstance(mixer, RepUnit) else ()
+        return (cast(RepUnit, self.token_mixer).merged(read),)
 
     @renamed_argument('mode', 'form')
     def merged(self, form: str) -> nn.Module:

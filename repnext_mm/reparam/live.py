@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from repnext_mm.reparam import layers
 from repnext_mm.reparam.convert import Reparameterizable, is_plain_conv, is_plain_norm
+from repnext_mm.reparam.forms import TRAINING
 from repnext_mm.reparam.loading import is_recorded
 
 
@@ -38,7 +39,9 @@ class LiveMerging(Reparameterizable):
         the batch, where a layer was replaced or has hooks, and while a graph is recorded for a
         file, which shows the network as it is.
         """
-        if not self.merge_frozen_norms or not is_linear(self) or _is_written_to_a_file():
+        if not self.merge_frozen_norms or self.form != TRAINING:
+            return None
+        if not is_linear(self) or _is_written_to_a_file():
             return None
         device = next(self.parameters()).device.type
         with torch.autocast(device, enabled=False):  # else the algebra would run in half precision

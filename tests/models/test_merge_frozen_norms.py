@@ -170,6 +170,16 @@ def test_copies_and_state_dicts_are_those_of_the_training_form():
     assert_close(merged(x), outputs)
 
 
+@pytest.mark.parametrize(
+    ('variant', 'form'), [('tiny', 'fused'), ('tiny', 'plain'), ('m1', 'fused')]
+)
+def test_merged_networks_train_as_without_the_option(variant, form):
+    models = pair(slim(variant), deploy=form, finetune_deployed=True)
+    assert not any(live_blocks(models[1]).values())
+    x = torch.randn(1, 3, 32, 32, dtype=torch.float64)
+    assert_close(models[1](x), models[0](x), 0)
+
+
 def test_a_step_of_the_optimizer_reaches_the_next_kernels():
     models = pair(slim('tiny_v3'))
     x = torch.randn(2, 3, 32, 32, dtype=torch.float64)
