@@ -12,6 +12,7 @@ model = dict(
         arch='m0',
         drop_path_rate=0.0,
         norm_eval=True,
+        merge_frozen_norms=True,
         init_cfg=dict(type='Pretrained', checkpoint=checkpoint),
     ),
     neck=dict(in_channels=[40, 80, 160, 320]),

@@ -4,7 +4,7 @@ import itertools
 import sys
 
 import torch
-from helpers import slim, state_of
+from helpers import backbone, slim, state_of
 from mmengine.model import MMDistributedDataParallel
 from runners import Logits, build_runner
 
@@ -23,10 +23,26 @@ def train_every_subset_of_outputs() -> int:
     return len(subsets)
 
 
+def gradients_with_fixed_norms(variant: str, merge: bool) -> list[torch.Tensor]:
+    """Gradients of the second iteration, averaged over the processes, which see other images."""
+    model = backbone(slim(variant), norm_eval=True, merge_frozen_norms=merge).double().train()
+    parallel = MMDistributedDataParallel(model, device_ids=None)
+    generator = torch.Generator().manual_seed(torch.distributed.get_rank())
+    for _ in range(2):
+        model.zero_grad()
+        x = torch.randn(2, 3, 64, 64, generator=generator, dtype=torch.float64)
+        sum((output**2).mean() for output in parallel(x)).backward()
+    return [parameter.grad.clone() for parameter in model.parameters()]
+
+
 def main(folder: str) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group('gloo')
     subsets = train_every_subset_of_outputs()
+    gradients = {
+        variant: [gradients_with_fixed_norms(variant, merge) for merge in (False, True)]
+        for variant in ('tiny_v3', 'm1')
+    }
     metric = Logits()
     runner = build_runner(
         folder,
@@ -40,6 +56,7 @@ def main(folder: str) -> None:
     trained = state_of(runner.model.module)
     runner.test()
     content = dict(trained=trained, after=state_of(runner.model.module), subsets=subsets)
+    content['gradients'] = gradients
     if runner.rank == 0:
         content['logits'] = metric.logits
     torch.save(content, f'{folder}/rank{runner.rank}.pt')

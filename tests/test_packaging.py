@@ -113,7 +113,7 @@ def test_metafile_agrees_with_the_code(model):
 
 def sized(backbone: dict) -> dict:
     """The part of a backbone's config that decides on its parameters and operations."""
-    neutral = ('init_cfg', 'drop_path_rate', 'norm_eval')
+    neutral = ('init_cfg', 'drop_path_rate', 'norm_eval', 'merge_frozen_norms')
     # Operations as those of BN, and as those of all features up to the last.
     alike = dict(norm_cfg=dict(type='SyncBN', requires_grad=True), out_indices=-1)
     return {k: v for k, v in backbone.items() if k not in neutral and v != alike.get(k)}

@@ -101,6 +101,7 @@ def test_mobile_recipes_are_the_official_ones(arch):
     warmup, decay = detector.param_scheduler
     assert (warmup.end, decay.milestones, detector.train_cfg.max_epochs) == (500, [8, 11], 12)
     assert detector.model.backbone.norm_eval and not detector.model.backbone.drop_path_rate
+    assert detector.model.backbone.merge_frozen_norms
     (poly,) = segmentor.param_scheduler
     assert (poly.power, poly.eta_min, poly.end) == (0.9, 1e-6, segmentor.train_cfg.max_iters)
     assert segmentor.train_cfg.max_iters == 80000

@@ -45,6 +45,10 @@ class RepNeXt(networks.RepNeXt, BaseModule):
         finetune_deployed: Let a merged network be trained, instead of an error.
         init_cfg: mmengine's initialization config. Defaults to the family's own
             initialization; with ``deploy``, to nothing.
+        merge_frozen_norms: While training, run every block whose batch norms are all in
+            evaluation mode (``norm_eval``, ``frozen_stages``) with merged kernels, computed anew
+            in each forward pass. Outputs and gradients of all parameters are the same, for less
+            time and memory.
 
     Raises:
         ValueError: If a value is not among the allowed ones; the message lists them.
@@ -82,6 +86,7 @@ class RepNeXt(networks.RepNeXt, BaseModule):
         allow_partial_load: bool = False,
         finetune_deployed: bool = False,
         init_cfg: dict | list | None = None,
+        merge_frozen_norms: bool = False,
     ):
         if deploy not in (None, *INFERENCE_FORMS):
             raise ValueError(f'unknown deploy {deploy!r}: choose None or one of {INFERENCE_FORMS}')
@@ -95,6 +100,7 @@ class RepNeXt(networks.RepNeXt, BaseModule):
             form=deploy or TRAINING,
             allow_partial_load=allow_partial_load,
             finetune_deployed=finetune_deployed,
+            merge_frozen_norms=merge_frozen_norms,
             initialize=False,
         )
         self.init_cfg = copy.deepcopy(init_cfg)

@@ -17,6 +17,7 @@ from repnext_mm.networks.architectures import ARCHITECTURES, resolve_architectur
 from repnext_mm.networks.family import NormLayer
 from repnext_mm.reparam import TRAINING, FormAware
 from repnext_mm.reparam.forms import check_form, form_name
+from repnext_mm.reparam.live import run_merged_while_frozen
 
 
 class Stage(nn.Module):
@@ -100,6 +101,9 @@ class RepNeXt(FormAware):
         finetune_deployed: Let a merged network be trained, instead of an error.
         initialize: Draw the family's initial weights, in training form. Otherwise the weights
             are those that torch's layers draw, to be loaded or initialized later.
+        merge_frozen_norms: While training, run every block whose batch norms are all in
+            evaluation mode with merged kernels, computed anew in each forward pass. Outputs and
+            gradients of all parameters are the same, for less time and memory.
 
     Raises:
         ValueError: If a value is not among the allowed ones; the message lists them.
@@ -130,6 +134,7 @@ class RepNeXt(FormAware):
         allow_partial_load: bool = False,
         finetune_deployed: bool = False,
         initialize: bool = True,
+        merge_frozen_norms: bool = False,
     ):
         super().__init__()
         self.family, self.channels, self.depths = resolve_architecture(arch)
@@ -145,6 +150,8 @@ class RepNeXt(FormAware):
 
         self.stem = self.family.build_stem(in_channels, self.channels[0], norm_layer)
         self.stages = nn.Sequential(*self._build_stages(drop_path_rate, with_cp))
+        self.merge_frozen_norms = merge_frozen_norms
+        self.train()
         if form != TRAINING:
             self.eval()
             self.switch_to_deploy(form)
@@ -169,6 +176,12 @@ class RepNeXt(FormAware):
     def initialize(self) -> None:
         """Draws the family's initial weights; for the training form."""
         self.apply(self.family.initialize)
+
+    def train(self, mode: bool = True) -> 'RepNeXt':
+        """Sets the mode; ``merge_frozen_norms`` holds in training only."""
+        super().train(mode)
+        run_merged_while_frozen(self, self.merge_frozen_norms and mode)
+        return self
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Extracts features.

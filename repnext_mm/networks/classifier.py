@@ -31,6 +31,7 @@ class RepNeXtClassifier(RepNeXt):
         allow_partial_load: As for the backbone.
         finetune_deployed: As for the backbone.
         initialize: As for the backbone.
+        merge_frozen_norms: As for the backbone; the head stays as it is.
 
     Raises:
         ValueError: As the backbone.
@@ -56,6 +57,7 @@ class RepNeXtClassifier(RepNeXt):
         allow_partial_load: bool = False,
         finetune_deployed: bool = False,
         initialize: bool = True,
+        merge_frozen_norms: bool = False,
     ):
         check_form(form)
         super().__init__(
@@ -67,6 +69,7 @@ class RepNeXtClassifier(RepNeXt):
             norm_layer=norm_layer,
             allow_partial_load=allow_partial_load,
             finetune_deployed=finetune_deployed,
+            merge_frozen_norms=merge_frozen_norms,
             initialize=initialize and form == TRAINING,
         )
         self.num_classes = num_classes

@@ -13,6 +13,7 @@ import math
 from collections import OrderedDict
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
@@ -20,8 +21,15 @@ from repnext_mm.deprecation import renamed_argument
 from repnext_mm.networks.family import Family, NormLayer
 from repnext_mm.networks.heads import TwoClassifiers
 from repnext_mm.networks.initialization import initialize_norm, zero_bias
-from repnext_mm.networks.token_mixers import ChunkConv, CopyConv, MediumMixer, SmallMixer
-from repnext_mm.reparam import TRAINING, Reparameterizable, layers
+from repnext_mm.networks.token_mixers import (
+    ChunkConv,
+    CopyConv,
+    MediumMixer,
+    MergedChunkConv,
+    SmallMixer,
+)
+from repnext_mm.reparam import TRAINING, layers
+from repnext_mm.reparam.live import LiveMerging
 
 EXPANSION = 2
 
@@ -39,9 +47,9 @@ class ConvNorm(nn.Sequential):
         norm = norm_layer(channels)
         super().__init__(OrderedDict(conv=conv, norm=norm))
 
-    def fused(self) -> nn.Conv2d:
+    def merged_conv(self, read: layers.Read = layers.exact) -> layers.MergedConv:
         """Both as one convolution."""
-        return layers.fuse_conv_norm(self.conv, self.norm)
+        return layers.merge_conv_norm(self.conv, self.norm, read)
 
 
 class ChannelMixer(nn.Sequential):
@@ -55,17 +63,23 @@ class ChannelMixer(nn.Sequential):
             ConvNorm(hidden, channels, norm_layer),
         )
 
-    def merged(self, norm: nn.Module | None = None) -> nn.Sequential:
-        """Without batch norms; with ``norm``, which comes before it, folded in."""
+    def merged_convs(
+        self, norm: nn.Module | None = None, read: layers.Read = layers.exact
+    ) -> tuple[layers.MergedConv, layers.MergedConv]:
+        """The two convolutions without batch norms; with ``norm``, which comes before, folded in."""
         expand, project = cast(ConvNorm, self[0]), cast(ConvNorm, self[2])
         if norm is None:
-            first = expand.fused()
+            first = expand.merged_conv(read)
         else:
-            first = layers.fuse_norm_conv(norm, expand.conv, after=expand.norm)
-        return nn.Sequential(first, nn.GELU(), project.fused())
+            first = layers.merge_norm_conv(norm, expand.conv, expand.norm, read)
+        return first, project.merged_conv(read)
+
+    def mix(self, x: Tensor, expand: layers.Convolution, project: layers.Convolution) -> Tensor:
+        """The forward pass with these two convolutions."""
+        return project(self[1](expand(x)))
 
 
-class Stem(Reparameterizable):
+class Stem(LiveMerging):
     """Two convolutions 3x3 with stride 2 and batch norm, and GELU between them.
 
     Args:
@@ -85,15 +99,22 @@ class Stem(Reparameterizable):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, in_channels, H, W)`` to ``(N, C, H / 4, W / 4)``, rounded up."""
+        if live := self.live_convs():
+            first, second = live
+            return second(self.stem[1](first(x)))
         return self.stem(x)
+
+    def merged_convs(self, read: layers.Read = layers.exact) -> tuple[layers.MergedConv, ...]:
+        first, second = cast(ConvNorm, self.stem[0]), cast(ConvNorm, self.stem[2])
+        return first.merged_conv(read), second.merged_conv(read)
 
     @renamed_argument('mode', 'form')
     def merged(self, form: str) -> nn.Module:
-        first, second = cast(ConvNorm, self.stem[0]), cast(ConvNorm, self.stem[2])
-        return Stem(first.fused(), second.fused()).eval()
+        first, second = self.merged_convs()
+        return Stem(first.build(), second.build()).eval()
 
 
-class MetaNeXt(Reparameterizable):
+class MetaNeXt(LiveMerging):
     """The common parts of blocks and downsampling layers.
 
     Args:
@@ -132,11 +153,22 @@ class Block(MetaNeXt):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, C, H, W)`` to ``(N, C, H, W)``."""
-        return x + self.drop_path(self.channel_mixer(self.norm(self.token_mixer(x))))
+        if live := self.live_convs():
+            conv_sm, expand, project = live
+            y = self.channel_mixer.mix(self.token_mixer.mix(x, conv_sm), expand, project)
+        else:
+            y = self.channel_mixer(self.norm(self.token_mixer(x)))
+        return x + self.drop_path(y)
+
+    def merged_convs(self, read: layers.Read = layers.exact) -> tuple[layers.MergedConv, ...]:
+        channel_mixer = self.channel_mixer.merged_convs(self.norm, read)
+        return self.token_mixer.merged_conv(read), *channel_mixer
 
     @renamed_argument('mode', 'form')
     def merged(self, form: str) -> nn.Module:
-        return Block(self.token_mixer.merged(), self.channel_mixer.merged(self.norm)).eval()
+        conv_sm, expand, project = self.merged_convs()
+        token_mixer = MergedChunkConv(conv_sm.build(), self.token_mixer.conv_l)
+        return Block(token_mixer, merged_channel_mixer(expand, project)).eval()
 
 
 class Downsample(MetaNeXt):
@@ -147,12 +179,27 @@ class Downsample(MetaNeXt):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, C, H, W)`` to ``(N, 2C, H / 2, W / 2)``, rounded up."""
+        if live := self.live_convs():
+            conv_s, conv_m, expand, project = live
+            x = torch.cat((conv_s(x), conv_m(x)), dim=1)
+            return x + self.channel_mixer.mix(x, expand, project)
         x = self.norm(self.token_mixer(x))
         return x + self.channel_mixer(x)
 
+    def merged_convs(self, read: layers.Read = layers.exact) -> tuple[layers.MergedConv, ...]:
+        channel_mixer = self.channel_mixer.merged_convs(read=read)
+        return *self.token_mixer.merged_convs(self.norm, read), *channel_mixer
+
     @renamed_argument('mode', 'form')
     def merged(self, form: str) -> nn.Module:
-        return Downsample(self.token_mixer.merged(self.norm), self.channel_mixer.merged()).eval()
+        conv_s, conv_m, expand, project = self.merged_convs()
+        token_mixer = CopyConv(conv_s.build(), conv_m.build())
+        return Downsample(token_mixer, merged_channel_mixer(expand, project)).eval()
+
+
+def merged_channel_mixer(expand: layers.MergedConv, project: layers.MergedConv) -> nn.Sequential:
+    """A channel mixer without batch norms."""
+    return nn.Sequential(expand.build(), nn.GELU(), project.build())
 
 
 def build_stem(in_channels: int, channels: int, norm_layer: NormLayer) -> Stem:

@@ -19,6 +19,7 @@ from repnext_mm.networks.family import Family, NormLayer
 from repnext_mm.networks.heads import LinearHead
 from repnext_mm.networks.initialization import initialize_norm, zero_bias
 from repnext_mm.reparam import TRAINING, Reparameterizable, kernels, layers
+from repnext_mm.reparam.live import LiveMerging
 
 UNIT_SIZE = 7
 EXPANSION = 4
@@ -58,11 +59,11 @@ class ConvBranch(nn.Sequential):
         )
         super().__init__(OrderedDict(conv=conv, norm=norm_layer(channels)))
 
-    def kernel(self) -> tuple[Tensor, Tensor]:
-        """The branch as a plain depthwise convolution in float64: weight and bias."""
-        weight, bias = layers.conv_weights(self.conv)
+    def kernel(self, read: layers.Read = layers.exact) -> tuple[Tensor, Tensor]:
+        """The branch as a plain depthwise convolution: weight and bias."""
+        weight, bias = layers.conv_weights(self.conv, read)
         weight = kernels.dilated_to_dense(weight, self.conv.dilation[0])
-        return kernels.fuse_conv_bn(weight, bias, *layers.norm_affine(self.norm))
+        return kernels.fuse_conv_bn(weight, bias, *layers.norm_affine(self.norm, read))
 
 
 class IdentityBranch(nn.Sequential):
@@ -73,9 +74,9 @@ class IdentityBranch(nn.Sequential):
     def __init__(self, channels: int, norm_layer: NormLayer):
         super().__init__(OrderedDict(norm=norm_layer(channels)))
 
-    def kernel(self) -> tuple[Tensor, Tensor]:
-        """The branch as a depthwise 1x1 convolution in float64: weight and bias."""
-        scale, shift = layers.norm_affine(self.norm)
+    def kernel(self, read: layers.Read = layers.exact) -> tuple[Tensor, Tensor]:
+        """The branch as a depthwise 1x1 convolution: weight and bias."""
+        scale, shift = layers.norm_affine(self.norm, read)
         identity = kernels.identity_depthwise(len(scale), 1, like=scale)
         return kernels.fuse_conv_bn(identity, torch.zeros_like(shift), scale, shift)
 
@@ -89,7 +90,7 @@ def build_branch(
     return ConvBranch(branch, channels, norm_layer)
 
 
-class Stem(Reparameterizable):
+class Stem(LiveMerging):
     """Convolution 4x4 with stride 4, batch norm, ReLU."""
 
     form = TRAINING
@@ -102,29 +103,43 @@ class Stem(Reparameterizable):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, in_channels, H, W)`` to ``(N, C, H // 4, W // 4)``."""
-        return self.act(self.norm(self.conv(x)))
+        live = self.live_convs()
+        return self.act(live[0](x) if live else self.norm(self.conv(x)))
+
+    def merged_convs(self, read: layers.Read = layers.exact) -> tuple[layers.MergedConv, ...]:
+        return (layers.merge_conv_norm(self.conv, self.norm, read),)
 
     @renamed_argument('mode', 'form')
     def merged(self, form: str) -> nn.Module:
-        conv = layers.fuse_conv_norm(self.conv, self.norm)
+        conv = self.merged_convs()[0].build()
         return nn.Sequential(OrderedDict(conv=conv, act=nn.ReLU())).eval()
 
 
-class Downsample(nn.Sequential, Reparameterizable):
+class Downsample(nn.Sequential, LiveMerging):
     """Batch norm, convolution 2x2 with stride 2, ReLU."""
 
     form = TRAINING
     conv: nn.Conv2d
     norm: nn.Module
+    act: nn.ReLU
 
     def __init__(self, in_channels: int, channels: int, norm_layer: NormLayer):
         norm = norm_layer(in_channels)
         conv = nn.Conv2d(in_channels, channels, 2, stride=2, bias=False)
         super().__init__(OrderedDict(norm=norm, conv=conv, act=nn.ReLU()))
 
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(N, C_in, H, W)`` to ``(N, C, H // 2, W // 2)``."""
+        if live := self.live_convs():
+            return self.act(live[0](x))
+        return super().forward(x)
+
+    def merged_convs(self, read: layers.Read = layers.exact) -> tuple[layers.MergedConv, ...]:
+        return (layers.merge_norm_conv(self.norm, self.conv, read=read),)
+
     @renamed_argument('mode', 'form')
     def merged(self, form: str) -> nn.Module:
-        conv = layers.fuse_norm_conv(self.norm, self.conv)
+        conv = self.merged_convs()[0].build()
         return nn.Sequential(OrderedDict(conv=conv, act=nn.ReLU())).eval()
 
 
@@ -145,18 +160,18 @@ class RepUnit(nn.Module):
         """Maps ``(N, C, H, W)`` to ``(N, C, H, W)``."""
         return sum(branch(x) for branch in self.branches)
 
-    def merged(self) -> nn.Conv2d:
+    def merged(self, read: layers.Read = layers.exact) -> layers.MergedConv:
         """The unit as one depthwise 7x7 convolution with bias."""
         branches: list[ConvBranch | IdentityBranch] = list(self.branches)  # type: ignore[arg-type]
-        small = [branch.kernel() for branch in branches]
+        small = [branch.kernel(read) for branch in branches]
         padded = [(kernels.pad_kernel(weight, UNIT_SIZE), bias) for weight, bias in small]
         weight, bias = kernels.merge_parallel(padded)
         first = cast(ConvBranch, branches[0]).conv
         geometry = dict(padding=UNIT_SIZE // 2, dilation=1)
-        return layers.build_conv(weight, bias, like=first, sources=[self], **geometry)
+        return layers.MergedConv(weight, bias, first, (self,), geometry)
 
 
-class Block(Reparameterizable):
+class Block(LiveMerging):
     """``relu(x + project(relu(expand(token_mixer(x)))))``; its input is never negative.
 
     Args:
@@ -186,14 +201,19 @@ class Block(Reparameterizable):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, C, H, W)`` to ``(N, C, H, W)``."""
-        y = self.project(self.act(self.expand(self.token_mixer(x))))
+        live = self.live_convs()
+        token_mixer: layers.Convolution = live[0] if live else self.token_mixer
+        y = self.project(self.act(self.expand(token_mixer(x))))
         return self.act(x + self.drop_path(y))
+
+    def merged_convs(self, read: layers.Read = layers.exact) -> tuple[layers.MergedConv, ...]:
+        return (cast(RepUnit, self.token_mixer).merged(read),)
 
     @renamed_argument('mode', 'form')
     def merged(self, form: str) -> nn.Module:
         mixer = self.token_mixer
         if isinstance(mixer, RepUnit):
-            mixer = mixer.merged()
+            mixer = mixer.merged().build()
         if form == 'plain':
             return PlainBlock.from_residual(mixer, self.expand, self.project)
         return Block(mixer, self.expand, self.project).eval()

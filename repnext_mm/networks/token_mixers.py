@@ -54,15 +54,16 @@ class SmallMixer(nn.Module):
         y = self.conv_3_h(y) if self.serial else y + self.conv_3_h(x)
         return self.conv_3_3(x) + y + self.conv_2_2(x)
 
-    def kernel(self) -> tuple[Tensor, Tensor]:
-        """The mixer as one depthwise 3x3 convolution in float64: weight and bias."""
+    def kernel(self, read: layers.Read = layers.exact) -> tuple[Tensor, Tensor]:
+        """The mixer as one depthwise 3x3 convolution: weight and bias."""
         if self.serial:
-            lines = [layers.compose_row_column(self.conv_3_w, self.conv_3_h)]
+            lines = [layers.compose_row_column(self.conv_3_w, self.conv_3_h, read)]
         else:
-            lines = [layers.conv_weights(conv) for conv in (self.conv_3_w, self.conv_3_h)]
-        weight, bias = layers.conv_weights(self.conv_2_2)
+            lines = [layers.conv_weights(conv, read) for conv in (self.conv_3_w, self.conv_3_h)]
+        weight, bias = layers.conv_weights(self.conv_2_2, read)
         corners = kernels.dilated_to_dense(weight, self.conv_2_2.dilation[0]), bias
-        return merge_centred([layers.conv_weights(self.conv_3_3), *lines, corners], SMALL_SIZE)
+        square = layers.conv_weights(self.conv_3_3, read)
+        return merge_centred([square, *lines, corners], SMALL_SIZE)
 
 
 class MediumMixer(nn.Module):
@@ -84,13 +85,14 @@ class MediumMixer(nn.Module):
         parallel = self.conv_7_7(x) + self.conv_5_3(x) + self.conv_3_5(x)
         return parallel + self.conv_7_h(self.conv_7_w(x)) + self.conv_5_h(self.conv_5_w(x))
 
-    def kernel(self) -> tuple[Tensor, Tensor]:
-        """The mixer as one depthwise 7x7 convolution in float64: weight and bias."""
+    def kernel(self, read: layers.Read = layers.exact) -> tuple[Tensor, Tensor]:
+        """The mixer as one depthwise 7x7 convolution: weight and bias."""
         parallel = [
-            layers.conv_weights(conv) for conv in (self.conv_7_7, self.conv_5_3, self.conv_3_5)
+            layers.conv_weights(conv, read)
+            for conv in (self.conv_7_7, self.conv_5_3, self.conv_3_5)
         ]
         serial = [
-            layers.compose_row_column(row, column)
+            layers.compose_row_column(row, column, read)
             for row, column in ((self.conv_7_w, self.conv_7_h), (self.conv_5_w, self.conv_5_h))
         ]
         return merge_centred([*parallel, *serial], MEDIUM_SIZE)
@@ -128,15 +130,24 @@ class ChunkConv(nn.Module):
         mixed = self.conv_s(small), self.conv_m(medium), self.conv_l(large)
         return torch.cat((same, *mixed), dim=1)
 
-    def merged(self) -> 'MergedChunkConv':
-        """The token mixer with S and M as one convolution."""
-        (small, small_bias), (medium, medium_bias) = self.conv_s.kernel(), self.conv_m.kernel()
+    def mix(self, x: Tensor, conv_sm: layers.Convolution) -> Tensor:
+        """The forward pass with one convolution for S and M; see :meth:`merged_conv`."""
+        chunk = self.conv_m.conv_7_7.in_channels
+        return mix_merged(x, (chunk, 2 * chunk, chunk), conv_sm, self.conv_l)
+
+    def merged_conv(self, read: layers.Read = layers.exact) -> layers.MergedConv:
+        """S and M as one convolution of half of the channels."""
+        small, small_bias = self.conv_s.kernel(read)
+        medium, medium_bias = self.conv_m.kernel(read)
         weight = torch.cat((kernels.pad_kernel(small, MEDIUM_SIZE), medium))
         bias = torch.cat((small_bias, medium_bias))
-        sources = [self.conv_s, self.conv_m]
-        like = self.conv_m.conv_7_7
-        conv_sm = layers.build_conv(weight, bias, like, sources, groups=len(weight))
-        return MergedChunkConv(conv_sm, self.conv_l)
+        sources = self.conv_s, self.conv_m
+        geometry = dict(groups=len(weight))
+        return layers.MergedConv(weight, bias, self.conv_m.conv_7_7, sources, geometry)
+
+    def merged(self) -> 'MergedChunkConv':
+        """The token mixer with S and M as one convolution."""
+        return MergedChunkConv(self.merged_conv().build(), self.conv_l)
 
 
 class MergedChunkConv(nn.Module):
@@ -157,8 +168,15 @@ class MergedChunkConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, C, H, W)`` to ``(N, C, H, W)``."""
-        same, small_and_medium, large = x.split(self.sizes, dim=1)
-        return torch.cat((same, self.conv_sm(small_and_medium), self.conv_l(large)), dim=1)
+        return mix_merged(x, self.sizes, self.conv_sm, self.conv_l)
+
+
+def mix_merged(
+    x: Tensor, sizes: tuple[int, int, int], conv_sm: layers.Convolution, conv_l: layers.Convolution
+) -> Tensor:
+    """Mixes ``(N, C, H, W)`` as :class:`MergedChunkConv` does, whose parts the arguments are."""
+    same, small_and_medium, large = x.split(sizes, dim=1)
+    return torch.cat((same, conv_sm(small_and_medium), conv_l(large)), dim=1)
 
 
 class CopyConv(nn.Module):
@@ -178,13 +196,15 @@ class CopyConv(nn.Module):
         """Maps ``(N, C, H, W)`` to ``(N, 2C, H / 2, W / 2)``, rounded up."""
         return torch.cat((self.conv_s(x), self.conv_m(x)), dim=1)
 
-    def merged(self, norm: nn.Module) -> 'CopyConv':
-        """``norm(self(x))`` as two convolutions beside each other."""
-        scales, shifts = (affine.chunk(2) for affine in layers.norm_affine(norm))
+    def merged_convs(
+        self, norm: nn.Module, read: layers.Read = layers.exact
+    ) -> tuple[layers.MergedConv, layers.MergedConv]:
+        """``norm(self(x))`` as two convolutions, of which each makes half of the channels."""
+        scales, shifts = (affine.chunk(2) for affine in layers.norm_affine(norm, read))
         small, medium = cast(SmallMixer, self.conv_s), cast(MediumMixer, self.conv_m)
-        fused_small = kernels.fuse_conv_bn(*small.kernel(), scales[0], shifts[0])
-        fused_medium = kernels.fuse_conv_bn(*medium.kernel(), scales[1], shifts[1])
-        return CopyConv(
-            layers.build_conv(*fused_small, like=small.conv_3_3, sources=[small, norm]),
-            layers.build_conv(*fused_medium, like=medium.conv_7_7, sources=[medium, norm]),
+        fused_small = kernels.fuse_conv_bn(*small.kernel(read), scales[0], shifts[0])
+        fused_medium = kernels.fuse_conv_bn(*medium.kernel(read), scales[1], shifts[1])
+        return (
+            layers.MergedConv(*fused_small, small.conv_3_3, (small, norm)),
+            layers.MergedConv(*fused_medium, medium.conv_7_7, (medium, norm)),
         )

@@ -62,19 +62,63 @@ def fuse_bn_conv(
     Exact only without zero padding: padded pixels never saw the batch norm, so
     their share of the bias would be wrong at the border.
     """
-    return weight * scale.view(1, -1, 1, 1), bias + (weight.sum((2, 3)) @ shift)
+    shifts = shift.view(-1, 1, 1).expand(weight.shape[1:]).flatten()
+    return weight * scale.view(1, -1, 1, 1), bias + weight.flatten(1) @ shifts
+
+
+def fuse_bn_conv_bn(
+    weight: Tensor, bias: Tensor, before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Folds the batch norms on both sides of an ungrouped convolution into it.
+
+    ``W' = scale_after * W * scale_before``,
+    ``b' = scale_after * (b + sum W * shift_before) + shift_after``: :func:`fuse_bn_conv`, then
+    :func:`fuse_conv_bn`, with a backward pass of half the memory traffic.
+
+    Args:
+        weight: ``(C_out, C_in, kH, kW)``.
+        bias: ``(C_out,)``.
+        before: ``(scale, shift)`` of the batch norm before the convolution, each ``(C_in,)``.
+        after: Those of the one after it, each ``(C_out,)``.
+    """
+    if torch.compiler.is_compiling():  # compilers derive such a backward pass themselves
+        return fuse_conv_bn(*fuse_bn_conv(weight, bias, *before), *after)
+    columns = (affine.view(-1, 1, 1).expand(weight.shape[1:]).flatten() for affine in before)
+    matrix, bias = _AffineLinearAffine.apply(weight.flatten(1), bias, *columns, *after)
+    return matrix.view(weight.shape), bias
+
+
+class _AffineLinearAffine(torch.autograd.Function):
+    """``r * (W (c * x + d) + b) + s`` as one matrix ``r W c`` and bias ``r (W d + b) + s``."""
+
+    @staticmethod
+    def forward(w: Tensor, b: Tensor, c: Tensor, d: Tensor, r: Tensor, s: Tensor):
+        return (w * c).mul_(r[:, None]), (b + w @ d) * r + s
+
+    @staticmethod
+    def setup_context(ctx, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.save_for_backward(*inputs[:5])
+
+    @staticmethod
+    def backward(ctx, grad_matrix: Tensor, grad_bias: Tensor):
+        w, b, c, d, r = ctx.saved_tensors
+        product = grad_matrix * w
+        grad_b = grad_bias * r
+        grad_w = (grad_matrix * c).addr_(grad_bias, d).mul_(r[:, None])
+        grad_r = product @ c + grad_bias * (b + w @ d)
+        return grad_w, grad_b, r @ product, grad_b @ w, grad_r, grad_bias
 
 
 def dilated_to_dense(weight: Tensor, dilation: int) -> Tensor:
     """Spells a dilated kernel out as a plain one, with zeros between the taps.
 
     A ``k x k`` kernel with dilation ``d`` becomes ``(d (k - 1) + 1)`` squared:
-    a transposed convolution of the kernel with a single 1, stride ``d``.
+    ``W'[:, :, d u, d v] = W[:, :, u, v]``.
     """
-    delta = weight.new_ones(1, 1, 1, 1)
-    rows, columns = weight.shape[:2]
-    spread = F.conv_transpose2d(weight.reshape(-1, 1, *weight.shape[2:]), delta, stride=dilation)
-    return spread.view(rows, columns, *spread.shape[2:])
+    height, width = (dilation * (size - 1) + 1 for size in weight.shape[2:])
+    spread = weight.new_zeros(*weight.shape[:2], height, width)
+    spread[:, :, ::dilation, ::dilation] = weight
+    return spread
 
 
 def pad_kernel(weight: Tensor, size: int) -> Tensor:

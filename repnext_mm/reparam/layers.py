@@ -1,20 +1,32 @@
 """The kernel algebra on torch layers: layers in, new layers out.
 
-Nothing here changes its arguments. All arithmetic runs in float64; the result
-takes dtype and device from the layer it replaces, and requires gradients if any
-of its sources did.
+Nothing here changes its arguments. New layers are computed in float64, take dtype and device
+from the layer that they replace, and require gradients if any of their sources did. The same
+algebra on the parameters themselves (:func:`live` in place of :func:`exact`) gives convolutions
+through which gradients reach every source.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from repnext_mm.reparam import kernels
 
 Layer = TypeVar('Layer', bound=nn.Module)
+
+Read = Callable[[Tensor], Tensor]
+"""Takes a parameter or buffer of a layer into the algebra: :func:`exact` or :func:`live`."""
+
+Convolution = Callable[[Tensor], Tensor]
+"""A layer, or what is computed in its place from the parameters of others."""
+
+INHERITED = ('stride', 'padding', 'dilation', 'groups')
+"""The geometry that a merged convolution takes from the layer that it is like."""
 
 
 class ChannelAffine(nn.Module):
@@ -43,24 +55,30 @@ class ChannelAffine(nn.Module):
         return str(len(self.weight))
 
 
-def _exact(tensor: Tensor) -> Tensor:
+def exact(tensor: Tensor) -> Tensor:
     """A detached float64 copy, on the CPU where the device has no float64 (Apple's MPS)."""
     device = 'cpu' if tensor.device.type == 'mps' else tensor.device
     return tensor.detach().to(device, torch.float64, copy=True)
 
 
-def conv_weights(conv: nn.Conv2d) -> tuple[Tensor, Tensor]:
-    """Weight and bias of a convolution in float64; a missing bias is zeros."""
-    weight = _exact(conv.weight)
-    return weight, weight.new_zeros(conv.out_channels) if conv.bias is None else _exact(conv.bias)
+def live(tensor: Tensor) -> Tensor:
+    """The tensor itself, in float32 where it is less precise; gradients reach it."""
+    return tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
 
 
-def norm_affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
-    """``(scale, shift)`` of a batch norm in float64, each ``(C,)``.
+def conv_weights(conv: nn.Conv2d, read: Read = exact) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a convolution; a missing bias is zeros."""
+    weight = read(conv.weight)
+    return weight, weight.new_zeros(conv.out_channels) if conv.bias is None else read(conv.bias)
+
+
+def norm_affine(norm: nn.Module, read: Read = exact) -> tuple[Tensor, Tensor]:
+    """``(scale, shift)`` of a batch norm, each ``(C,)``.
 
     Args:
         norm: Any batch norm: ``BatchNorm2d``, ``SyncBatchNorm``, mmengine's
             ``_BatchNormXd``.
+        read: Takes its parameters and statistics into the algebra.
 
     Raises:
         TypeError: If it is no batch norm, or keeps no running statistics; then it
@@ -71,10 +89,48 @@ def norm_affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
             f'only a batch norm with running statistics can be folded, got {norm}; build the '
             "network with norm_layer=torch.nn.BatchNorm2d, or in a config norm_cfg=dict(type='BN')"
         )
-    weight, bias = (None if p is None else _exact(p) for p in (norm.weight, norm.bias))
+    weight, bias = (None if p is None else read(p) for p in (norm.weight, norm.bias))
     return kernels.batch_norm_affine(
-        _exact(norm.running_mean), _exact(norm.running_var), norm.eps, weight, bias
+        read(norm.running_mean), read(norm.running_var), norm.eps, weight, bias
     )
+
+
+@dataclass(eq=False)
+class MergedConv:
+    """What several layers are together: one convolution, not yet a layer.
+
+    It can become one (:meth:`build`), and it can be called as it is, for training through it.
+    """
+
+    weight: Tensor
+    """``(C_out, C_in / groups, kH, kW)``."""
+
+    bias: Tensor
+    """``(C_out,)``."""
+
+    like: nn.Conv2d
+    """Gives dtype, device and, unless overridden, the geometry."""
+
+    sources: tuple[nn.Module, ...] = ()
+    """What was merged besides ``like``."""
+
+    geometry: Mapping[str, Any] = field(default_factory=dict)
+    """``groups``, ``stride``, ``padding``, ``dilation`` that differ from ``like``."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Convolves ``(N, C, H, W)``; gradients reach whatever the weights were computed from."""
+        geometry = {name: getattr(self.like, name) for name in INHERITED} | dict(self.geometry)
+        dtype = self.like.weight.dtype
+        return F.conv2d(x, self.weight.to(dtype), self.bias.to(dtype), **geometry)
+
+    def normed(self, norm: nn.Module, read: Read = exact) -> 'MergedConv':
+        """``norm(self(x))``."""
+        weight, bias = kernels.fuse_conv_bn(self.weight, self.bias, *norm_affine(norm, read))
+        return MergedConv(weight, bias, self.like, (*self.sources, norm), self.geometry)
+
+    def build(self) -> nn.Conv2d:
+        """A layer in evaluation mode of its own, which requires gradients if any source does."""
+        return build_conv(self.weight, self.bias, self.like, self.sources, **self.geometry)
 
 
 def build_conv(
@@ -94,7 +150,7 @@ def build_conv(
             if any parameter of ``like`` or of these does.
         geometry: ``groups``, ``stride``, ``padding``, ``dilation`` that differ from ``like``.
     """
-    inherited = ('groups', 'stride', 'padding', 'dilation', 'padding_mode')
+    inherited = (*INHERITED, 'padding_mode')
     geometry = {name: getattr(like, name) for name in inherited} | geometry
     out_channels, in_channels, height, width = weight.shape
     conv = nn.Conv2d(
@@ -121,8 +177,8 @@ def _with_weights(
 
 def norm_linear_weights(norm: nn.Module, linear: nn.Linear) -> tuple[Tensor, Tensor]:
     """``linear(norm(x))`` as one linear layer in float64: weight ``(C_out, C)`` and bias."""
-    weight = _exact(linear.weight)
-    bias = weight.new_zeros(len(weight)) if linear.bias is None else _exact(linear.bias)
+    weight = exact(linear.weight)
+    bias = weight.new_zeros(len(weight)) if linear.bias is None else exact(linear.bias)
     weight, bias = kernels.fuse_bn_conv(weight[..., None, None], bias, *norm_affine(norm))
     return weight[..., 0, 0], bias
 
@@ -150,14 +206,20 @@ def build_affine(norm: _BatchNorm) -> ChannelAffine:
     return ChannelAffine(weight, bias).eval()
 
 
+def merge_conv_norm(conv: nn.Conv2d, norm: nn.Module, read: Read = exact) -> MergedConv:
+    """``norm(conv(x))``."""
+    return MergedConv(*conv_weights(conv, read), conv).normed(norm, read)
+
+
 def fuse_conv_norm(conv: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:
     """``norm(conv(x))`` as one convolution."""
-    weight, bias = kernels.fuse_conv_bn(*conv_weights(conv), *norm_affine(norm))
-    return build_conv(weight, bias, like=conv, sources=[norm])
+    return merge_conv_norm(conv, norm).build()
 
 
-def compose_row_column(row: nn.Conv2d, column: nn.Conv2d) -> tuple[Tensor, Tensor]:
-    """``column(row(x))``, depthwise ``1 x k`` and ``l x 1``, as one weight and bias in float64.
+def compose_row_column(
+    row: nn.Conv2d, column: nn.Conv2d, read: Read = exact
+) -> tuple[Tensor, Tensor]:
+    """``column(row(x))``, depthwise ``1 x k`` and ``l x 1``, as one weight and bias.
 
     Raises:
         ValueError: If ``row`` has a bias: it would meet the zero padding of ``column``.
@@ -166,12 +228,14 @@ def compose_row_column(row: nn.Conv2d, column: nn.Conv2d) -> tuple[Tensor, Tenso
         raise ValueError(
             f'convolutions in series compose exactly only without a bias between them, got {row}'
         )
-    weight, bias = conv_weights(column)
-    return kernels.compose_row_column(conv_weights(row)[0], weight), bias
+    weight, bias = conv_weights(column, read)
+    return kernels.compose_row_column(read(row.weight), weight), bias
 
 
-def fuse_norm_conv(norm: nn.Module, conv: nn.Conv2d, after: nn.Module | None = None) -> nn.Conv2d:
-    """``conv(norm(x))``, or ``after(conv(norm(x)))``, as one convolution.
+def merge_norm_conv(
+    norm: nn.Module, conv: nn.Conv2d, after: nn.Module | None = None, read: Read = exact
+) -> MergedConv:
+    """``conv(norm(x))``, or ``after(conv(norm(x)))``.
 
     Raises:
         ValueError: If the convolution is grouped or zero-pads, where folding is
@@ -182,8 +246,18 @@ def fuse_norm_conv(norm: nn.Module, conv: nn.Conv2d, after: nn.Module | None = N
             f'a batch norm folds exactly only into an ungrouped convolution without padding '
             f'behind it, got {conv}'
         )
-    weight, bias = kernels.fuse_bn_conv(*conv_weights(conv), *norm_affine(norm))
+    weight, bias = conv_weights(conv, read)
+    affine = norm_affine(norm, read)
     if after is None:
-        return build_conv(weight, bias, like=conv, sources=[norm])
-    weight, bias = kernels.fuse_conv_bn(weight, bias, *norm_affine(after))
-    return build_conv(weight, bias, like=conv, sources=[norm, after])
+        return MergedConv(*kernels.fuse_bn_conv(weight, bias, *affine), conv, (norm,))
+    weight, bias = kernels.fuse_bn_conv_bn(weight, bias, affine, norm_affine(after, read))
+    return MergedConv(weight, bias, conv, (norm, after))
+
+
+def fuse_norm_conv(norm: nn.Module, conv: nn.Conv2d, after: nn.Module | None = None) -> nn.Conv2d:
+    """``conv(norm(x))``, or ``after(conv(norm(x)))``, as one convolution.
+
+    Raises:
+        ValueError: As :func:`merge_norm_conv`.
+    """
+    return merge_norm_conv(norm, conv, after).build()

@@ -109,7 +109,7 @@ class FormAware(SwitchToDeploy):
         """
         if not self.training or self.finetune_deployed or not torch.is_grad_enabled():
             return
-        if self.form == TRAINING or _is_recorded():
+        if self.form == TRAINING or is_recorded():
             return
         if any(parameter.requires_grad for parameter in self.parameters()):
             raise ValueError(
@@ -189,7 +189,7 @@ class FormAware(SwitchToDeploy):
         )
 
 
-def _is_recorded() -> bool:
+def is_recorded() -> bool:
     """Whether the forward pass is being recorded, for ONNX or ``torch.export``, and not trained."""
     # In torch.compile, whose networks may be trained, is_exporting() is true as well.
     exported = torch.compiler.is_compiling() and not torch.compiler.is_dynamo_compiling()

@@ -19,7 +19,7 @@ def test_two_processes_train_every_output_alike_and_test_like_one(tmp_path):
     launcher = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2']
     result = subprocess.run(
         [*launcher, str(TESTS / 'distributed_run.py'), str(tmp_path)],
-        env=os.environ | dict(PYTHONPATH=str(TESTS), OMP_NUM_THREADS='1'),
+        env=os.environ | dict(PYTHONPATH=f'{TESTS}{os.pathsep}{TESTS.parent}', OMP_NUM_THREADS='1'),
         capture_output=True,
         text=True,
         check=False,
@@ -27,6 +27,9 @@ def test_two_processes_train_every_output_alike_and_test_like_one(tmp_path):
     assert result.returncode == 0, result.stderr
     ranks = [torch.load(tmp_path / f'rank{rank}.pt') for rank in range(2)]
     assert [rank['subsets'] for rank in ranks] == [15, 15]
+    for variant, (branched, merging) in ranks[0]['gradients'].items():
+        assert_close(merging, branched)
+        assert all(map(torch.equal, ranks[1]['gradients'][variant][1], merging))
     parameters = [name for name, _ in Classifier().named_parameters()]
     for name in parameters:
         assert torch.equal(ranks[0]['trained'][name], ranks[1]['trained'][name])

@@ -89,6 +89,22 @@ def test_carried_input_makes_the_residual_removable():
     assert_close(F.conv2d(y, *kernels.carry_input_project(*project)), expected)
 
 
+@pytest.mark.parametrize('size', [1, 2])
+def test_norms_on_both_sides_fold_with_first_and_second_derivatives(size):
+    arguments = (rand(5, 3, size, size), rand(5), *affine(3), *affine(5))
+    for tensor in arguments:
+        tensor.requires_grad_()
+
+    def both(weight, bias, *affines):
+        return kernels.fuse_bn_conv_bn(weight, bias, affines[:2], affines[2:])
+
+    weight, bias, *affines = arguments
+    one_by_one = kernels.fuse_bn_conv(weight, bias, *affines[:2])
+    assert_close(both(*arguments), kernels.fuse_conv_bn(*one_by_one, *affines[2:]))
+    assert torch.autograd.gradcheck(both, arguments)
+    assert torch.autograd.gradgradcheck(both, arguments)
+
+
 @pytest.mark.parametrize(
     'conv', [nn.Conv2d(4, 4, 2, padding=1), nn.Conv2d(4, 4, 2, groups=2)], ids=['padded', 'grouped']
 )
