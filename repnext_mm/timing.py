@@ -63,9 +63,7 @@ def take_turns(
     Raises:
         ValueError: If ``rounds`` is not positive or there is no run.
     """
-    timings: dict[str, Timing] = {}
-    for timings in rounds_of_turns(runs, rounds, arguments):
-        pass
+    *_, timings = rounds_of_turns(runs, rounds, arguments)
     return timings
 
 

@@ -94,16 +94,18 @@ class Guard:
         self.limits = limits
         self.run: Run | None = None
         self.failure: str | None = None
+        self.skipped = False
 
     def __call__(self, *arguments: Any) -> None:
-        """Runs, unless it has failed before; a failure is kept and frees the run's memory."""
-        if self.failure is not None:
+        """Runs, unless it has failed before or the time is up.
+
+        A failure is kept and frees the run's memory.
+        """
+        self.skipped = self.skipped or self.limits.over
+        if self.failure is not None or self.skipped:
             return
         try:
             if self.run is None:
-                if self.limits.over:
-                    self.failure = OUT_OF_TIME
-                    return
                 self.run = self.prepare()
             for _ in range(self.limits.calls):
                 self.run(*arguments)
@@ -161,23 +163,22 @@ def measure(
     watch = LoadWatch()
     guards = {case: Guard(runs[case], limits) for case in table.cases}
     named = {table.label(case): guard for case, guard in guards.items()}
-    done = 0
-    for timings in rounds_of_turns(named, limits.rounds, arguments, limits.pause):
-        done += 1
+    turns = rounds_of_turns(named, limits.rounds, arguments, limits.pause)
+    for number, timings in enumerate(turns, 1):
+        if number > 1 and any(guard.skipped for guard in guards.values()):
+            return  # in the round before, all had their turn
         rows = [
-            Row(
-                case,
-                None if guards[case].failure else _per_call(timings[table.label(case)], limits),
-                guards[case].failure,
-                images or case.batch,
-            )
-            for case in table.cases
+            _row(case, guard, timings[table.label(case)], images or case.batch, limits.calls)
+            for case, guard in guards.items()
         ]
-        yield TableResult(table.title, table.columns(), rows, done, watch.warnings(before=False))
+        yield TableResult(table.title, table.columns(), rows, number, watch.warnings(before=False))
         if limits.over or all(guard.failure for guard in guards.values()):
             return
 
 
-def _per_call(timing: Timing, limits: Limits) -> Timing:
-    calls = limits.calls
-    return Timing(timing.median / calls, timing.fast / calls, timing.slow / calls, timing.ratio)
+def _row(case: Case, guard: Guard, timing: Timing, images: int, calls: int) -> Row:
+    failure = guard.failure or (OUT_OF_TIME if guard.skipped else None)
+    if failure:
+        return Row(case, failure=failure, images=images)
+    per_call = (timing.median / calls, timing.fast / calls, timing.slow / calls)
+    return Row(case, Timing(*per_call, timing.ratio), images=images)

@@ -12,6 +12,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,10 +110,10 @@ def _on_cpu(run: Run) -> int:
     gc.collect()
     _return_free_memory()
     before = _kibibytes('VmRSS')
-    try:
-        RESET_PEAK.write_text('5')  # the peak so far becomes the memory of now
-    except OSError:  # where that is forbidden, the peak of the warm-up counts, which is alike
-        pass
+    # The peak so far becomes the memory of now. Where that is forbidden, the peak of the warm-up
+    # counts, which is alike.
+    with suppress(OSError):
+        RESET_PEAK.write_text('5')
     run()
     return 1024 * (_kibibytes('VmHWM') - before)
 

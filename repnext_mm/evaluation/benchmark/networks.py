@@ -1,5 +1,6 @@
 """From a case to something that can be run: networks of configs in torch."""
 
+import functools
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -147,12 +148,24 @@ def _memory_format(case: Case) -> torch.memory_format:
 
 
 def _inputs(case: Case) -> Tensor:
-    """Normalized images ``(N, 3, H, W)`` for a backbone."""
+    """Normalized images ``(N, 3, H, W)`` for a backbone, the same tensor for all like cases."""
     assert case.shape is not None
+    dtype = getattr(torch, case.dtype)
+    return _drawn(case.batch, case.shape, case.device, dtype, _memory_format(case))
+
+
+@functools.lru_cache(maxsize=2)
+def _drawn(
+    batch: int,
+    shape: tuple[int, int],
+    device: str,
+    dtype: torch.dtype,
+    memory_format: torch.memory_format,
+) -> Tensor:
     generator = torch.Generator().manual_seed(0)
-    images = torch.randn(case.batch, 3, *case.shape, generator=generator)
-    images = images.to(case.device, getattr(torch, case.dtype))
-    return images.to(memory_format=_memory_format(case))
+    images = torch.randn(min(batch, 8), 3, *shape, generator=generator).to(device, dtype)
+    images = images.repeat(-(-batch // 8), 1, 1, 1)[:batch]
+    return images.contiguous(memory_format=memory_format)
 
 
 def _extracts(model: Any, case: Case) -> Run:
@@ -194,13 +207,15 @@ def _graph(network: nn.Module, inputs: Tensor) -> Run:
             for _ in range(3):
                 network(inputs)
         torch.cuda.current_stream().wait_stream(stream)
-        with torch.cuda.graph(graph):
-            kept = network(inputs)
+        # Nobody reads the features, so the graphs of all rows may write to the same memory.
+        with torch.cuda.graph(graph, pool=_graph_memory()):
+            network(inputs)
+    return lambda *_: graph.replay()
 
-    def run(*_: object, kept: object = kept) -> None:  # the graph writes into the outputs
-        graph.replay()
 
-    return run
+@functools.cache
+def _graph_memory() -> tuple[int, int]:
+    return torch.cuda.graph_pool_handle()
 
 
 def _predicts(model: Any, case: Case) -> Run:

@@ -47,13 +47,15 @@ class Report:
         self.tables: dict[str, TableResult] = {}
         self.notes: list[str] = []
         self.sizes: Sizes = {}
+        self.checks: dict[str, str] = {}
 
     @property
     def failures(self) -> list[str]:
-        """Errors for which rows have no time; that memory or time was short is none."""
+        """Errors for which checks failed or rows have no time; short memory or time is none."""
+        failed = [text for text in self.checks.values() if text.startswith('FAILED')]
         rows = [row for table in self.tables.values() for row in table.rows]
         expected = (None, OUT_OF_MEMORY, OUT_OF_TIME)
-        return [row.failure for row in rows if row.failure and row.failure not in expected]
+        return failed + [row.failure for row in rows if row.failure and row.failure not in expected]
 
     def add(self, result: TableResult) -> None:
         """Adds a table, or replaces an earlier state of it, and writes JSON and Markdown."""
@@ -71,6 +73,7 @@ class Report:
             machine=self.header,
             warnings=self.warnings,
             notes=self.notes,
+            checks=self.checks,
             sizes=[size_record(*key, size) for key, size in self.sizes.items()],
             tables=[_table_record(table) for table in self.tables.values()],
         )
@@ -79,6 +82,9 @@ class Report:
         """All that was found, as a document."""
         parts = ['# Benchmark', '\n'.join(f'- {k}: {v}' for k, v in self.header.items())]
         parts += [warning_text(text) for text in self.warnings]
+        if self.checks:
+            lines = [f'- {name}: {text}' for name, text in self.checks.items()]
+            parts += ['## Checks', '\n'.join(lines)]
         for table in self.tables.values():
             parts += [f'## {table.title}', table_text(table)]
         parts += self.notes
