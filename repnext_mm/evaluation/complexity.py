@@ -49,7 +49,8 @@ def complexity_of(model: nn.Module, shape: tuple[int, int], part: str = 'model')
     """
     if part not in ('model', 'backbone'):
         raise ValueError(f"unknown part {part!r}: choose 'model' or 'backbone'")
-    network: Any = independent_copy(model if part == 'model' else model.backbone)
+    chosen: Any = model if part == 'model' else model.backbone
+    network = independent_copy(chosen)
     network.eval()
     network.to('meta')
     images = torch.empty(1, 3, *shape, device='meta')
@@ -81,7 +82,7 @@ def _run(network: Any, images: Tensor) -> None:
 
 def _regions(extractor: Any, count: int) -> Tensor:
     """Features of regions, as an extractor cuts them out."""
-    first = extractor[0] if isinstance(extractor, nn.ModuleList) else extractor
+    first: Any = extractor[0] if isinstance(extractor, nn.ModuleList) else extractor
     size = first.roi_layers[0].output_size
     return torch.empty(count, first.out_channels, *size, device='meta')
 

@@ -114,7 +114,7 @@ def check_mixed_precision(device: str, cfg: Config) -> str:
     before = next(model.backbone.parameters()).detach().clone()
     for _ in range(4):  # the loss scale begins high, and steps that overflow are left out
         losses = model.train_step(training_batch('mmdet', SHAPE, 2), wrapper)
-        total = sum(float(value) for name, value in losses.items() if 'loss' in name)
+        total = sum(float(value.detach()) for name, value in losses.items() if 'loss' in name)
         if not torch.isfinite(torch.tensor(total)):
             raise CheckError(f'a loss is not finite: {losses}')
     if torch.equal(before, next(model.backbone.parameters())):

@@ -214,7 +214,7 @@ def _graph(network: nn.Module, inputs: Tensor) -> Run:
 
 
 @functools.cache
-def _graph_memory() -> tuple[int, int]:
+def _graph_memory() -> Any:
     return torch.cuda.graph_pool_handle()
 
 
