@@ -18,15 +18,15 @@ from repnext_mm.evaluation.benchmark.cases import (
     DTYPES,
     INT8,
     LAYOUTS,
-    PARTS,
+    MEASURED_PARTS,
+    MEASURED_STEPS,
     RUNTIMES,
-    STEPS,
 )
 from repnext_mm.evaluation.benchmark.machine import LoadWatch, describe_machine
 from repnext_mm.evaluation.benchmark.measure import Limits
 from repnext_mm.evaluation.benchmark.networks import Networks, Source
 from repnext_mm.evaluation.benchmark.plans import QUESTIONS, Question, answer, sizes_of, tables_of
-from repnext_mm.evaluation.benchmark.report import Report, table_text, warning_text
+from repnext_mm.evaluation.benchmark.report import BenchmarkReport, table_text, warning_text
 from repnext_mm.evaluation.benchmark.scaling import draw_scaling, line_rows
 from repnext_mm.launch.command_line import load_config
 from repnext_mm.launch.data_checks import check_data
@@ -42,8 +42,12 @@ def parse_args() -> argparse.Namespace:
         'configs', nargs='+', help='configs, each followed by its checkpoint if it has one'
     )
     parser.add_argument('--what', choices=QUESTIONS, default='model', help='default: model')
-    parser.add_argument('--part', choices=PARTS, default='backbone', help='for other whats')
-    parser.add_argument('--step', choices=STEPS, default='inference', help='for --what memory')
+    parser.add_argument(
+        '--part', choices=MEASURED_PARTS, default='backbone', help='for other whats'
+    )
+    parser.add_argument(
+        '--step', choices=MEASURED_STEPS, default='inference', help='for --what memory'
+    )
     parser.add_argument('--work-dir', default='work_dirs/benchmark')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='for all configs')
     parser.add_argument(
@@ -142,7 +146,7 @@ def main() -> int:
     gpus = [device for device in args.devices if device != 'cpu']
     header = describe_machine((gpus or ['cpu'])[0])
     header['command'] = ' '.join(['tools/benchmark.py', *sys.argv[1:]])
-    report = Report(Path(args.work_dir) / f'benchmark_{args.what}', header, busy)
+    report = BenchmarkReport(Path(args.work_dir) / f'benchmark_{args.what}', header, busy)
     report.sizes = sizes_of(networks, tables_of(question, networks))
     for result in answer(question, networks, limits, lambda text: print(text, flush=True)):
         report.add(result)
@@ -151,7 +155,7 @@ def main() -> int:
     return 1 if report.failures else 0
 
 
-def finish(report: Report, question: Question) -> None:
+def finish(report: BenchmarkReport, question: Question) -> None:
     """Prints the tables, and draws."""
     for table in report.tables.values():
         print(f'\n{table.title}\n\n{table_text(table)}\n', flush=True)

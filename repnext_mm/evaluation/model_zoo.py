@@ -17,7 +17,7 @@ from repnext_mm.evaluation.complexity import Complexity, complexity_of
 from repnext_mm.files import replaced
 from repnext_mm.reparam import FORMS, TRAINING, reparameterize_model
 
-SHAPES = dict(mmdet=(800, 1280), mmseg=(512, 512), mmpretrain=(224, 224))
+TEST_SHAPES = dict(mmdet=(800, 1280), mmseg=(512, 512), mmpretrain=(224, 224))
 """Height and width for the arithmetic: by scope, those of the configs' tests."""
 
 TITLES = dict(mmdet='Detectors on COCO', mmseg='Segmentors on ADE20K', mmpretrain='ImageNet-1k')
@@ -27,7 +27,7 @@ REFERENCE = 'mask_rcnn_convnext_tiny_coco'
 
 
 @dataclass(frozen=True)
-class Entry:
+class ZooEntry:
     """A config's row."""
 
     config: str
@@ -73,7 +73,7 @@ def read_metafiles(root: Path) -> list[dict[str, Any]]:
     return [model for content in files for model in content['Models']]
 
 
-def entry_of(model: Mapping[str, Any], root: Path) -> Entry:
+def entry_of(model: Mapping[str, Any], root: Path) -> ZooEntry:
     """Builds a model of a metafile in all of its forms, and counts.
 
     Args:
@@ -85,13 +85,13 @@ def entry_of(model: Mapping[str, Any], root: Path) -> Entry:
     init_default_scope(scope)
     whole = build_model(without_downloads(cfg))
     whole.eval()
-    sizes = {TRAINING: complexity_of(whole, SHAPES[scope])}
+    sizes = {TRAINING: complexity_of(whole, TEST_SHAPES[scope])}
     for form in FORMS[1:]:
         if f'{form.capitalize()} Backbone Parameters' in metadata:
-            sizes[form] = complexity_of(reparameterize_model(whole, form), SHAPES[scope])
+            sizes[form] = complexity_of(reparameterize_model(whole, form), TEST_SHAPES[scope])
     metrics = [result['Metrics'] for result in model.get('Results', [])]
     length = 'Epochs' if 'Epochs' in metadata else 'Iterations'
-    return Entry(
+    return ZooEntry(
         config=model['Config'],
         scope=scope,
         backbone=backbone_key(cfg),
@@ -151,7 +151,7 @@ def speeds_by_backbone(speeds: Speeds | None, root: Path) -> dict[str, Mapping[s
     }
 
 
-def page(entries: Sequence[Entry], speeds: Speeds | None, root: Path) -> str:
+def page(entries: Sequence[ZooEntry], speeds: Speeds | None, root: Path) -> str:
     """The whole page as Markdown.
 
     Args:
@@ -163,7 +163,7 @@ def page(entries: Sequence[Entry], speeds: Speeds | None, root: Path) -> str:
     parts = [_introduction(speeds)]
     for scope, title in TITLES.items():
         rows = [entry for entry in entries if entry.scope == scope]
-        height, width = SHAPES[scope]
+        height, width = TEST_SHAPES[scope]
         parts.append(f'## {title}\n\nArithmetic at {height}x{width}.')
         header = (
             '| config | schedule | parameters, M | multiply-adds, G | Winograd, G | published |'
@@ -189,7 +189,7 @@ def _introduction(speeds: Speeds | None) -> str:
         text.append(
             f'The last column is **measured**: images per second of the backbone alone ({speeds.title}; torch\n'
             f'{machine["torch"]}, {machine["threads"]} threads on {machine["processor"]}), relative to ConvNeXt-T, each in its\n'
-            'better memory layout, all in turn in one run of `tools/benchmark.py --what backbone`. Differences below 5 %\n'
+            'better memory layout, all in turn in one run of `tools/benchmark.py`. Differences below 5 %\n'
             'are ties.'
         )
         text += [f'**The machine was busy**: {warning}.' for warning in speeds.warnings]
@@ -197,7 +197,7 @@ def _introduction(speeds: Speeds | None) -> str:
     return '\n\n'.join(text)
 
 
-def zoo_row(entry: Entry, ratios: Mapping[str, float]) -> str:
+def zoo_row(entry: ZooEntry, ratios: Mapping[str, float]) -> str:
     """A config's row.
 
     Args:
@@ -221,7 +221,7 @@ def _joined(values: Iterable[float]) -> str:
     return ' / '.join(f'{value:.2f}' for value in values)
 
 
-def draw_accuracy(entries: Sequence[Entry], speeds: Speeds, root: Path, path: Path) -> None:
+def draw_accuracy(entries: Sequence[ZooEntry], speeds: Speeds, root: Path, path: Path) -> None:
     """Draws published accuracy over measured time, a panel for each metric with two points.
 
     Args:

@@ -10,7 +10,7 @@ from repnext_mm.evaluation.benchmark import machine, measure
 from repnext_mm.evaluation.benchmark.cases import Case, Table, product_tables
 from repnext_mm.evaluation.benchmark.machine import LoadWatch, Ticks, describe_machine
 from repnext_mm.evaluation.benchmark.measure import OUT_OF_MEMORY, OUT_OF_TIME, Limits
-from repnext_mm.evaluation.benchmark.report import Report, comparison
+from repnext_mm.evaluation.benchmark.report import BenchmarkReport, comparison
 from repnext_mm.evaluation.benchmark.scaling import OVER_PIXELS, fit, fitted, scaling_tables
 
 FIRST, SECOND = Case('first'), Case('second', 'fused')
@@ -115,7 +115,7 @@ def test_small_differences_are_ties(ratio, text):
 
 
 def test_reports_are_whole_after_every_round(tmp_path):
-    report = Report(tmp_path / 'report', dict(processor='some'), ['it ran'])
+    report = BenchmarkReport(tmp_path / 'report', dict(processor='some'), ['it ran'])
     for number, result in enumerate(results([lambda: lambda: None, lambda: 1 / 0]), 1):
         report.add(result)
         content = json.loads((tmp_path / 'report.json').read_text())

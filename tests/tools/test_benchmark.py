@@ -83,7 +83,7 @@ def test_an_interrupted_run_keeps_what_it_has(inside, tmp_path):
 
 
 def test_a_row_that_fails_makes_the_exit_status(inside, tmp_path):
-    found = benchmark(inside, tmp_path, 'backbone', '--devices', 'cpu', 'meta', code=1)
+    found = benchmark(inside, tmp_path, 'backbone', '--devices', 'cpu', 'xla', code=1)
     failures = [row['failure'] for row in found['tables'][0]['rows']]
     assert failures[::2] == [None] * 3 and all(failures[1::2])
 

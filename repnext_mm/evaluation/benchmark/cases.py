@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, fields
 
 from repnext_mm.reparam.forms import TRAINING, check_form
 
-PARTS = ('backbone', 'model')
-STEPS = ('inference', 'training')
+MEASURED_PARTS = ('backbone', 'model')
+MEASURED_STEPS = ('inference', 'training')
 DTYPES = ('float32', 'float16', 'bfloat16')
 LAYOUTS = ('as-is', 'contiguous', 'channels-last')
 """``'as-is'`` leaves the weights as the network has them and feeds contiguous images."""
@@ -61,8 +61,8 @@ class Case:
         check_form(self.form)
         runtimes = (TORCH, FILE, *RUNTIMES, *(name + INT8 for name in RUNTIMES))
         allowed = dict(
-            part=PARTS,
-            step=STEPS,
+            part=MEASURED_PARTS,
+            step=MEASURED_STEPS,
             dtype=DTYPES,
             layout=LAYOUTS,
             compiler=(None, *COMPILERS),

@@ -17,7 +17,7 @@ from repnext_mm.evaluation.benchmark.gpu_checks import run_checks
 from repnext_mm.evaluation.benchmark.machine import LoadWatch, describe_machine
 from repnext_mm.evaluation.benchmark.measure import Limits, measure, preparation
 from repnext_mm.evaluation.benchmark.networks import Networks, Source
-from repnext_mm.evaluation.benchmark.report import Report
+from repnext_mm.evaluation.benchmark.report import BenchmarkReport
 
 CONFIGS = (
     'mask_rcnn_repnext_tiny_coco.py',
@@ -65,7 +65,7 @@ class Plan:
 
 def run_on_gpu(
     plan: Plan, folder: Path, path: Path, say: Callable[[str], None], networks: int | None = None
-) -> Report:
+) -> BenchmarkReport:
     """Checks, then measures, and writes a report after each round.
 
     Args:
@@ -88,7 +88,7 @@ def run_on_gpu(
     end = time.monotonic() + plan.budget
     header = describe_machine(plan.device)
     header['TF32'] = 'in convolutions' if torch.backends.cudnn.allow_tf32 else 'off'
-    report = Report(path, header, LoadWatch().warnings())
+    report = BenchmarkReport(path, header, LoadWatch().warnings())
     say('checking')
     report.checks = run_checks(plan.device, Config.fromfile(folder / CHECKED))
     report.write()
@@ -104,7 +104,7 @@ def run_on_gpu(
 
 
 def _measure_in_time(
-    table: Table, zoo: Networks, plan: Plan, deadline: float, report: Report
+    table: Table, zoo: Networks, plan: Plan, deadline: float, report: BenchmarkReport
 ) -> None:
     """One table, until the deadline at the latest, and its memory freed at the end."""
     first = table.cases[0]

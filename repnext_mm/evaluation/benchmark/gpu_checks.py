@@ -35,7 +35,7 @@ class CheckError(Exception):
     """A GPU computes something else than it should."""
 
 
-def check_nms(device: str, cfg: Config) -> str:
+def check_nms_on(device: str, cfg: Config) -> str:
     """NMS keeps the same boxes on the device as on the CPU, in the same order."""
     nms = require('mmcv.ops', 'NMS').nms
     generator = torch.Generator().manual_seed(0)
@@ -138,7 +138,7 @@ def check_synchronized_norms(device: str, cfg: Config) -> str:
 
 
 CHECKS: dict[str, Callable[[str, Config], str]] = {
-    'NMS': check_nms,
+    'NMS': check_nms_on,
     'RoIAlign': check_roi_align,
     'merged forms': check_forms,
     "the hook's check under TF32": check_hook_under_tf32,

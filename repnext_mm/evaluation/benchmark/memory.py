@@ -130,11 +130,11 @@ def _kibibytes(name: str) -> int:
     return int(lines[name].split()[0])
 
 
-def main() -> None:
+def answer_order() -> None:
     """Answers the order on the standard input."""
     order = pickle.loads(sys.stdin.buffer.read())
     sys.stdout.write('\n' + json.dumps(peak_memory(order)) + '\n')
 
 
 if __name__ == '__main__':
-    main()
+    answer_order()

@@ -113,7 +113,9 @@ def torch_rows(question: Question, networks: Networks, names: Sequence[str]) -> 
             forms = tuple(form for form in question.forms if form in forms)
         lists = (forms, question.devices, question.dtypes, question.layouts, question.compilers)
         for form, device, dtype, layout, compiler in product(*lists):
-            settings: dict[str, Any] = dict(device=device, dtype=dtype, layout=layout, compiler=compiler)
+            settings: dict[str, Any] = dict(
+                device=device, dtype=dtype, layout=layout, compiler=compiler
+            )
             rows.append(Case(network=name, form=form, **settings, **question.template))
     if not rows:
         raise ValueError(f'none of {", ".join(names)} has one of the forms {question.forms}')

@@ -28,7 +28,7 @@ Sizes = Mapping[tuple[str, str, str, tuple[int, int]], Complexity]
 """By network, form, part, and height and width."""
 
 
-class Report:
+class BenchmarkReport:
     """What a benchmark has found so far, and the files that say so.
 
     The files are written anew after each addition, each as a whole, so an interrupted run
