@@ -1,6 +1,7 @@
 # make demo       the main job on generated data, from nothing to a table: detection
 # make demo-seg   the same for semantic segmentation
 # make test       everything that is checked: style, types, tests on both mm distributions
+# make benchmark-gpu  what only a GPU can tell, in under ten minutes and without a network
 # Each makes the environments it needs; PYTHON chooses the interpreter.
 
 PYTHON ?= python3
@@ -13,13 +14,20 @@ PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-res
 test-onedl test-openmmlab: export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo demo-seg test lint test-onedl test-openmmlab clean
+.PHONY: demo demo-seg test lint test-onedl test-openmmlab benchmark-gpu clean
 
 demo: $(VENV)/.complete
 	$(VENV)/bin/python tools/demo.py
 
 demo-seg: $(VENV)/.complete
 	$(VENV)/bin/python tools/demo.py --task segmentation
+
+# In whatever environment there is: one with torch for the GPU and the mm packages, which this
+# does not make. BENCHMARK_PYTHON chooses it.
+BENCHMARK_PYTHON ?= $(if $(wildcard $(VENV)/.complete),$(VENV)/bin/python,$(PYTHON))
+benchmark-gpu: export PYTHONPATH := $(CURDIR)
+benchmark-gpu:
+	$(BENCHMARK_PYTHON) tools/benchmark_gpu.py
 
 test: lint test-onedl test-openmmlab
 

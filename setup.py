@@ -33,6 +33,8 @@ ONNX = ['onnx>=1.16', 'onnxruntime>=1.18']
 OPENVINO = ['onnx>=1.16', 'openvino>=2024.4']
 RUNTIME = ['onnxruntime>=1.18', 'opencv-python-headless', 'pillow>=10.1', 'matplotlib']
 """To use exported ONNX files where none of the mm packages is installed."""
+COCO = ['faster-coco-eval>=1.8']
+"""For ``FasterCocoMetric`` of OneDL's mmdet, in the place of pycocotools."""
 DEV = ['build', 'mypy', 'pytest', 'pytest-timeout', 'pytest-xdist', 'ruff']
 
 
@@ -86,6 +88,7 @@ setup(
         'onnx': ONNX,
         'openvino': OPENVINO,
         'runtime': RUNTIME,
+        'coco': COCO,
         'dev': DEV,
     },
     cmdclass={'build_py': BuildWithMim},

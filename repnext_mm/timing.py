@@ -7,7 +7,7 @@ slowed alike, so their medians can be compared, within one measurement and not a
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 WARM_UP = 2
@@ -63,6 +63,30 @@ def take_turns(
     Raises:
         ValueError: If ``rounds`` is not positive or there is no run.
     """
+    *_, timings = rounds_of_turns(runs, rounds, arguments)
+    return timings
+
+
+def rounds_of_turns(
+    runs: Mapping[str, Callable[..., object]],
+    rounds: int,
+    arguments: Callable[[], tuple] = tuple,
+    pause: float = PAUSE,
+) -> Iterator[dict[str, Timing]]:
+    """:func:`take_turns` round by round, for results that an interrupted measurement keeps.
+
+    Args:
+        runs: As for :func:`take_turns`.
+        rounds: As for :func:`take_turns`.
+        arguments: As for :func:`take_turns`.
+        pause: Seconds before each run.
+
+    Yields:
+        After each timed round, the results of all rounds so far.
+
+    Raises:
+        ValueError: As :func:`take_turns`.
+    """
     if rounds < 1 or not runs:
         raise ValueError(
             f'timing needs 1 round or more and 1 run or more, got rounds={rounds} and '
@@ -70,13 +94,13 @@ def take_turns(
         )
     for _ in range(WARM_UP):
         for run in runs.values():
-            _seconds(run, arguments())
+            _seconds(run, arguments(), pause)
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
-            seconds[name].append(_seconds(run, arguments()))
-    first = statistics.median(next(iter(seconds.values())))
-    return {name: _summary(values, first) for name, values in seconds.items()}
+            seconds[name].append(_seconds(run, arguments(), pause))
+        first = statistics.median(next(iter(seconds.values())))
+        yield {name: _summary(values, first) for name, values in seconds.items()}
 
 
 def _summary(seconds: Sequence[float], first: float) -> Timing:
@@ -87,8 +111,8 @@ def _summary(seconds: Sequence[float], first: float) -> Timing:
     return Timing(median, percentiles[0], percentiles[-1], first / median)
 
 
-def _seconds(run: Callable[..., object], arguments: tuple) -> float:
-    time.sleep(PAUSE)
+def _seconds(run: Callable[..., object], arguments: tuple, pause: float) -> float:
+    time.sleep(pause)
     _synchronize()
     start = time.perf_counter()
     run(*arguments)

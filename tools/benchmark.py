@@ -1,64 +1,173 @@
-"""Measures images per second of the training form, fused and plain, in turn in one run.
+"""Measures how fast networks are and how much memory they take, all rows in turn in one run.
 
-Files of tools/export.py may join them. Prints a table, and writes speed.json to the work dir.
+Writes benchmark_WHAT.json, .md and .png to the work dir, after each round what there is.
+Without any option it measures the forms of a whole model on the config's test images.
 """
 
 import argparse
-import json
+import sys
 from pathlib import Path
-from typing import Any
 
 import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 
 # isort: split
-from mmengine.registry import init_default_scope
+from mmengine.config import DictAction
 
-from repnext_mm.evaluation.exported_model import ExportedModel
-from repnext_mm.evaluation.speed import measure_forms
-from repnext_mm.files import write_text
-from repnext_mm.launch.command_line import build_parser, load_config
+from repnext_mm.evaluation.benchmark.cases import (
+    COMPILERS,
+    DTYPES,
+    INT8,
+    LAYOUTS,
+    MEASURED_PARTS,
+    MEASURED_STEPS,
+    RUNTIMES,
+)
+from repnext_mm.evaluation.benchmark.machine import LoadWatch, describe_machine
+from repnext_mm.evaluation.benchmark.measure import Limits
+from repnext_mm.evaluation.benchmark.networks import Networks, Source
+from repnext_mm.evaluation.benchmark.plans import QUESTIONS, Question, answer, sizes_of, tables_of
+from repnext_mm.evaluation.benchmark.report import BenchmarkReport, table_text, warning_text
+from repnext_mm.evaluation.benchmark.scaling import draw_scaling, line_rows
+from repnext_mm.launch.command_line import load_config
 from repnext_mm.launch.data_checks import check_data
+from repnext_mm.reparam.forms import FORMS
 from repnext_mm.timing import format_table
+
+RUNTIME_NAMES = tuple(name + kind.strip() for kind in ('', INT8) for name in RUNTIMES)
 
 
 def parse_args() -> argparse.Namespace:
-    parser = build_parser(__doc__)
-    parser.add_argument('checkpoint', nargs='?', help='checkpoint of the training form')
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        'configs', nargs='+', help='configs, each followed by its checkpoint if it has one'
+    )
+    parser.add_argument('--what', choices=QUESTIONS, default='model', help='default: model')
+    parser.add_argument(
+        '--part', choices=MEASURED_PARTS, default='backbone', help='for other whats'
+    )
+    parser.add_argument(
+        '--step', choices=MEASURED_STEPS, default='inference', help='for --what memory'
+    )
+    parser.add_argument('--work-dir', default='work_dirs/benchmark')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='for all configs')
+    parser.add_argument(
+        '--variant',
+        nargs='+',
+        action='append',
+        default=[],
+        metavar=('NAME', 'KEY=VALUE'),
+        help='measure every config with these options, too; may be given more than once',
+    )
+    parser.add_argument('--forms', nargs='+', choices=FORMS, help='default: all')
+    parser.add_argument(
+        '--shapes',
+        nargs='+',
+        type=parse_shape,
+        metavar='HxW',
+        help='default: 224x224 800x1216; of --what model the test images; of scaling seven squares',
+    )
+    parser.add_argument('--batches', nargs='+', type=int, metavar='N', help='images at a time')
+    parser.add_argument('--devices', nargs='+', default=['cpu'], help='such as cpu cuda')
+    parser.add_argument('--dtypes', nargs='+', choices=DTYPES, default=['float32'])
+    parser.add_argument('--layouts', nargs='+', choices=LAYOUTS, default=['as-is'])
+    parser.add_argument(
+        '--compile',
+        nargs='+',
+        choices=['eager', *COMPILERS],
+        default=['eager'],
+        help='torch.compile for backbones; reduce-overhead uses CUDA graphs, graph only those',
+    )
+    parser.add_argument('--runtimes', nargs='+', choices=RUNTIME_NAMES, default=RUNTIME_NAMES)
     parser.add_argument('--images', type=int, default=32, help='how many test images')
     parser.add_argument(
-        '--exported', nargs='+', default=[], help='files of tools/export.py to measure beside them'
+        '--exported', nargs='+', default=[], help='files of tools/export.py, on the test images'
     )
-    parser.add_argument('--rounds', type=int, default=5, help='how often to time each form')
-    args = parser.parse_args()
-    if args.launcher != 'none':
-        parser.error('the forms are measured in one process: leave --launcher out')
-    return args
+    parser.add_argument('--rounds', type=int, default=5, help='how often to time each row')
+    return parser.parse_args()
 
 
-def table_row(name: str, row: dict[str, Any]) -> dict[str, str]:
-    """A row of the table; files have no parameters that could be counted."""
-    slow, fast = row['spread']
-    return {
-        'form': name,
-        'images/s': f'{row["images_per_second"]:.2f}',
-        'from to': f'{slow:.2f} to {fast:.2f}',
-        'x training': f'{row["ratio"]:.2f}',
-        'parameters': f'{row["parameters"]:,}' if row['parameters'] else '',
-    }
+def parse_shape(text: str) -> tuple[int, int]:
+    """``'800x1216'`` as height and width."""
+    height, width = text.split('x')
+    return int(height), int(width)
 
 
-def main() -> None:
+def sources_of(args: argparse.Namespace) -> dict[str, Source]:
+    """The configs of the command line, and each with the options of every variant."""
+    pairs: list[tuple[str, str | None]] = []
+    for path in args.configs:
+        if path.endswith('.py') or not pairs:
+            pairs.append((path, None))
+        else:
+            pairs[-1] = (pairs[-1][0], path)
+    found = {}
+    for name, options in [('', []), *((name, options) for name, *options in args.variant)]:
+        extra = argparse.Namespace(cfg_options={})
+        action = DictAction(['--variant'], 'cfg_options', nargs='+')
+        action(argparse.ArgumentParser(), extra, options)
+        for path, checkpoint in pairs:
+            given = dict(config=path, launcher='none', local_rank=0, work_dir=args.work_dir)
+            given['cfg_options'] = (args.cfg_options or {}) | extra.cfg_options
+            cfg = load_config(argparse.Namespace(**given))
+            title = Path(path).stem + (f' ({name})' if name else '')
+            found[title] = Source(cfg, checkpoint)
+    return found
+
+
+def question_of(args: argparse.Namespace) -> Question:
+    """What the command line asks."""
+    return Question(
+        what=args.what,
+        part=args.part,
+        step=args.step,
+        forms=args.forms,
+        shapes=args.shapes,
+        batches=args.batches,
+        devices=args.devices,
+        dtypes=args.dtypes,
+        layouts=args.layouts,
+        compilers=[None if name == 'eager' else name for name in args.compile],
+        runtimes=[name.replace(INT8.strip(), INT8) for name in args.runtimes],
+        images=args.images,
+        files=args.exported,
+    )
+
+
+def main() -> int:
     args = parse_args()
-    cfg = load_config(args)
-    check_data(cfg, 'test')
-    init_default_scope(cfg.get('default_scope', 'mmengine'))
-    exported = {path: ExportedModel(path).eval() for path in args.exported}
-    results = measure_forms(cfg, args.checkpoint, args.images, args.rounds, exported)
-    print(f'\n{format_table([table_row(name, row) for name, row in results.items()])}\n')
-    path = Path(cfg.work_dir) / 'speed.json'
-    write_text(path, json.dumps(results, indent=2))
-    print(f'Written to {path}')
+    busy = LoadWatch().warnings()
+    for text in busy:
+        print(warning_text(text), flush=True)
+    question, limits = question_of(args), Limits(args.rounds)
+    networks = Networks(sources_of(args))
+    if question.on_test_data:
+        for source in networks.sources.values():
+            check_data(source.cfg, 'test')
+    gpus = [device for device in args.devices if device != 'cpu']
+    header = describe_machine((gpus or ['cpu'])[0])
+    header['command'] = ' '.join(['tools/benchmark.py', *sys.argv[1:]])
+    report = BenchmarkReport(Path(args.work_dir) / f'benchmark_{args.what}', header, busy)
+    report.sizes = sizes_of(networks, tables_of(question, networks))
+    for result in answer(question, networks, limits, lambda text: print(text, flush=True)):
+        report.add(result)
+    finish(report, question)
+    print(f'Written to {report.path}.json, .md and .png')
+    return 1 if report.failures else 0
+
+
+def finish(report: BenchmarkReport, question: Question) -> None:
+    """Prints the tables, and draws."""
+    for table in report.tables.values():
+        print(f'\n{table.title}\n\n{table_text(table)}\n', flush=True)
+    if question.what != 'scaling':
+        report.draw()
+        return
+    for table in report.tables.values():
+        report.notes += [f'Lines of {table.title}:', format_table(line_rows(table))]
+    print('\n\n'.join(report.notes))
+    report.write()
+    draw_scaling(list(report.tables.values()), report.path.with_suffix('.png'))
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

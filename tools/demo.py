@@ -130,7 +130,20 @@ def export(
     return metrics
 
 
-def row(form: str, metrics: dict[str, float], speed: dict[str, float]) -> dict:
+def read_speed(path: Path, files: dict[str, Path]) -> dict[str, dict]:
+    """What the benchmark found for each form and file, by the names in the table."""
+    report = json.loads(path.read_text())
+    titles = {str(file): title for title, file in files.items()}
+    sizes = {size['form']: size['parameters'] for size in report['sizes']}
+    return {
+        titles.get(row['case']['network'], row['case']['form']): dict(
+            row, parameters=sizes.get(row['case']['form'])
+        )
+        for row in report['tables'][0]['rows']
+    }
+
+
+def row(form: str, metrics: dict[str, float], speed: dict) -> dict:
     """A row of the table: column titles, and what stands there."""
     return {
         'form': form,
@@ -180,8 +193,7 @@ def main() -> int:
     say('6/7 Measuring speed, all in turn')
     options = ['--work-dir', work_dir, '--exported', *files.values()]
     run('benchmark.py', task.config, checkpoint, *options, data=data)
-    speed = json.loads((work_dir / 'speed.json').read_text())
-    speed |= {name: speed.pop(str(path)) for name, path in files.items()}
+    speed = read_speed(work_dir / 'benchmark_model.json', files)
 
     say('7/7 Drawing')
     scalars = max(run_dir.glob('*/vis_data/scalars.json'))

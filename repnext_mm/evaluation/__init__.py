@@ -1,1 +1,1 @@
-"""Exported files in the evaluators of the mm packages, and the speed of forms and runtimes."""
+"""Exported files in the evaluators of the mm packages, and how fast and large networks are."""

@@ -49,10 +49,14 @@ def test_demo_runs_from_data_to_table(task, metrics, tmp_path):
     for form in (1, 2, 3):
         assert values[0] == pytest.approx(values[form], abs=2e-3)
     assert [line.split('|')[1].strip() for line in table.splitlines()[2:]] == [*FORMS, *EXPORTED]
-    speed = json.loads((tmp_path / 'speed.json').read_text())
-    assert list(speed) == [*FORMS, *(str(tmp_path / name) for name in FILES)]
-    assert speed['training']['ratio'] == 1
-    assert all(row['images_per_second'] > 0 for row in speed.values())
+    (speed,) = json.loads((tmp_path / 'benchmark_model.json').read_text())['tables']
+    forms = [row['case']['form'] for row in speed['rows']]
+    assert forms == [*FORMS, 'fused', 'fused']
+    networks = [row['case']['network'] for row in speed['rows']]
+    assert networks[3:] == [str(tmp_path / name) for name in FILES]
+    assert speed['rows'][0]['ratio'] == 1
+    assert all(row['images_per_second'] > 0 for row in speed['rows'])
+    assert all(line.split('|')[6].strip() for line in table.splitlines()[2:5])  # parameters
     for name in ('predictions.png', 'curves.png'):
         height, width = cv2.imread(str(tmp_path / name)).shape[:2]
         assert height > 300 and width > 900

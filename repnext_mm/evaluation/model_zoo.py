@@ -1,0 +1,254 @@
+"""The page with a row for each config: its size, its arithmetic, and what is published or measured."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib.figure
+import yaml
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from repnext_mm.checkpoints.loading import build_model
+from repnext_mm.evaluation.benchmark.networks import without_downloads
+from repnext_mm.evaluation.complexity import Complexity, complexity_of
+from repnext_mm.files import replaced
+from repnext_mm.reparam import FORMS, TRAINING, reparameterize_model
+
+TEST_SHAPES = dict(mmdet=(800, 1280), mmseg=(512, 512), mmpretrain=(224, 224))
+"""Height and width for the arithmetic: by scope, those of the configs' tests."""
+
+TITLES = dict(mmdet='Detectors on COCO', mmseg='Segmentors on ADE20K', mmpretrain='ImageNet-1k')
+METAFILES = ('configs/metafile.yml', 'configs/baselines/metafile.yml')
+REFERENCE = 'mask_rcnn_convnext_tiny_coco'
+"""The config to whose backbone measured ones are compared."""
+
+
+@dataclass(frozen=True)
+class ZooEntry:
+    """A config's row."""
+
+    config: str
+    """Path in the repository."""
+
+    scope: str
+    backbone: str
+    """The backbone without what does not change its speed, as text: equal ones are one network."""
+
+    schedule: str
+    """Such as ``'12 epochs'``."""
+
+    sizes: Mapping[str, Complexity]
+    """By form, of the whole model."""
+
+    published: Mapping[str, float]
+    """By name of the metric."""
+
+    @property
+    def name(self) -> str:
+        """The config's name."""
+        return Path(self.config).stem
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """What one run of the benchmark has measured, each as a ratio to the reference's best row."""
+
+    machine: Mapping[str, object]
+    title: str
+    warnings: Sequence[str]
+    ratios: Mapping[str, Mapping[str, float]]
+    """By config and form: images a second, of the best layout."""
+
+
+def read_metafiles(root: Path) -> list[dict[str, Any]]:
+    """The models of the metafiles, in their order.
+
+    Args:
+        root: Of the repository.
+    """
+    files = [yaml.safe_load((root / path).read_text(encoding='utf-8')) for path in METAFILES]
+    return [model for content in files for model in content['Models']]
+
+
+def entry_of(model: Mapping[str, Any], root: Path) -> ZooEntry:
+    """Builds a model of a metafile in all of its forms, and counts.
+
+    Args:
+        model: An element of :func:`read_metafiles`.
+        root: Of the repository.
+    """
+    cfg = Config.fromfile(root / model['Config'])
+    scope, metadata = cfg.default_scope, model['Metadata']
+    init_default_scope(scope)
+    whole = build_model(without_downloads(cfg))
+    whole.eval()
+    sizes = {TRAINING: complexity_of(whole, TEST_SHAPES[scope])}
+    for form in FORMS[1:]:
+        if f'{form.capitalize()} Backbone Parameters' in metadata:
+            sizes[form] = complexity_of(reparameterize_model(whole, form), TEST_SHAPES[scope])
+    metrics = [result['Metrics'] for result in model.get('Results', [])]
+    length = 'Epochs' if 'Epochs' in metadata else 'Iterations'
+    return ZooEntry(
+        config=model['Config'],
+        scope=scope,
+        backbone=backbone_key(cfg),
+        schedule=f'{metadata[length]} {length.lower()}',
+        sizes=sizes,
+        published={name: value for found in metrics for name, value in found.items()},
+    )
+
+
+def backbone_key(cfg: Config) -> str:
+    """The part of a config's backbone that decides on its speed, as text."""
+    neutral = ('init_cfg', 'drop_path_rate', 'norm_eval', 'norm_cfg', 'out_indices', 'with_cp')
+    kept = {key: value for key, value in cfg.model.backbone.items() if key not in neutral}
+    return json.dumps(kept, sort_keys=True, default=str)
+
+
+def reduce_benchmark(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Takes of a report of ``what='backbone'`` the ratios of its first table.
+
+    Args:
+        report: The content of ``benchmark_backbone.json``.
+
+    Raises:
+        ValueError: If the reference is not in it.
+    """
+    table = report['tables'][0]
+    best: dict[str, dict[str, float]] = {}
+    for row in table['rows']:
+        if row['failure'] is None:
+            forms = best.setdefault(row['case']['network'], {})
+            form, speed = row['case']['form'], row['images_per_second']
+            forms[form] = max(forms.get(form, 0.0), speed)
+    if REFERENCE not in best:
+        raise ValueError(f'the report has no time of {REFERENCE}, only of {", ".join(best)}')
+    unit = max(best[REFERENCE].values())
+    ratios = {
+        name: {form: round(speed / unit, 3) for form, speed in forms.items()}
+        for name, forms in best.items()
+    }
+    return dict(
+        machine=report['machine'],
+        title=table['title'],
+        warnings=[*report['warnings'], *table['warnings']],
+        ratios=ratios,
+    )
+
+
+def speeds_by_backbone(speeds: Speeds | None, root: Path) -> dict[str, Mapping[str, float]]:
+    """Ratios by the backbone's key, so that they stand in the rows of all of its configs."""
+    if speeds is None:
+        return {}
+    paths = {Path(model['Config']).stem: model['Config'] for model in read_metafiles(root)}
+    return {
+        backbone_key(Config.fromfile(root / paths[name])): ratios
+        for name, ratios in speeds.ratios.items()
+        if name in paths
+    }
+
+
+def page(entries: Sequence[ZooEntry], speeds: Speeds | None, root: Path) -> str:
+    """The whole page as Markdown.
+
+    Args:
+        entries: All rows.
+        speeds: What is measured; None for nothing.
+        root: Of the repository.
+    """
+    measured = speeds_by_backbone(speeds, root)
+    parts = [_introduction(speeds)]
+    for scope, title in TITLES.items():
+        rows = [entry for entry in entries if entry.scope == scope]
+        height, width = TEST_SHAPES[scope]
+        parts.append(f'## {title}\n\nArithmetic at {height}x{width}.')
+        header = (
+            '| config | schedule | parameters, M | multiply-adds, G | Winograd, G | published |'
+        )
+        header += ' backbone, x ConvNeXt-T |'
+        lines = [zoo_row(entry, measured.get(entry.backbone, {})) for entry in rows]
+        parts.append('\n'.join([header, '|---|---|---|---|---|---|---|', *lines]))
+    return '\n\n'.join(parts) + '\n'
+
+
+def _introduction(speeds: Speeds | None) -> str:
+    text = [
+        '# Model zoo',
+        'One row for each config; `python tools/model_zoo.py` writes this page, and a test keeps it true. Parameters\n'
+        'and multiply-adds are those of the **whole model**: of the training form, then `fused`, then `plain`. Box heads\n'
+        'get 1000 regions, mask heads 100; normalization, activations and post-processing do not count. "Winograd"\n'
+        'counts 4/9 of the multiplications of 3x3 convolutions of stride 1, as RepVGG does (arXiv 2101.03697). There are\n'
+        'no trained weights of ours. **Published** numbers are those of the authors, not measured here; the\n'
+        'metafiles name their sources.',
+    ]
+    if speeds is not None:
+        machine = speeds.machine
+        text.append(
+            f'The last column is **measured**: images per second of the backbone alone ({speeds.title}; torch\n'
+            f'{machine["torch"]}, {machine["threads"]} threads on {machine["processor"]}), relative to ConvNeXt-T, each in its\n'
+            'better memory layout, all in turn in one run of `tools/benchmark.py`. Differences below 5 %\n'
+            'are ties.'
+        )
+        text += [f'**The machine was busy**: {warning}.' for warning in speeds.warnings]
+        text.append('![Published accuracy over measured time](model_zoo.png)')
+    return '\n\n'.join(text)
+
+
+def zoo_row(entry: ZooEntry, ratios: Mapping[str, float]) -> str:
+    """A config's row.
+
+    Args:
+        entry: The config.
+        ratios: Measured ones by form; empty where nothing is measured.
+    """
+    sizes = entry.sizes.values()
+    cells = [
+        f'[{entry.name}](../{entry.config})',
+        entry.schedule,
+        _joined(size.parameters / 1e6 for size in sizes),
+        _joined(size.multiply_adds / 1e9 for size in sizes),
+        _joined(size.winograd_multiplications / 1e9 for size in sizes),
+        ', '.join(f'{name} {value}' for name, value in entry.published.items()),
+        _joined(ratios[form] for form in FORMS if form in ratios),
+    ]
+    return f'| {" | ".join(cells)} |'
+
+
+def _joined(values: Iterable[float]) -> str:
+    return ' / '.join(f'{value:.2f}' for value in values)
+
+
+def draw_accuracy(entries: Sequence[ZooEntry], speeds: Speeds, root: Path, path: Path) -> None:
+    """Draws published accuracy over measured time, a panel for each metric with two points.
+
+    Args:
+        entries: All rows.
+        speeds: What is measured.
+        root: Of the repository.
+        path: PNG to write.
+    """
+    measured = speeds_by_backbone(speeds, root)
+    points: dict[str, list[tuple[float, float, str]]] = {}
+    for entry in entries:
+        ratios = measured.get(entry.backbone)
+        for metric, value in entry.published.items() if ratios else ():
+            title = f'{TITLES[entry.scope]}, {metric}'
+            assert ratios is not None
+            points.setdefault(title, []).append((1 / max(ratios.values()), value, entry.name))
+    panels = {title: found for title, found in points.items() if len(found) > 1}
+    if not panels:
+        return
+    figure = matplotlib.figure.Figure(figsize=(6.5 * len(panels), 5), layout='constrained')
+    for axes, (title, found) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
+    ):
+        for x, y, name in found:
+            axes.plot(x, y, 'o', color='tab:blue' if 'repnext' in name else 'tab:gray')
+            axes.annotate(name, (x, y), fontsize=6, xytext=(3, 3), textcoords='offset points')
+        axes.set(title=f'{title}, published', xlabel='measured time of the backbone / ConvNeXt-T')
+        axes.grid(alpha=0.3)
+    with replaced(path) as draft:
+        figure.savefig(draft, dpi=110, format='png')

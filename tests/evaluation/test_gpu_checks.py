@@ -1,0 +1,43 @@
+"""The checks of ``make benchmark-gpu``: on a GPU where there is one, and a rehearsal on the CPU."""
+
+import pytest
+import torch
+from commands import CONFIG
+from small_configs import read
+
+from repnext_mm.evaluation.benchmark import gpu_checks
+from repnext_mm.evaluation.benchmark.gpu_checks import CHECKS, CheckError, run_checks
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no GPU')
+@pytest.mark.parametrize('name', CHECKS)
+def test_cuda_computes_what_the_cpu_does(name):
+    assert CHECKS[name]('cuda', read(CONFIG))
+
+
+@pytest.mark.distribution
+def test_checks_are_rehearsed_on_the_cpu():
+    found = run_checks('cpu', read(CONFIG))
+    assert not [text for text in found.values() if text.startswith('FAILED')], found
+
+
+def test_checks_find_what_is_wrong(monkeypatch):
+    import mmcv.ops
+
+    right = mmcv.ops.nms
+    calls = []
+
+    def wrong(boxes, scores, threshold):
+        calls.append(1)
+        return right(boxes, scores, threshold if len(calls) % 2 else threshold / 2)
+
+    monkeypatch.setattr(mmcv.ops, 'nms', wrong)
+    monkeypatch.setattr(gpu_checks, 'merged_copy', lambda network, form: network)
+    cfg = read(CONFIG)
+    with pytest.raises(CheckError, match='keeps other boxes'):
+        CHECKS['NMS']('cpu', cfg)
+    monkeypatch.setattr(gpu_checks, 'relative_difference', lambda a, b: 0.5)
+    found = run_checks('cpu', cfg)
+    for name in ('NMS', 'RoIAlign', 'merged forms'):
+        assert found[name].startswith('FAILED')
