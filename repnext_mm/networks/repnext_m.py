@@ -22,6 +22,7 @@ from repnext_mm.networks.heads import TwoClassifiers
 from repnext_mm.networks.initialization import initialize_norm, zero_bias
 from repnext_mm.networks.token_mixers import ChunkConv, CopyConv, MediumMixer, SmallMixer
 from repnext_mm.reparam import TRAINING, Reparameterizable, layers
+from repnext_mm.reparam.primitives import ConvSequential, conv_act, conv_add
 
 EXPANSION = 2
 
@@ -62,7 +63,7 @@ class ChannelMixer(nn.Sequential):
             first = expand.fused()
         else:
             first = layers.fuse_norm_conv(norm, expand.conv, after=expand.norm)
-        return nn.Sequential(first, nn.GELU(), project.fused())
+        return ConvSequential(first, nn.GELU(), project.fused())
 
 
 class Stem(Reparameterizable):
@@ -77,7 +78,7 @@ class Stem(Reparameterizable):
 
     def __init__(self, first: ConvNorm | nn.Conv2d, second: ConvNorm | nn.Conv2d):
         super().__init__()
-        self.stem = nn.Sequential(first, nn.GELU(), second)
+        self.stem = ConvSequential(first, nn.GELU(), second)
 
     @property
     def form(self) -> str:
@@ -116,6 +117,11 @@ class MetaNeXt(Reparameterizable):
     def form(self) -> str:
         return 'fused' if isinstance(self.norm, nn.Identity) else TRAINING
 
+    def mixed(self, x: Tensor, shortcut: Tensor) -> Tensor:
+        """``shortcut + channel_mixer(x)`` in the form ``'fused'``."""
+        expand, act, project = self.channel_mixer
+        return conv_add(conv_act(x, expand, act), project, shortcut)
+
 
 class Block(MetaNeXt):
     """``x + channel_mixer(norm(token_mixer(x)))``; stochastic depth acts on the branch."""
@@ -132,7 +138,9 @@ class Block(MetaNeXt):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, C, H, W)`` to ``(N, C, H, W)``."""
-        return x + self.drop_path(self.channel_mixer(self.norm(self.token_mixer(x))))
+        if self.form == TRAINING:
+            return x + self.drop_path(self.channel_mixer(self.norm(self.token_mixer(x))))
+        return self.mixed(self.token_mixer(x), x)
 
     @renamed_argument('mode', 'form')
     def merged(self, form: str) -> nn.Module:
@@ -148,7 +156,7 @@ class Downsample(MetaNeXt):
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, C, H, W)`` to ``(N, 2C, H / 2, W / 2)``, rounded up."""
         x = self.norm(self.token_mixer(x))
-        return x + self.channel_mixer(x)
+        return x + self.channel_mixer(x) if self.form == TRAINING else self.mixed(x, x)
 
     @renamed_argument('mode', 'form')
     def merged(self, form: str) -> nn.Module:

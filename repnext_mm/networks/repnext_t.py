@@ -19,6 +19,7 @@ from repnext_mm.networks.family import Family, NormLayer
 from repnext_mm.networks.heads import LinearHead
 from repnext_mm.networks.initialization import initialize_norm, zero_bias
 from repnext_mm.reparam import TRAINING, Reparameterizable, kernels, layers
+from repnext_mm.reparam.primitives import ConvSequential, conv_act, conv_add
 
 UNIT_SIZE = 7
 EXPANSION = 4
@@ -107,7 +108,7 @@ class Stem(Reparameterizable):
     @renamed_argument('mode', 'form')
     def merged(self, form: str) -> nn.Module:
         conv = layers.fuse_conv_norm(self.conv, self.norm)
-        return nn.Sequential(OrderedDict(conv=conv, act=nn.ReLU())).eval()
+        return ConvSequential(OrderedDict(conv=conv, act=nn.ReLU())).eval()
 
 
 class Downsample(nn.Sequential, Reparameterizable):
@@ -125,7 +126,7 @@ class Downsample(nn.Sequential, Reparameterizable):
     @renamed_argument('mode', 'form')
     def merged(self, form: str) -> nn.Module:
         conv = layers.fuse_norm_conv(self.norm, self.conv)
-        return nn.Sequential(OrderedDict(conv=conv, act=nn.ReLU())).eval()
+        return ConvSequential(OrderedDict(conv=conv, act=nn.ReLU())).eval()
 
 
 class RepUnit(nn.Module):
@@ -186,8 +187,11 @@ class Block(Reparameterizable):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, C, H, W)`` to ``(N, C, H, W)``."""
-        y = self.project(self.act(self.expand(self.token_mixer(x))))
-        return self.act(x + self.drop_path(y))
+        if self.form == TRAINING:
+            y = self.project(self.act(self.expand(self.token_mixer(x))))
+            return self.act(x + self.drop_path(y))
+        y = conv_act(conv_act(x, self.token_mixer), self.expand, self.act)
+        return conv_add(y, self.project, x, self.act)
 
     @renamed_argument('mode', 'form')
     def merged(self, form: str) -> nn.Module:
@@ -199,7 +203,7 @@ class Block(Reparameterizable):
         return Block(mixer, self.expand, self.project).eval()
 
 
-class PlainBlock(nn.Sequential, Reparameterizable):
+class PlainBlock(ConvSequential, Reparameterizable):
     """The block as three convolutions in a row, without residual.
 
     The input passes beside the branch on channels of its own. That is exact because

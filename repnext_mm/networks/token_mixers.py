@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from repnext_mm.reparam import kernels, layers
+from repnext_mm.reparam.primitives import conv_act
 
 CHUNKS = 4
 SMALL_SIZE = 3
@@ -158,7 +159,9 @@ class MergedChunkConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, C, H, W)`` to ``(N, C, H, W)``."""
         same, small_and_medium, large = x.split(self.sizes, dim=1)
-        return torch.cat((same, self.conv_sm(small_and_medium), self.conv_l(large)), dim=1)
+        row, column = self.conv_l
+        mixed = conv_act(small_and_medium, self.conv_sm), conv_act(conv_act(large, row), column)
+        return torch.cat((same, *mixed), dim=1)
 
 
 class CopyConv(nn.Module):
@@ -176,7 +179,7 @@ class CopyConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, C, H, W)`` to ``(N, 2C, H / 2, W / 2)``, rounded up."""
-        return torch.cat((self.conv_s(x), self.conv_m(x)), dim=1)
+        return torch.cat((conv_act(x, self.conv_s), conv_act(x, self.conv_m)), dim=1)
 
     def merged(self, norm: nn.Module) -> 'CopyConv':
         """``norm(self(x))`` as two convolutions beside each other."""
