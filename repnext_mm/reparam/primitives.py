@@ -8,29 +8,20 @@ agree with torch's own layers on small cases. Everywhere else (autograd, tracing
 ``torch.compile``, hooks on a layer, other dtypes and devices) the layers run as they are.
 """
 
-import functools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.modules import module as torch_modules
 
-from repnext_mm.reparam.packing import packed_weight
+from repnext_mm.reparam.onednn import GELU, NONE, RELU, run_primitive
 
 ENVIRONMENT = 'REPNEXT_MM_PRIMITIVES'
 """The environment variable that, set to ``0`` before the import, turns the primitives off."""
-
-TOLERANCE = 1e-5
-"""Largest difference of a primitive from torch's own layers, relative to the largest output."""
-
-NONE, RELU, GELU = '', 'relu', 'gelu'
-"""The activations that a primitive computes, under oneDNN's names. Of GELU it is the exact one."""
-
-UNARY = {NONE: ('none', [], ''), RELU: ('relu', [], ''), GELU: ('gelu', [], 'none')}
-"""The operator's arguments for each of them: name, numbers, and kind of GELU."""
 
 _state = dict(enabled=os.environ.get(ENVIRONMENT, '1') != '0')
 
@@ -59,12 +50,16 @@ def conv_act(x: Tensor, conv: nn.Module, act: nn.Module | None = None) -> Tensor
         conv: A convolution; a primitive computes those that are ``nn.Conv2d`` and nothing else.
         act: The activation, of which a primitive computes ReLU and the exact GELU; None for none.
     """
-    kind = activation_kind(act)
-    if kind is None or type(conv) is not nn.Conv2d or not _unobserved(conv, x):
+    if (
+        torch.compiler.is_compiling()
+        or type(conv) is not nn.Conv2d
+        or (kind := activation_kind(act)) is None
+        or not _is_unobserved(conv, x)
+    ):
         y = conv(x)
         return y if act is None else act(y)
-    y = _run_primitive(x, conv, kind)
-    return _activated(conv(x), act) if y is None else y
+    result = run_primitive(x, conv, kind) if _has_primitive(x) else None
+    return _activated(conv(x), act) if result is None else result
 
 
 def conv_add(x: Tensor, conv: nn.Module, other: Tensor, act: nn.Module | None = None) -> Tensor:
@@ -76,16 +71,21 @@ def conv_add(x: Tensor, conv: nn.Module, other: Tensor, act: nn.Module | None = 
         other: What is added to the convolution's output.
         act: The activation, of which a primitive computes ReLU; None for none.
     """
-    kind = activation_kind(act)
-    if kind is None or type(conv) is not nn.Conv2d or not _unobserved(conv, x, other):
+    if (
+        torch.compiler.is_compiling()
+        or type(conv) is not nn.Conv2d
+        or (kind := activation_kind(act)) is None
+        or not _is_unobserved(conv, x, other)
+    ):
         y = other + conv(x)
         return y if act is None else act(y)
-    y = None if kind == GELU else _run_primitive(x, conv, kind, other)
-    if y is None:
-        y = conv(x)
-        alike = y.shape == other.shape and y.dtype == other.dtype and y.device == other.device
-        y = _activated(y.add_(other) if alike else other + y, act)
-    return y
+    if kind != GELU and _has_primitive(x):
+        result = run_primitive(x, conv, kind, other)
+        if result is not None:
+            return result
+    y = conv(x)
+    alike = y.shape == other.shape and y.dtype == other.dtype and y.device == other.device
+    return _activated(y.add_(other) if alike else other + y, act)
 
 
 class ConvSequential(nn.Sequential):
@@ -108,11 +108,11 @@ class ConvSequential(nn.Sequential):
         return x
 
 
-def activation_kind(act: nn.Module | None) -> str | None:
+def activation_kind(act: Any) -> str | None:
     """Which of the activations a layer is; None if it is, or may do, something else."""
     if act is None:
         return NONE
-    if act._forward_hooks or act._forward_pre_hooks or 'forward' in vars(act):
+    if act._forward_hooks or act._forward_pre_hooks or 'forward' in act.__dict__:
         return None
     if type(act) is nn.ReLU:
         return RELU
@@ -128,132 +128,34 @@ def _activated(y: Tensor, act: nn.Module | None) -> Tensor:
     return y.relu_() if type(act) is nn.ReLU else act(y)
 
 
-def _unobserved(conv: nn.Module, *inputs: Tensor) -> bool:
+def _is_unobserved(conv: nn.Module, x: Tensor, other: Tensor | None = None) -> bool:
     """Whether nobody could see what the convolution puts out before the next layer changes it."""
-    if torch.compiler.is_compiling() or not _state['enabled']:
+    if not _state['enabled'] or type(x) is not Tensor or not (other is None or type(other) is Tensor):
         return False
     if torch.is_grad_enabled():
-        tensors = (*inputs, *conv._parameters.values())
+        tensors = (x, other, *conv._parameters.values())
         if any(tensor is not None and tensor.requires_grad for tensor in tensors):
             return False
-    return (
-        all(type(tensor) is Tensor for tensor in inputs)
-        and not conv._forward_hooks
-        and not conv._forward_pre_hooks
-        and 'forward' not in vars(conv)
-        and not torch_modules._global_forward_hooks
-        and not torch_modules._global_forward_pre_hooks
-        and not torch._C._len_torch_dispatch_stack()
-        and not torch._C._len_torch_function_stack()
-        and torch._C._functorch.peek_interpreter_stack() is None
-        and forward_ad._current_level < 0
-        and not torch._C._is_tracing()
+    return not (
+        conv._forward_hooks
+        or conv._forward_pre_hooks
+        or 'forward' in conv.__dict__
+        or torch_modules._global_forward_hooks
+        or torch_modules._global_forward_pre_hooks
+        or torch._C._len_torch_dispatch_stack()
+        or torch._C._len_torch_function_stack()
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or forward_ad._current_level >= 0
+        or torch._C._is_tracing()
     )
 
 
-def _run_primitive(
-    x: Tensor, conv: nn.Conv2d, kind: str, other: Tensor | None = None
-) -> Tensor | None:
-    """The convolution, addition and activation by oneDNN; None where it does not compute them."""
-    if not _takes(x, conv) or not onednn_agrees():
-        return None
-    if other is not None and not _is_like_output(other, x, conv):
-        return None
-    return _onednn(x, conv, packed_weight(conv, x.shape), kind, other)
-
-
-def _onednn(
-    x: Tensor, conv: nn.Conv2d, weight: Tensor, kind: str, other: Tensor | None = None
-) -> Tensor:
-    """Calls oneDNN's primitive on channels-last tensors."""
-    x = x.contiguous(memory_format=torch.channels_last)
-    bias = conv._parameters['bias']
-    geometry = conv.padding, conv.stride, conv.dilation, conv.groups
-    operator = torch.ops.mkldnn._convolution_pointwise
-    if other is None:
-        return operator.default(x, weight, bias, *geometry, *UNARY[kind])
-    other = other.contiguous(memory_format=torch.channels_last)
-    activation = (kind or None, [], None)
-    return operator.binary(x, other, weight, bias, *geometry, 'add', 1.0, *activation)
-
-
-def _takes(x: Tensor, conv: nn.Conv2d) -> bool:
-    """Whether oneDNN's primitive is right for this input and these weights."""
-    weight = conv._parameters['weight']
+def _has_primitive(x: Tensor) -> bool:
+    """Whether there are primitives for this dtype and device, and nothing forbids them."""
     return (
-        type(weight) is nn.Parameter
-        and x.dtype is weight.dtype is torch.float32
+        x.dtype is torch.float32
         and x.is_cpu
-        and weight.is_cpu
-        and x.layout is weight.layout is torch.strided
-        and not weight.is_inference()
-        and (weight.is_contiguous() or weight.is_contiguous(memory_format=torch.channels_last))
-        and _has_output(x, conv)
+        and x.layout is torch.strided
         and torch._C._get_mkldnn_enabled()
         and not torch.is_autocast_enabled('cpu')
-    )
-
-
-def _has_output(x: Tensor, conv: nn.Conv2d) -> bool:
-    """Whether the input has the channels that it should, and the kernel fits into it."""
-    if x.dim() != 4 or x.shape[1] != conv.in_channels or conv.padding_mode != 'zeros':
-        return False
-    return type(conv.padding) is tuple and all(size > 0 for size in _output_shape(x, conv))
-
-
-def _output_shape(x: Tensor, conv: nn.Conv2d) -> tuple[int, ...]:
-    """``(N, C_out, H', W')``."""
-    sides = zip(
-        x.shape[2:], conv.kernel_size, conv.padding, conv.stride, conv.dilation, strict=True
-    )
-    return (
-        x.shape[0],
-        conv.out_channels,
-        *(
-            (size + 2 * int(padding) - dilation * (kernel - 1) - 1) // stride + 1
-            for size, kernel, padding, stride, dilation in sides
-        ),
-    )
-
-
-def _is_like_output(other: Tensor, x: Tensor, conv: nn.Conv2d) -> bool:
-    """Whether a tensor has shape and kind of the convolution's output."""
-    alike = other.is_cpu and other.dtype is x.dtype and other.layout is x.layout
-    return alike and tuple(other.shape) == _output_shape(x, conv)
-
-
-@functools.cache
-def onednn_agrees() -> bool:
-    """Whether torch has oneDNN's primitives and they compute what its own layers do."""
-    try:
-        with torch.inference_mode():
-            return all(_agree(groups, size) for groups, size in ((1, 1), (4, 3)))
-    except Exception:  # whatever another version of torch raises; the layers then run as they are
-        return False
-
-
-def _agree(groups: int, size: int) -> bool:
-    """Whether all primitives agree with torch on a small convolution, packed and not."""
-    conv = nn.Conv2d(4, 8, size, padding=size // 2, groups=groups, device='meta')
-    for name, parameter in list(conv.named_parameters()):
-        values = torch.linspace(-1, 1, parameter.numel()).view(parameter.shape)
-        setattr(conv, name, nn.Parameter(values, requires_grad=False))
-    x = torch.linspace(-2, 1, 2 * 4 * 5 * 6).view(2, 4, 5, 6)
-    other = torch.linspace(3, -2, 2 * 8 * 5 * 6).view(2, 8, 5, 6)
-    packed = torch.ops.mkldnn._reorder_convolution_weight(
-        conv.weight, conv.padding, conv.stride, conv.dilation, conv.groups, list(x.shape)
-    )
-    y = torch.nn.functional.conv2d(x, conv.weight, conv.bias, 1, conv.padding, 1, groups)
-    cases: list[tuple[str, Tensor | None, Tensor]] = [
-        (NONE, None, y),
-        (RELU, None, y.relu()),
-        (GELU, None, torch.nn.functional.gelu(y)),
-        (NONE, other, other + y),
-        (RELU, other, (other + y).relu()),
-    ]
-    return all(
-        (_onednn(x, conv, weight, kind, addend) - expected).abs().max()
-        <= TOLERANCE * expected.abs().max()
-        for weight in (conv.weight, packed)
-        for kind, addend, expected in cases
     )
