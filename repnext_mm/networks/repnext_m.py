@@ -22,6 +22,7 @@ from repnext_mm.networks.heads import TwoClassifiers
 from repnext_mm.networks.initialization import initialize_norm, zero_bias
 from repnext_mm.networks.token_mixers import ChunkConv, CopyConv, MediumMixer, SmallMixer
 from repnext_mm.reparam import TRAINING, Reparameterizable, layers
+from repnext_mm.reparam.convert import has_hooks
 from repnext_mm.reparam.primitives import ConvSequential, conv_act, conv_add
 
 EXPANSION = 2
@@ -119,6 +120,8 @@ class MetaNeXt(Reparameterizable):
 
     def mixed(self, x: Tensor, shortcut: Tensor) -> Tensor:
         """``shortcut + channel_mixer(x)`` in the form ``'fused'``."""
+        if has_hooks(self.channel_mixer):
+            return shortcut + self.channel_mixer(x)
         expand, act, project = self.channel_mixer
         return conv_add(conv_act(x, expand, act), project, shortcut)
 

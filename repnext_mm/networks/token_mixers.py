@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from repnext_mm.reparam import kernels, layers
-from repnext_mm.reparam.primitives import conv_act
+from repnext_mm.reparam.primitives import ConvSequential, conv_act
 
 CHUNKS = 4
 SMALL_SIZE = 3
@@ -137,7 +137,7 @@ class ChunkConv(nn.Module):
         sources = [self.conv_s, self.conv_m]
         like = self.conv_m.conv_7_7
         conv_sm = layers.build_conv(weight, bias, like, sources, groups=len(weight))
-        return MergedChunkConv(conv_sm, self.conv_l)
+        return MergedChunkConv(conv_sm, ConvSequential(*self.conv_l))
 
 
 class MergedChunkConv(nn.Module):
@@ -159,8 +159,7 @@ class MergedChunkConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, C, H, W)`` to ``(N, C, H, W)``."""
         same, small_and_medium, large = x.split(self.sizes, dim=1)
-        row, column = self.conv_l
-        mixed = conv_act(small_and_medium, self.conv_sm), conv_act(conv_act(large, row), column)
+        mixed = conv_act(small_and_medium, self.conv_sm), self.conv_l(large)
         return torch.cat((same, *mixed), dim=1)
 
 

@@ -130,7 +130,11 @@ def _activated(y: Tensor, act: nn.Module | None) -> Tensor:
 
 def _is_unobserved(conv: nn.Module, x: Tensor, other: Tensor | None = None) -> bool:
     """Whether nobody could see what the convolution puts out before the next layer changes it."""
-    if not _state['enabled'] or type(x) is not Tensor or not (other is None or type(other) is Tensor):
+    if (
+        not _state['enabled']
+        or type(x) is not Tensor
+        or not (other is None or type(other) is Tensor)
+    ):
         return False
     if torch.is_grad_enabled():
         tensors = (x, other, *conv._parameters.values())
