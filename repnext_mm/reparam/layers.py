@@ -69,7 +69,7 @@ def norm_affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
     if not isinstance(norm, _BatchNorm) or norm.running_mean is None or norm.running_var is None:
         raise TypeError(
             f'only a batch norm with running statistics can be folded, got {norm}; build the '
-            "model with norm_cfg=dict(type='BN') or 'SyncBN'"
+            "network with norm_layer=torch.nn.BatchNorm2d, or in a config norm_cfg=dict(type='BN')"
         )
     weight, bias = (None if p is None else _exact(p) for p in (norm.weight, norm.bias))
     return kernels.batch_norm_affine(
