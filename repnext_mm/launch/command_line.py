@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 from repnext_mm.compat import forbid_code_in_checkpoints, require
 from repnext_mm.deprecation import warn_of_old_name
+from repnext_mm.launch.allocator import keep_memory
 from repnext_mm.launch.device import adapt_to_device, use_mixed_precision
 from repnext_mm.reparam.forms import FORMS, TRAINING
 
@@ -30,6 +31,11 @@ def build_parser(description: str | None) -> argparse.ArgumentParser:
         nargs='+',
         action=DictAction,
         help='override the config: key=value, lists as key="[a,b]" or key=a,b',
+    )
+    parser.add_argument(
+        '--release-memory',
+        action='store_true',
+        help='on CPU: give memory of large tensors back to the system at once, which is slower',
     )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
@@ -103,6 +109,8 @@ def load_config(args: argparse.Namespace) -> Config:
             f'there is no config {path!r}: the configs of RepNeXt-MM are in '
             "the folder 'configs', installed as repnext_mm/.mim/configs"
         )
+    if not getattr(args, 'release_memory', False):
+        keep_memory()
     cfg = Config.fromfile(path)
     cfg.merge_from_dict(args.cfg_options or {})
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))

@@ -29,7 +29,9 @@ from repnext_mm.networks.token_mixers import (
     SmallMixer,
 )
 from repnext_mm.reparam import TRAINING, layers
+from repnext_mm.reparam.convert import has_hooks
 from repnext_mm.reparam.live import LiveMerging
+from repnext_mm.reparam.primitives import ConvSequential, conv_act, conv_add
 
 EXPANSION = 2
 
@@ -91,7 +93,7 @@ class Stem(LiveMerging):
 
     def __init__(self, first: ConvNorm | nn.Conv2d, second: ConvNorm | nn.Conv2d):
         super().__init__()
-        self.stem = nn.Sequential(first, nn.GELU(), second)
+        self.stem = ConvSequential(first, nn.GELU(), second)
 
     @property
     def form(self) -> str:
@@ -137,6 +139,13 @@ class MetaNeXt(LiveMerging):
     def form(self) -> str:
         return 'fused' if isinstance(self.norm, nn.Identity) else TRAINING
 
+    def mixed(self, x: Tensor, shortcut: Tensor) -> Tensor:
+        """``shortcut + channel_mixer(x)`` in the form ``'fused'``."""
+        if has_hooks(self.channel_mixer):
+            return shortcut + self.channel_mixer(x)
+        expand, act, project = self.channel_mixer
+        return conv_add(conv_act(x, expand, act), project, shortcut)
+
 
 class Block(MetaNeXt):
     """``x + channel_mixer(norm(token_mixer(x)))``; stochastic depth acts on the branch."""
@@ -153,6 +162,8 @@ class Block(MetaNeXt):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, C, H, W)`` to ``(N, C, H, W)``."""
+        if self.form != TRAINING:
+            return self.mixed(self.token_mixer(x), x)
         if live := self.live_convs():
             conv_sm, expand, project = live
             y = self.channel_mixer.mix(self.token_mixer.mix(x, conv_sm), expand, project)
@@ -167,8 +178,10 @@ class Block(MetaNeXt):
     @renamed_argument('mode', 'form')
     def merged(self, form: str) -> nn.Module:
         conv_sm, expand, project = self.merged_convs()
-        token_mixer = MergedChunkConv(conv_sm.build(), self.token_mixer.conv_l)
-        return Block(token_mixer, merged_channel_mixer(expand, project)).eval()
+        conv_l = ConvSequential(*self.token_mixer.conv_l)
+        return Block(
+            MergedChunkConv(conv_sm.build(), conv_l), merged_channel_mixer(expand, project)
+        ).eval()
 
 
 class Downsample(MetaNeXt):
@@ -184,7 +197,7 @@ class Downsample(MetaNeXt):
             x = torch.cat((conv_s(x), conv_m(x)), dim=1)
             return x + self.channel_mixer.mix(x, expand, project)
         x = self.norm(self.token_mixer(x))
-        return x + self.channel_mixer(x)
+        return x + self.channel_mixer(x) if self.form == TRAINING else self.mixed(x, x)
 
     def merged_convs(self, read: layers.Read = layers.exact) -> tuple[layers.MergedConv, ...]:
         channel_mixer = self.channel_mixer.merged_convs(read=read)
@@ -199,7 +212,7 @@ class Downsample(MetaNeXt):
 
 def merged_channel_mixer(expand: layers.MergedConv, project: layers.MergedConv) -> nn.Sequential:
     """A channel mixer without batch norms."""
-    return nn.Sequential(expand.build(), nn.GELU(), project.build())
+    return ConvSequential(expand.build(), nn.GELU(), project.build())
 
 
 def build_stem(in_channels: int, channels: int, norm_layer: NormLayer) -> Stem:

@@ -20,6 +20,7 @@ from repnext_mm.networks.heads import LinearHead
 from repnext_mm.networks.initialization import initialize_norm, zero_bias
 from repnext_mm.reparam import TRAINING, Reparameterizable, kernels, layers
 from repnext_mm.reparam.live import LiveMerging
+from repnext_mm.reparam.primitives import ConvSequential, conv_act, conv_add
 
 UNIT_SIZE = 7
 EXPANSION = 4
@@ -112,7 +113,7 @@ class Stem(LiveMerging):
     @renamed_argument('mode', 'form')
     def merged(self, form: str) -> nn.Module:
         conv = self.merged_convs()[0].build()
-        return nn.Sequential(OrderedDict(conv=conv, act=nn.ReLU())).eval()
+        return ConvSequential(OrderedDict(conv=conv, act=nn.ReLU())).eval()
 
 
 class Downsample(nn.Sequential, LiveMerging):
@@ -140,7 +141,7 @@ class Downsample(nn.Sequential, LiveMerging):
     @renamed_argument('mode', 'form')
     def merged(self, form: str) -> nn.Module:
         conv = self.merged_convs()[0].build()
-        return nn.Sequential(OrderedDict(conv=conv, act=nn.ReLU())).eval()
+        return ConvSequential(OrderedDict(conv=conv, act=nn.ReLU())).eval()
 
 
 class RepUnit(nn.Module):
@@ -201,6 +202,9 @@ class Block(LiveMerging):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, C, H, W)`` to ``(N, C, H, W)``."""
+        if self.form != TRAINING:
+            y = conv_act(conv_act(x, self.token_mixer), self.expand, self.act)
+            return conv_add(y, self.project, x, self.act)
         live = self.live_convs()
         token_mixer: layers.Convolution = live[0] if live else self.token_mixer
         y = self.project(self.act(self.expand(token_mixer(x))))
@@ -219,7 +223,7 @@ class Block(LiveMerging):
         return Block(mixer, self.expand, self.project).eval()
 
 
-class PlainBlock(nn.Sequential, Reparameterizable):
+class PlainBlock(ConvSequential, Reparameterizable):
     """The block as three convolutions in a row, without residual.
 
     The input passes beside the branch on channels of its own. That is exact because

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from repnext_mm.reparam import kernels, layers
+from repnext_mm.reparam.primitives import ConvSequential, conv_act
 
 CHUNKS = 4
 SMALL_SIZE = 3
@@ -147,7 +148,7 @@ class ChunkConv(nn.Module):
 
     def merged(self) -> 'MergedChunkConv':
         """The token mixer with S and M as one convolution."""
-        return MergedChunkConv(self.merged_conv().build(), self.conv_l)
+        return MergedChunkConv(self.merged_conv().build(), ConvSequential(*self.conv_l))
 
 
 class MergedChunkConv(nn.Module):
@@ -176,7 +177,7 @@ def mix_merged(
 ) -> Tensor:
     """Mixes ``(N, C, H, W)`` as :class:`MergedChunkConv` does, whose parts the arguments are."""
     same, small_and_medium, large = x.split(sizes, dim=1)
-    return torch.cat((same, conv_sm(small_and_medium), conv_l(large)), dim=1)
+    return torch.cat((same, conv_act(small_and_medium, conv_sm), conv_l(large)), dim=1)
 
 
 class CopyConv(nn.Module):
@@ -194,7 +195,7 @@ class CopyConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, C, H, W)`` to ``(N, 2C, H / 2, W / 2)``, rounded up."""
-        return torch.cat((self.conv_s(x), self.conv_m(x)), dim=1)
+        return torch.cat((conv_act(x, self.conv_s), conv_act(x, self.conv_m)), dim=1)
 
     def merged_convs(
         self, norm: nn.Module, read: layers.Read = layers.exact

@@ -160,6 +160,20 @@ def test_roi_align_and_its_gradient_equal_the_reference(size, scale, ratio, alig
     assert_close(actual_input.grad.cpu(), expected_input.grad)
 
 
+@pytest.mark.parametrize('shape', [(2, 3, 9, 7), (1, 5, 1, 4), (2, 1, 3, 3)], ids=str)
+def test_roi_align_of_channels_last_features_is_the_same(shape):
+    from mmcv.ops import roi_align
+
+    features = torch.randn(shape, generator=torch.Generator().manual_seed(3))
+    rois = torch.tensor([[0.0, 0.3, 0.7, 4.1, 3.9], [shape[0] - 1, 0.2, 1.1, 3.4, 2.6]])
+    expected = roi_align(features, rois, (2, 3), 1.0, 2, 'avg', True)
+    for layout in (
+        features.contiguous(memory_format=torch.channels_last),
+        features.transpose(2, 3).contiguous().transpose(2, 3),
+    ):
+        assert torch.equal(roi_align(layout, rois, (2, 3), 1.0, 2, 'avg', True), expected)
+
+
 @pytest.mark.parametrize('ratio', [0, 2])
 @pytest.mark.parametrize('aligned', [True, False])
 def test_roi_align_passes_gradcheck(aligned, ratio):
