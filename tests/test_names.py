@@ -12,6 +12,7 @@ MODULES = sorted(PACKAGE.rglob('*.py'))
 OPTION = re.compile(r'(?<![\w-])--[a-z][\w-]+')
 OPTIONS_ALLOWED = {
     'launch/command_line.py',  # defines them
+    'launch/allocator.py',  # tells in the log which one undoes what it has done
     'compat/packages.py',  # pip's
 }
 ELSEWHERE = ('reparam/',)
