@@ -6,7 +6,6 @@ _base_ = [
     './_base_/default_runtime.py',
 ]
 checkpoint = '{{$REPNEXT_PRETRAINED:pretrained}}/repnext_m5.pth'
-
 model = dict(
     backbone=dict(
         arch='m5',

@@ -33,7 +33,7 @@ def convnext() -> nn.Module:
     """mmpretrain's ConvNeXt-T with the four outputs that detectors take."""
     from mmpretrain.models import ConvNeXt
 
-    return ConvNeXt('tiny', out_indices=(0, 1, 2, 3), gap_before_final_norm=False).train()
+    return ConvNeXt('tiny', out_indices=(0, 1, 2, 3), gap_before_final_norm=False)
 
 
 def networks(arch: str, with_convnext: bool) -> dict[str, nn.Module]:
