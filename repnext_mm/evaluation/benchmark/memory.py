@@ -9,6 +9,7 @@ import gc
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,10 @@ import torch
 from repnext_mm.evaluation.benchmark.cases import TORCH, Case, Table
 from repnext_mm.evaluation.benchmark.measure import OUT_OF_MEMORY, Row, TableResult, failure_of
 from repnext_mm.evaluation.benchmark.networks import Networks, Run, Source, torch_run
+
+ALLOCATOR = {'MALLOC_MMAP_THRESHOLD_': '65536'}
+"""Makes glibc return every large tensor when it is freed, so that what it keeps for later is not
+counted: without it the peak of a network varies from run to run by several features."""
 
 STATUS = Path('/proc/self/status')
 RESET_PEAK = Path('/proc/self/clear_refs')
@@ -68,12 +73,15 @@ def measure_memory(table: Table, sources: Mapping[str, Source]) -> Iterator[Tabl
 
 def _ask(order: Order) -> dict[str, Any]:
     command = [sys.executable, '-W', 'ignore', '-m', __name__]
-    environment = os.environ | {'PYTHONPATH': os.pathsep.join(path for path in sys.path if path)}
+    environment = os.environ | ALLOCATOR
+    environment['PYTHONPATH'] = os.pathsep.join(path for path in sys.path if path)
     result = subprocess.run(
         command, input=pickle.dumps(order), capture_output=True, env=environment, check=False
     )
-    if result.returncode < 0:  # killed, as the kernel does where memory is short
+    if result.returncode == -signal.SIGKILL:  # as the kernel does where memory is short
         return dict(failure=OUT_OF_MEMORY)
+    if result.returncode < 0:
+        return dict(failure=f'ended by signal {-result.returncode}')
     if result.returncode:
         lines = result.stderr.decode(errors='replace').strip().splitlines() or ['no message']
         return dict(failure=lines[-1][:200])
