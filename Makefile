@@ -7,8 +7,9 @@ PYTHON ?= python3
 VENV := .venv
 CLASSIC := .venv-openmmlab
 # Two files of tests at a time, each process with one thread: most of the time goes into imports.
+# They begin in the order of tests/conftest.py, the longest first, so that none runs on alone.
 # A process that dies ends the run: with one in its place, the others may wait for ever.
-PYTEST := -m pytest -n 2 --dist loadfile --max-worker-restart 0
+PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 test-onedl test-openmmlab: export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

@@ -1,18 +1,32 @@
 """Configs as nested dicts: the types and the files that they name."""
 
-from collections.abc import Collection, Iterator
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator
 
 
 def type_name(cfg: dict) -> str:
-    """The class that a config dict names, as ``type='mmdet.FPN'`` or ``type=FPN``, without scope."""
+    """Tells the class that a config dict names, as ``type='mmdet.FPN'`` or ``type=FPN``.
+
+    Returns:
+        The name without scope; empty if the dict names none.
+    """
     kind = cfg.get('type', '')
     return kind.split('.')[-1] if isinstance(kind, str) else getattr(kind, '__name__', '')
 
 
-def replace_types(cfg: Any, old: Collection[str], new: str) -> int:
-    """Renames types anywhere in a config, and tells how often they were there."""
-    inner = cfg.values() if isinstance(cfg, dict) else cfg if isinstance(cfg, list | tuple) else ()
+def replace_types(cfg: object, old: Collection[str], new: str) -> int:
+    """Renames types anywhere in a config, which is changed.
+
+    Args:
+        cfg: A config or a part of one.
+        old: Names of classes without scope.
+        new: Value of ``type`` in their place.
+
+    Returns:
+        How often one of the old types was there.
+    """
+    inner: Iterable[object] = ()
+    if isinstance(cfg, dict | list | tuple):
+        inner = cfg.values() if isinstance(cfg, dict) else cfg
     found = sum(replace_types(item, old, new) for item in inner)
     if isinstance(cfg, dict) and 'type' in cfg and type_name(cfg) in old:
         cfg['type'] = new
@@ -20,8 +34,15 @@ def replace_types(cfg: Any, old: Collection[str], new: str) -> int:
     return found
 
 
-def pretrained_files(cfg: Any) -> Iterator[str]:
-    """The checkpoints that ``init_cfg=dict(type='Pretrained', ...)`` names anywhere in a config."""
+def pretrained_files(cfg: object) -> Iterator[str]:
+    """Lists the checkpoints that ``init_cfg=dict(type='Pretrained', ...)`` names in a config.
+
+    Args:
+        cfg: A config or a part of one; it is searched to any depth.
+
+    Yields:
+        Paths and URLs.
+    """
     if isinstance(cfg, dict):
         if cfg.get('type') == 'Pretrained' and isinstance(cfg.get('checkpoint'), str):
             yield cfg['checkpoint']

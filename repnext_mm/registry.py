@@ -1,7 +1,8 @@
 """Registries of the scope ``repnext_mm``: children of mmengine's.
 
 ``type='repnext_mm.RepNeXt'`` makes mmengine import this file and then the
-``locations``, from any project and without ``custom_imports``.
+``locations``, from any project and without ``custom_imports``. Classes of higher rooms, such as
+``ExportedModel`` or mmpretrain's classifiers, are registered when their modules are imported.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ MODELS = mmengine_registry.Registry(
     'model',
     parent=mmengine_registry.MODELS,
     scope='repnext_mm',
-    locations=['repnext_mm.models', 'repnext_mm.evaluation.exported_model'],
+    locations=['repnext_mm.models'],
 )
 HOOKS = mmengine_registry.Registry(
     'hook', parent=mmengine_registry.HOOKS, scope='repnext_mm', locations=['repnext_mm.hooks']

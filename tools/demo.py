@@ -142,7 +142,7 @@ def row(form: str, metrics: dict[str, float], speed: dict[str, float]) -> dict:
 
 
 def problems(task: Task, rows: list[dict]) -> list[str]:
-    """What the demo promises and this run did not keep."""
+    """Lists the promises of the demo that this run did not keep."""
     found = []
     for key in task.metrics:
         values = [row[key] for row in rows if row['form'] != QUANTIZED]

@@ -5,14 +5,12 @@ In the checkpoint's place may stand a file of tools/export.py, which is tested a
 
 import argparse
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 
 # isort: split
 from mmengine.dist import is_main_process
-from mmengine.evaluator import DumpResults
 
 from repnext_mm.evaluation.exported_model import is_exported, use_exported
 from repnext_mm.files import to_plain, write_text
@@ -25,6 +23,7 @@ from repnext_mm.launch.command_line import (
 from repnext_mm.launch.data_checks import check_data
 from repnext_mm.launch.forms import choose_form
 from repnext_mm.launch.pictures import enable_pictures
+from repnext_mm.launch.predictions import prediction_metric
 from repnext_mm.launch.test_time_augmentation import enable_tta
 
 
@@ -68,26 +67,6 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-class DumpLabels(DumpResults):
-    """Without the scores of every class for every pixel, which take 200 MB an image on ADE20K."""
-
-    def process(self, data_batch: dict, predictions: Sequence[dict]) -> None:
-        labels = [
-            {key: value for key, value in sample.items() if not key.endswith('logits')}
-            for sample in predictions
-        ]
-        super().process(data_batch, labels)
-
-
-def dump_metric(scope: str | None, path: str):
-    """The metric that writes predictions; mmdet's keeps masks as RLE, mmseg's labels only."""
-    if scope == 'mmdet':
-        from mmdet.evaluation import DumpDetResults
-
-        return DumpDetResults(out_file_path=path)
-    return (DumpLabels if scope == 'mmseg' else DumpResults)(out_file_path=path)
-
-
 def main() -> None:
     args = parse_args()
     cfg = load_config(args)
@@ -103,7 +82,8 @@ def main() -> None:
         enable_tta(cfg)
     runner = build_runner(cfg)
     if args.out:
-        runner.test_evaluator.metrics.append(dump_metric(cfg.get('default_scope'), args.out))
+        scope = cfg.get('default_scope')
+        runner.test_evaluator.metrics.append(prediction_metric(scope, args.out))
     metrics = runner.test()
     if is_main_process():
         report = dict(

@@ -125,7 +125,7 @@ def compare_forms(model: BaseModel, merged: BaseModel) -> float:
     return max(feature_differences(model, merged, names, run).values())
 
 
-def form_aware_parts(cfg: Any, path: str = 'model') -> dict[str, dict]:
+def form_aware_parts(cfg: dict | list | tuple, path: str = 'model') -> dict[str, dict]:
     """Finds the dicts in a model's config that take ``deploy``.
 
     Args:

@@ -1,4 +1,4 @@
-"""What only mmpretrain's classifiers need. Importing it imports mmpretrain.
+"""Head and distillation for mmpretrain's classifiers. Importing it imports mmpretrain.
 
 Configs of classifiers name it: ``custom_imports = dict(imports=['repnext_mm.classification'])``.
 """

@@ -1,4 +1,4 @@
-"""What happens when, in a run of mmengine's Runner."""
+"""Hooks of mmengine's Runner: merged evaluation, safe checkpoints, seeds after a resume."""
 
 from repnext_mm import registry  # noqa: F401 (says so if mmengine or mmcv is missing)
 from repnext_mm.hooks.checkpoint_hook import SafeCheckpointHook

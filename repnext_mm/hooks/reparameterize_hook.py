@@ -19,7 +19,7 @@ from repnext_mm.reparam.forms import check_inference_form
 from repnext_mm.trained import copy_to_merge, unwrapped
 
 FEATURE_EXTRACTORS = ('backbone', 'neck')
-"""What OpenMMLab's models call the parts whose outputs are features."""
+"""Names of the parts of OpenMMLab's models whose outputs are features."""
 
 
 @register(HOOKS)

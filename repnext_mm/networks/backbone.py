@@ -208,14 +208,11 @@ class RepNeXt(FormAware):
     def another_form(self, form: str) -> FormAware:
         """This network in another form, without values: its parameters are on 'meta'."""
         with torch.device('meta'):
-            return RepNeXt(
-                self.arch,
-                self.in_channels,
-                self.out_indices,
-                norm_layer=self.norm_layer,
-                form=form_name(form),
-                initialize=False,
-            )
+            return self._built(norm_layer=self.norm_layer, form=form_name(form), initialize=False)
+
+    def _built(self, **options: Any) -> FormAware:
+        """A new network of this arch, in torch alone."""
+        return RepNeXt(self.arch, self.in_channels, self.out_indices, **options)
 
     def own_part(self, state: dict[str, Any]) -> dict[str, Tensor]:
         """The entries of the stages that are built, from a state dict of any known layout."""

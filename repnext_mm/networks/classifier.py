@@ -2,16 +2,14 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from repnext_mm.deprecation import renamed_argument
 from repnext_mm.networks import layouts
 from repnext_mm.networks.backbone import RepNeXt
 from repnext_mm.networks.family import NormLayer
 from repnext_mm.networks.heads import with_both_classifiers
 from repnext_mm.reparam import TRAINING, FormAware
-from repnext_mm.reparam.forms import check_form, form_name
+from repnext_mm.reparam.forms import check_form
 
 
 class RepNeXtClassifier(RepNeXt):
@@ -98,18 +96,8 @@ class RepNeXtClassifier(RepNeXt):
         """
         return self.head(super().forward(x)[-1].mean((2, 3)))
 
-    @renamed_argument('deploy', 'form')
-    def another_form(self, form: str) -> FormAware:
-        """This network in another form, without values: its parameters are on 'meta'."""
-        with torch.device('meta'):
-            return RepNeXtClassifier(
-                self.arch,
-                self.num_classes,
-                self.in_channels,
-                norm_layer=self.norm_layer,
-                form=form_name(form),
-                initialize=False,
-            )
+    def _built(self, **options: Any) -> FormAware:
+        return RepNeXtClassifier(self.arch, self.num_classes, self.in_channels, **options)
 
     def own_part(self, state: dict[str, Any]) -> dict[str, Tensor]:
         """The entries of backbone and head, from a state dict of any known layout."""

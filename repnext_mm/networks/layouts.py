@@ -19,10 +19,10 @@ from torch import Tensor
 StateDict = Mapping[str, Tensor]
 
 WRAPPERS = ('state_dict_ema', 'state_dict', 'model')
-"""Where files keep their weights, the most accurate first: EMA is what timm evaluates."""
+"""Keys under which files keep their weights, the most accurate first: timm evaluates the EMA."""
 
 PARALLEL = ('module.', '_orig_mod.')
-"""What DataParallel and ``torch.compile`` put in front of names."""
+"""Prefixes that DataParallel and ``torch.compile`` put in front of names."""
 
 BACKBONE = 'backbone.'
 HEAD = 'head.'
@@ -36,7 +36,7 @@ CHANNELS = re.compile(
 
 
 class Shape(NamedTuple):
-    """What the names and shapes in a state dict tell of an architecture."""
+    """Channels and depths of an architecture, as names and shapes in a state dict tell them."""
 
     channels: tuple[int, ...]
     depths: tuple[int, ...]
@@ -61,7 +61,7 @@ def to_openmmlab(checkpoint: Any) -> Any:
     other networks, and those that have the layout already.
 
     Args:
-        checkpoint: What a file holds.
+        checkpoint: The content of a file.
 
     Returns:
         ``{'state_dict': ..., 'meta': ...}``: entries of the backbone start with

@@ -5,7 +5,7 @@ them two convolutions in series (arXiv 2406.16004, "serial and parallel structur
 reparameterization"); merged, each is one convolution. Modules have the official names.
 """
 
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -189,8 +189,8 @@ class CopyConv(nn.Module):
 
     def __init__(self, conv_s: nn.Module, conv_m: nn.Module):
         super().__init__()
-        self.conv_s: Any = conv_s
-        self.conv_m: Any = conv_m
+        self.conv_s = conv_s
+        self.conv_m = conv_m
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, C, H, W)`` to ``(N, 2C, H / 2, W / 2)``, rounded up."""
@@ -201,8 +201,7 @@ class CopyConv(nn.Module):
     ) -> tuple[layers.MergedConv, layers.MergedConv]:
         """``norm(self(x))`` as two convolutions, of which each makes half of the channels."""
         scales, shifts = (affine.chunk(2) for affine in layers.norm_affine(norm, read))
-        small: SmallMixer = self.conv_s
-        medium: MediumMixer = self.conv_m
+        small, medium = cast(SmallMixer, self.conv_s), cast(MediumMixer, self.conv_m)
         fused_small = kernels.fuse_conv_bn(*small.kernel(read), scales[0], shifts[0])
         fused_medium = kernels.fuse_conv_bn(*medium.kernel(read), scales[1], shifts[1])
         return (

@@ -139,7 +139,7 @@ def replace_batch_norms(model: nn.Module) -> nn.Module:
 
 
 def _obstacle(norm: _BatchNorm) -> str | None:
-    """Why a batch norm is no fixed affine map, and what to do; None if it is one."""
+    """The reason why a batch norm is no fixed affine map, and the remedy; None if it is one."""
     if norm.running_mean is None or norm.running_var is None:
         return (
             'it keeps no running statistics, so what it computes depends on the batch; train with '
@@ -296,7 +296,7 @@ def _takes(parts: list[nn.Module], image: Tensor) -> bool:
             type(parts[-1]).__name__,
             tuple(image.shape),
             type(error).__name__,
-            error,
+            str(error).partition('\n')[0],
         )
         return False
     return True

@@ -60,14 +60,15 @@ class Reparameterizable(nn.Module, ABC):
         return self if form == self.form else self.merged(form)
 
     def fuse(self) -> nn.Module:
-        """The verb of timm's ``reparameterize_model``: an equal module in the form ``'fused'``.
+        """The verb of timm's ``reparameterize_model``, for modules in any mode.
 
-        A module that is merged already is returned as it is.
+        timm's tools merge before they call ``eval()``, so this asks for no mode.
 
-        Raises:
-            ValueError: As :func:`reparameterize_model`.
+        Returns:
+            A module in the form ``'fused'`` that computes what this one does in evaluation
+            mode; a module that is merged already as it is.
         """
-        return reparameterize_model(self) if form_name(self.form) == TRAINING else self
+        return self.merged('fused') if form_name(self.form) == TRAINING else self
 
 
 class SwitchToDeploy(nn.Module):
@@ -76,8 +77,8 @@ class SwitchToDeploy(nn.Module):
     @property
     def form(self) -> str:
         """The form that the network is in: ``'training'``, ``'fused'`` or ``'plain'``."""
-        blocks = _outermost(self, lambda module: isinstance(module, Reparameterizable))
-        return next((form_name(block.form) for _, block in blocks), TRAINING)
+        blocks = (module for module in self.modules() if isinstance(module, Reparameterizable))
+        return next((form_name(block.form) for block in blocks), TRAINING)
 
     @property
     def deploy(self) -> str | None:

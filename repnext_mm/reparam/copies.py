@@ -44,7 +44,7 @@ def independent_copy(model: nn.Module) -> nn.Module:
 
 
 def _uncopied(model: nn.Module) -> dict[int, Any]:
-    """What ``deepcopy`` would fail on, by its id, and what stands for it in a copy.
+    """Stand-ins in a copy, by the id of the original, for values that ``deepcopy`` cannot copy.
 
     These are process groups, as SyncBN has them, and tensors that training has computed.
     """

@@ -63,7 +63,7 @@ def feature_differences(
 
 
 def _record(model: nn.Module, names: list[str], run: Callable[[Any], object]) -> Features:
-    """What each named submodule puts out while the model runs, call by call."""
+    """The outputs of each named submodule in one run of the model, call by call."""
     features: Features = {name: [] for name in names}
 
     def recorder(name: str):

@@ -11,11 +11,11 @@ from repnext_mm.reparam.convert import SwitchToDeploy, inference_forms
 from repnext_mm.reparam.forms import TRAINING
 
 SHOWN = 4
-"""How many names a message lists before it only counts them."""
+"""Number of names that a message lists before it only counts them."""
 
 
 class KeyReport(NamedTuple):
-    """How a state dict fits a module."""
+    """The entries of a state dict by how they fit a module."""
 
     loaded: list[str]
     missing: list[str]
@@ -90,11 +90,11 @@ class FormAware(SwitchToDeploy):
         return f'form={form!r}'
 
     def own_part(self, state: dict[str, Any]) -> dict[str, Tensor]:
-        """What concerns this network of a state dict given for it, under its own names."""
+        """The entries of this network, under its own names, from a state dict given for it."""
         return state
 
     def describe(self, state: Mapping[str, Tensor]) -> str:
-        """What else can be said of a checkpoint that does not fit, as a sentence or nothing."""
+        """A sentence about a checkpoint that does not fit, such as its architecture, or nothing."""
         return ''
 
     def check_training(self) -> None:
@@ -175,7 +175,7 @@ class FormAware(SwitchToDeploy):
         return {name: value.to(dtypes[name]) for name, value in other.state_dict().items()}
 
     def _other_form_message(self, form: str) -> str:
-        """Why a checkpoint that is merged to ``form`` does not get in, and what to do."""
+        """The error for a checkpoint that is merged to ``form`` and does not get in, with the remedy."""
         if self.form == TRAINING:
             reason = (
                 f'and this {type(self).__name__} is in training form, whose branches cannot be '
@@ -191,7 +191,6 @@ class FormAware(SwitchToDeploy):
 
 def is_recorded() -> bool:
     """Whether the forward pass is being recorded, for ONNX or ``torch.export``, and not trained."""
-    if torch.jit.is_tracing() or torch.onnx.is_in_onnx_export():
-        return True
-    # torch before 2.7 does not tell exporting from compiling.
-    return getattr(torch.compiler, 'is_exporting', torch.compiler.is_compiling)()
+    # In torch.compile, whose networks may be trained, is_exporting() is true as well.
+    exported = torch.compiler.is_compiling() and not torch.compiler.is_dynamo_compiling()
+    return exported or torch.jit.is_tracing()

@@ -35,8 +35,11 @@ def classifier(arch: str | dict, classes: int = 1000, deploy: str | None = None,
 
 
 @pytest.mark.parametrize('deploy', [None, 'fused'])
-@pytest.mark.parametrize('layout', IMAGENET_LAYOUTS)
-@pytest.mark.parametrize('arch', GOLDEN)
+@pytest.mark.parametrize(
+    ('arch', 'layout'),
+    [('m0', layout) for layout in IMAGENET_LAYOUTS]
+    + [(arch, 'model') for arch in GOLDEN if arch != 'm0'],
+)
 def test_official_files_give_the_official_logits(arch, layout, deploy, tmp_path):
     path = save(IMAGENET_LAYOUTS[layout](arch), tmp_path / 'official.pth')
     model = classifier(arch, deploy=deploy).eval()
@@ -174,8 +177,12 @@ def test_merged_head_in_the_training_form_is_an_error():
     merged = reparameterize_model(RepNeXtClsHead(5, 16).eval())
     with pytest.raises(ValueError, match=r'model\.head\.deploy=fused'):
         RepNeXtClsHead(5, 16).load_state_dict(merged.state_dict())
-    with pytest.raises(ValueError, match='finetune_deployed=True'):
-        merged.train()
+    x = (torch.randn(2, 16),)
+    assert merged.train() is merged
+    with pytest.raises(ValueError, match=r'deploy=None.*finetune_deployed=True'):
+        RepNeXtClsHead.loss(merged, x, samples([0, 1], classes=5))
+    with torch.no_grad():
+        assert_close(merged(x), merged.eval()(x), 0)
     merged.finetune_deployed = True
     losses = RepNeXtClsHead.loss(merged.train(), (torch.randn(2, 16),), samples([0, 1], classes=5))
     assert losses['loss'].requires_grad

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from missing import without
 
 PACKAGES = ('mmdet', 'mmseg', 'mmpretrain', 'mmcv', 'mmengine')
 
@@ -59,21 +60,6 @@ def run(server, tmp_path) -> Callable[[str], str]:
         return files[0].read_text().strip()
 
     return output
-
-
-def without(*packages: str) -> str:
-    """Code that makes these packages look as if they were not installed."""
-    return f"""
-import importlib.abc, sys
-class Missing(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.split('.')[0] in {packages!r}:
-            raise ModuleNotFoundError(f'No module named {{name!r}}', name=name.split('.')[0])
-sys.meta_path.insert(0, Missing())
-import importlib.util
-find = importlib.util.find_spec
-importlib.util.find_spec = lambda name, *a: None if name in {packages!r} else find(name, *a)
-"""
 
 
 @pytest.mark.distribution

@@ -4,15 +4,18 @@ import uuid
 
 import pytest
 import torch
-from helpers import assert_close, assert_same_state, state_of
+from helpers import assert_close, assert_same_state, randomize, state_of
+from mmcv.cnn import ConvModule
 from mmengine.hooks import EMAHook, Hook
+from mmengine.registry import MODELS
 from runners import Augmented, Classifier, Failure, Logits, MeanOverViews, build_runner, loader
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from repnext_mm import reparameterize_model
 from repnext_mm.hooks import ReparameterizeHook
-from repnext_mm.reparam.complete import merge_completely
+from repnext_mm.reparam.complete import batch_norms, merge_completely
+from repnext_mm.trained import merged_copy
 
 pytestmark = pytest.mark.distribution
 
@@ -204,6 +207,70 @@ def test_test_time_augmentation_runs_on_the_merged_network(tmp_path):
         assert runner.model is model and model.module.backbone.deploy is None
         results.append(metric.logits)
     assert_close(results[1], results[0], 1e-5)
+
+
+@pytest.fixture
+def resnet() -> Classifier:
+    """A classifier whose backbone calls its layers by name, in no order that containers tell."""
+    model = Classifier()
+    config = dict(type='mmpretrain.ResNet', depth=18, stem_channels=8, base_channels=3)
+    model.backbone = MODELS.build(config)
+    return randomize(model)
+
+
+class Structure(Hook):
+    """Notes the model that a batch is evaluated on."""
+
+    priority = 'LOWEST'
+
+    def before_test_iter(self, runner, batch_idx, data_batch=None):
+        self.model = runner.model
+
+
+def test_other_backbones_are_merged_as_completely_as_by_merged_copy(tmp_path, resnet):
+    plain, merged, structure = Logits(), Logits(), Structure()
+    build_runner(tmp_path, name(), model=resnet, metric=plain).test()
+    state = state_of(resnet)
+    hooks = [ReparameterizeHook(), structure]
+    build_runner(tmp_path, name(), hooks, model=resnet, metric=merged).test()
+    expected = merged_copy(resnet)
+    assert not batch_norms(structure.model)
+    assert_same_state(structure.model, state_of(expected))
+    images = torch.randn(2, 3, 70, 93)
+    with torch.no_grad():
+        assert_close(
+            [item['logits'] for item in structure.model(images)],
+            [item['logits'] for item in expected(images)],
+            0,
+        )
+    assert_close(merged.logits, plain.logits, 1e-5)
+    assert_same_state(resnet, state)
+
+
+def test_blocks_alone_are_merged_without_fold_conv_bn(tmp_path, resnet):
+    structure = Structure()
+    hooks = [ReparameterizeHook(fold_conv_bn=False), structure]
+    build_runner(tmp_path, name(), hooks, model=resnet).test()
+    assert len(batch_norms(structure.model)) == len(batch_norms(resnet)) > 20
+    build_runner(tmp_path, name(), hooks, model=Classifier()).test()
+    assert list(batch_norms(structure.model)) == ['neck.bn']
+    assert structure.model.backbone.form == 'fused'
+
+
+def test_batch_norms_that_are_no_affine_maps_stay_with_a_warning(tmp_path):
+    model = Classifier()
+    model.neck = ConvModule(24, 16, 1, norm_cfg=dict(type='BN', track_running_stats=False))
+    plain, merged, structure = Logits(), Logits(), Structure()
+    build_runner(tmp_path / 'plain', name(), model=model, metric=plain).test()
+    hooks = [ReparameterizeHook(), structure]
+    build_runner(tmp_path / 'merged', name(), hooks, model=model, metric=merged).test()
+    assert list(batch_norms(structure.model)) == ['neck.bn']
+    # The statistics of a batch of a few pixels make more of rounding.
+    assert_close(merged.logits, plain.logits, 1e-4)
+    [log] = (tmp_path / 'merged').glob('*/*.log')
+    assert "'neck.bn' cannot be merged: it keeps no running statistics" in log.read_text()
+    with pytest.raises(ValueError, match=r"'neck.bn' cannot be merged"):
+        merged_copy(model)
 
 
 class WrongMerge(ReparameterizeHook):

@@ -205,7 +205,7 @@ def test_training_a_merged_network_is_refused_unless_told():
         Detector('m0', deploy='fused'),
     ):
         with pytest.raises(ValueError, match='finetune_deployed=True'):
-            model.train()
+            model.train()(torch.randn(2, 3, 32, 32))
         assert model.eval() is model
     model = Detector('m0', deploy='fused', finetune_deployed=True).train()
     model(torch.randn(2, 3, 32, 32)).sum().backward()

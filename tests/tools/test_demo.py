@@ -13,6 +13,8 @@ from commands import run_inside
 FORMS = ['training', 'fused', 'plain']
 EXPORTED = ['fused, ONNX', 'fused, INT8']
 FILES = ['model.onnx', 'model_int8.onnx']
+FEWER = {'benchmark.py': ['--rounds', '1', '--images', '4'], 'quantize.py': ['--images', '3']}
+"""Options after the demo's own: one round of few images shows that a tool runs."""
 
 
 def run_tool_inside(command: list, **options) -> subprocess.CompletedProcess:
@@ -20,7 +22,8 @@ def run_tool_inside(command: list, **options) -> subprocess.CompletedProcess:
     if command[0] != sys.executable:
         return START(command, **options)
     settings = {key: options['env'][key] for key in ('SHAPES_ROOT', 'PYTHONWARNINGS')}
-    result = run_inside(Path(command[1]).name, *command[2:], **settings)
+    name = Path(command[1]).name
+    result = run_inside(name, *command[2:], *FEWER.get(name, []), **settings)
     assert options['check'] and result.returncode == 0, result.stderr[-3000:]
     return result
 
