@@ -3,7 +3,9 @@
 ``python docs/training_step.py m3 --shape 4 3 224 224`` compares the branches, the option
 ``merge_frozen_norms`` and the merged network in training; with ``--convnext`` it compares RepNeXt
 with ConvNeXt-T instead, batch norms in training mode. A step is forward, backward and AdamW. The
-time is that of the processor, of one thread: beside other jobs it says more than the clock does.
+time is that of the processor, of all threads together: beside other jobs it says more than the
+clock does, but idle threads must sleep instead of spinning: set OMP_WAIT_POLICY=passive. With one
+thread, torch computes 1x1 convolutions of small batches in another way than with more.
 """
 
 import argparse
@@ -86,10 +88,11 @@ def main() -> None:
     parser.add_argument('arch')
     parser.add_argument('--shape', type=int, nargs=4, default=(4, 3, 224, 224))
     parser.add_argument('--rounds', type=int, default=7)
+    parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--layout', choices=LAYOUTS, default='NCHW')
     parser.add_argument('--convnext', action='store_true')
     args = parser.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     layout = LAYOUTS[args.layout]
     x = torch.randn(*args.shape).to(memory_format=layout)

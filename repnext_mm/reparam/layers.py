@@ -23,7 +23,7 @@ Read = Callable[[Tensor], Tensor]
 """Takes a parameter or buffer of a layer into the algebra: :func:`exact` or :func:`live`."""
 
 Convolution = Callable[[Tensor], Tensor]
-"""A layer, or what is computed in its place from the parameters of others."""
+"""A layer, or a :class:`MergedConv` in its place."""
 
 INHERITED = ('stride', 'padding', 'dilation', 'groups')
 """The geometry that a merged convolution takes from the layer that it is like."""
@@ -97,7 +97,7 @@ def norm_affine(norm: nn.Module, read: Read = exact) -> tuple[Tensor, Tensor]:
 
 @dataclass(eq=False)
 class MergedConv:
-    """What several layers are together: one convolution, not yet a layer.
+    """One convolution that equals several layers, and is not yet a layer itself.
 
     It can become one (:meth:`build`), and it can be called as it is, for training through it.
     """
@@ -112,7 +112,7 @@ class MergedConv:
     """Gives dtype, device and, unless overridden, the geometry."""
 
     sources: tuple[nn.Module, ...] = ()
-    """What was merged besides ``like``."""
+    """The modules that were merged besides ``like``."""
 
     geometry: Mapping[str, Any] = field(default_factory=dict)
     """``groups``, ``stride``, ``padding``, ``dilation`` that differ from ``like``."""

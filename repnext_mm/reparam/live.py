@@ -41,7 +41,7 @@ class LiveMerging(Reparameterizable):
         """
         if not self.merge_frozen_norms or self.form != TRAINING:
             return None
-        if not is_linear(self) or _is_written_to_a_file():
+        if not is_linear(self) or is_recorded():
             return None
         device = next(self.parameters()).device.type
         with torch.autocast(device, enabled=False):  # else the algebra would run in half precision
@@ -71,12 +71,6 @@ def is_linear(block: nn.Module) -> bool:
         elif 'norm' in module._modules and not isinstance(module._modules['norm'], _BatchNorm):
             return False
     return True
-
-
-def _is_written_to_a_file() -> bool:
-    """Whether the forward pass is being recorded for export, and not for ``torch.compile``."""
-    # Within torch.compile, torch says of itself that it is exporting.
-    return is_recorded() and not torch.compiler.is_dynamo_compiling()
 
 
 def _has_backward_hooks(layer: nn.Module) -> bool:
