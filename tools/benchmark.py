@@ -21,6 +21,7 @@ from repnext_mm.evaluation.benchmark.cases import (
     MEASURED_PARTS,
     MEASURED_STEPS,
     RUNTIMES,
+    parse_shape,
 )
 from repnext_mm.evaluation.benchmark.machine import LoadWatch, describe_machine
 from repnext_mm.evaluation.benchmark.measure import Limits
@@ -84,12 +85,6 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--rounds', type=int, default=5, help='how often to time each row')
     return parser.parse_args()
-
-
-def parse_shape(text: str) -> tuple[int, int]:
-    """``'800x1216'`` as height and width."""
-    height, width = text.split('x')
-    return int(height), int(width)
 
 
 def sources_of(args: argparse.Namespace) -> dict[str, Source]:

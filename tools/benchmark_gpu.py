@@ -12,7 +12,7 @@ from pathlib import Path
 import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 
 # isort: split
-from repnext_mm.evaluation.benchmark.cases import DTYPES
+from repnext_mm.evaluation.benchmark.cases import DTYPES, parse_shape
 from repnext_mm.evaluation.benchmark.gpu import CONFIGS, Plan, run_on_gpu
 
 FOLDER = Path(__file__).resolve().parents[1] / 'configs'
@@ -35,12 +35,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--no-compile', action='store_true', help='leave torch.compile out')
     parser.add_argument('--networks', type=int, default=len(CONFIGS), help='the first so many')
     return parser.parse_args()
-
-
-def parse_shape(text: str) -> tuple[int, int]:
-    """``'800x1216'`` as height and width."""
-    height, width = text.split('x')
-    return int(height), int(width)
 
 
 class BudgetExceededError(BaseException):

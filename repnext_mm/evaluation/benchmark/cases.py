@@ -126,6 +126,19 @@ def shown(value: object) -> str:
     return 'eager' if value is None else str(value)
 
 
+def parse_shape(text: str) -> tuple[int, int]:
+    """Reads ``'800x1216'``.
+
+    Returns:
+        Height and width in pixels.
+
+    Raises:
+        ValueError: If the text is no such pair.
+    """
+    height, width = text.split('x')
+    return int(height), int(width)
+
+
 def product_tables(
     rows: Sequence[Case],
     shapes: Iterable[tuple[int, int]],
