@@ -21,10 +21,17 @@ TOLERANCE = 1e-5
 NONE, RELU, GELU = '', 'relu', 'gelu'
 """The activations that a primitive computes, under oneDNN's names. Of GELU it is the exact one."""
 
-UNARY: dict[str, tuple] = {NONE: ('none', [], ''), RELU: ('relu', [], ''), GELU: ('gelu', [], 'none')}
+UNARY: dict[str, tuple] = {
+    NONE: ('none', [], ''),
+    RELU: ('relu', [], ''),
+    GELU: ('gelu', [], 'none'),
+}
 """The operator's arguments for each of them: name, numbers, and kind of GELU."""
 
-BINARY: dict[str, tuple] = {NONE: ('add', 1.0, None, [], None), RELU: ('add', 1.0, 'relu', [], None)}
+BINARY: dict[str, tuple] = {
+    NONE: ('add', 1.0, None, [], None),
+    RELU: ('add', 1.0, 'relu', [], None),
+}
 """The same for the operator that adds: what it does, factor, then as above."""
 
 PACKED_PIXELS = 8192
