@@ -1,6 +1,8 @@
 """Fixtures of all tests, and the order of their files."""
 
+import os
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from mmengine.registry import DefaultScope
@@ -40,6 +42,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def trust():
     """Again, because onedl-mmengine takes its part of the list away after every load."""
     repnext_mm.compat.trust_mmengine_checkpoints()
+
+
+@pytest.fixture(autouse=True)
+def environment():
+    """No environment variable that an earlier test has set: tools forbid code in checkpoints so."""
+    with patch.dict(os.environ):
+        os.environ.pop('TORCH_FORCE_WEIGHTS_ONLY_LOAD', None)
+        yield
 
 
 @pytest.fixture(autouse=True)
