@@ -15,7 +15,6 @@ from repnext_mm.networks import RepNeXtClassifier
 from repnext_mm.reparam import layers
 from repnext_mm.reparam.live import LiveMerging
 
-pytestmark = pytest.mark.distribution
 
 VARIANTS = ['tiny_v3', 'm1']
 
@@ -299,6 +298,7 @@ def trained(folder, name: str, merge: bool, **options) -> tuple[list[float], dic
     return losses, state_of(model), state_of(hook.ema_model.module)
 
 
+@pytest.mark.distribution
 @pytest.mark.parametrize('accumulate', [1, 2])
 def test_a_runner_trains_and_averages_alike(tmp_path, accumulate):
     wrapper = dict(
