@@ -15,7 +15,6 @@ from repnext_mm.networks import RepNeXtClassifier
 from repnext_mm.reparam import layers
 from repnext_mm.reparam.live import LiveMerging
 
-
 VARIANTS = ['tiny_v3', 'm1']
 
 
