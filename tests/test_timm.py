@@ -187,7 +187,7 @@ def test_docstring_example_prints_what_it_says():
 
 
 def test_segmentation_models_pytorch_takes_it():
-    """Not among the requirements: it runs where the package is installed."""
+    """Among the requirements of the tests; users may lack it."""
     smp = pytest.importorskip('segmentation_models_pytorch')
     model = randomize(smp.Unet('tu-repnext_m0', encoder_weights=None, classes=2)).double().eval()
     x = torch.randn(1, 3, 64, 96, dtype=torch.float64)
@@ -200,7 +200,7 @@ def test_segmentation_models_pytorch_takes_it():
 
 
 def test_transformers_takes_it():
-    """Not among the requirements: it runs where the package is installed."""
+    """Not among the requirements, since mmpretrain cannot be imported beside it."""
     pytest.importorskip('transformers')
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')

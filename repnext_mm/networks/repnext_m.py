@@ -25,7 +25,6 @@ from repnext_mm.networks.token_mixers import (
     ChunkConv,
     CopyConv,
     MediumMixer,
-    MergedChunkConv,
     SmallMixer,
 )
 from repnext_mm.reparam import TRAINING, layers
@@ -177,11 +176,8 @@ class Block(MetaNeXt):
 
     @renamed_argument('mode', 'form')
     def merged(self, form: str) -> nn.Module:
-        conv_sm, expand, project = self.merged_convs()
-        conv_l = ConvSequential(*self.token_mixer.conv_l)
-        return Block(
-            MergedChunkConv(conv_sm.build(), conv_l), merged_channel_mixer(expand, project)
-        ).eval()
+        channel_mixer = merged_channel_mixer(*self.channel_mixer.merged_convs(self.norm))
+        return Block(self.token_mixer.merged(), channel_mixer).eval()
 
 
 class Downsample(MetaNeXt):

@@ -32,6 +32,13 @@ TEST_CFG = dict(
 )
 POINTS = dict(type='DistancePointBBoxCoder')
 BN = dict(type='BN')
+ANCHORS = dict(
+    type='AnchorGenerator',
+    ratios=[1.0],
+    octave_base_scale=8,
+    scales_per_octave=1,
+    strides=[8, 16, 32, 64, 128],
+)
 HEADS = {
     'RetinaNet': dict(type='RetinaHead', stacked_convs=1),
     'FCOS': dict(type='FCOSHead', stacked_convs=1, norm_on_bbox=True, norm_cfg=BN),
@@ -39,13 +46,7 @@ HEADS = {
         type='ATSSHead',
         stacked_convs=1,
         norm_cfg=BN,
-        anchor_generator=dict(
-            type='AnchorGenerator',
-            ratios=[1.0],
-            octave_base_scale=8,
-            scales_per_octave=1,
-            strides=[8, 16, 32, 64, 128],
-        ),
+        anchor_generator=ANCHORS,
     ),
     'RTMDet': dict(
         type='RTMDetSepBNHead',
@@ -62,13 +63,7 @@ HEADS = {
         type='GFLHead',
         stacked_convs=1,
         norm_cfg=BN,
-        anchor_generator=dict(
-            type='AnchorGenerator',
-            ratios=[1.0],
-            octave_base_scale=8,
-            scales_per_octave=1,
-            strides=[8, 16, 32, 64, 128],
-        ),
+        anchor_generator=ANCHORS,
     ),
 }
 
