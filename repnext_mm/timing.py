@@ -4,11 +4,13 @@ A machine that is busy for a while slows whatever runs at that moment. Runs that
 slowed alike, so their medians can be compared, within one measurement and not across two.
 """
 
+import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 WARM_UP = 2
 """Untimed rounds. ``torch.compile`` with CUDA graphs needs two: it compiles in the first call and
@@ -16,6 +18,10 @@ records the graph in the second."""
 
 PAUSE = 0.05
 """Seconds before each run, in which the spinning threads of the previous runtime go to sleep."""
+
+
+TIE = 0.05
+"""Two times that differ by less than this part are called a tie."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,15 @@ def rounds_of_turns(
         yield {name: _summary(values, first) for name, values in seconds.items()}
 
 
+def fastest(timings: Mapping[str, Timing]) -> str:
+    """The name of the first run that no other beats by more than :data:`TIE`.
+
+    So of runs that are equally fast it is always the same one.
+    """
+    least = min(timing.median for timing in timings.values())
+    return next(name for name, timing in timings.items() if timing.median <= (1 + TIE) * least)
+
+
 def _summary(seconds: Sequence[float], first: float) -> Timing:
     median = statistics.median(seconds)
     percentiles = [median, median]
@@ -125,6 +140,19 @@ def _synchronize() -> None:
     torch = sys.modules.get('torch')
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.synchronize()
+
+
+def processor_name() -> str:
+    """The processor's model name and model number, for many models share one name."""
+    try:
+        lines = Path('/proc/cpuinfo').read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    pairs = [line.split(':', 1) for line in lines if ':' in line]
+    known = {name.strip(): value.strip() for name, value in pairs}
+    name = known.get('model name', platform.machine())
+    family = [known[key] for key in ('cpu family', 'model') if key in known]
+    return f'{name} (family {", model ".join(family)})' if family else name
 
 
 def format_table(rows: Sequence[Mapping[str, object]]) -> str:

@@ -17,8 +17,10 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
 from repnext_mm.deprecation import renamed_argument
-from repnext_mm.reparam.complete import check_batch_norms, merge_completely
+from repnext_mm.reparam.complete import check_batch_norms, merge_completely, run_features
 from repnext_mm.reparam.copies import independent_copy
+from repnext_mm.reparam.fastest import LAYOUTS, Choice, arranged, fastest_form
+from repnext_mm.reparam.forms import AUTO
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -50,8 +52,11 @@ def merged_copy(
         source: A model in any mode, also inside DistributedDataParallel or an average of
             weights (mmengine's ``BaseAveragedModel``, torch's ``AveragedModel``), or a Runner.
             Of a Runner whose ``EMAHook`` has begun to average it is the average.
-        form: ``'fused'`` or ``'plain'``; see :func:`repnext_mm.reparameterize_model`.
-        shape: ``(N, C, H, W)`` of the random image. Defaults to ``(1, in_channels, 64, 64)``.
+        form: ``'fused'`` or ``'plain'``; see :func:`repnext_mm.reparameterize_model`. ``'auto'``
+            for the form and the layout in which backbone and neck take the least time for the random
+            image on the model's device and in its dtype; the log says which.
+        shape: ``(N, C, H, W)`` of the random image. Defaults to ``(1, in_channels, 64, 64)``; with
+            ``'auto'`` it must be given.
 
     Returns:
         The merged model in evaluation mode, on the device of the original, which stays as
@@ -60,8 +65,8 @@ def merged_copy(
     Raises:
         TypeError: If ``source`` is something else, or the model is inside a wrapper that
             shards its parameters.
-        ValueError: If ``form`` is unknown or a block cannot take it; if a batch norm is no
-            fixed affine map, as without running statistics; if a forward method was
+        ValueError: If ``form`` is unknown or a block cannot take it; if it is ``'auto'`` without
+            ``shape``; if a batch norm is no fixed affine map, as without running statistics; if a forward method was
             replaced by one that runs the original; or in an evaluation inside a run with
             an ``EMAHook``, which has then exchanged the weights.
 
@@ -75,7 +80,36 @@ def merged_copy(
     """
     model = copy_to_merge(source)
     check_batch_norms(model)
-    return merge_completely(model, form, shape)
+    if form != AUTO:
+        return merge_completely(model, form, shape)
+    if shape is None:
+        raise ValueError(
+            "form='auto' measures on an image of the size that counts: give it as well, such as "
+            'shape=(1, 3, 800, 1216)'
+        )
+    choice = choose_form(model, shape)
+    return arranged(merge_completely(model, choice.form, shape), choice.layout)
+
+
+def choose_form(model: nn.Module, shape: Sequence[int], layouts: Sequence[str] = LAYOUTS) -> Choice:
+    """The inference form and layout in which backbone and neck take the least time.
+
+    Args:
+        model: In the training form and in evaluation mode, on the device and in the dtype that
+            count.
+        shape: ``(N, C, H, W)`` of the random image that they take.
+        layouts: Of :data:`repnext_mm.reparam.fastest.LAYOUTS`.
+
+    Raises:
+        ValueError: As :func:`merged_copy`.
+    """
+    return fastest_form(
+        model,
+        lambda form: merge_completely(independent_copy(model), form, shape),
+        run_features(model, shape),
+        layouts,
+        shape=list(shape),
+    )
 
 
 def copy_to_merge(source: Runner | nn.Module) -> nn.Module:

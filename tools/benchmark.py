@@ -31,7 +31,7 @@ from repnext_mm.evaluation.benchmark.report import BenchmarkReport, table_text, 
 from repnext_mm.evaluation.benchmark.scaling import draw_scaling, line_rows
 from repnext_mm.launch.command_line import load_config
 from repnext_mm.launch.data_checks import check_data
-from repnext_mm.reparam.forms import FORMS
+from repnext_mm.reparam.forms import AUTO, FORMS
 from repnext_mm.timing import format_table
 
 RUNTIME_NAMES = tuple(name + kind.strip() for kind in ('', INT8) for name in RUNTIMES)
@@ -59,7 +59,7 @@ def parse_args() -> argparse.Namespace:
         metavar=('NAME', 'KEY=VALUE'),
         help='measure every config with these options, too; may be given more than once',
     )
-    parser.add_argument('--forms', nargs='+', choices=FORMS, help='default: all')
+    parser.add_argument('--forms', nargs='+', choices=(*FORMS, AUTO), help='default: all but auto')
     parser.add_argument(
         '--shapes',
         nargs='+',

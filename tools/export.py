@@ -22,13 +22,20 @@ from repnext_mm.export.formats import FORMATS
 from repnext_mm.export.options import MAXIMUM_OPSET, MINIMUM_OPSET, PARTS, ExportOptions
 from repnext_mm.export.tasks import task_of
 from repnext_mm.launch.command_line import add_form_option, build_parser, load_config
+from repnext_mm.reparam.forms import AUTO, FORMS
 
 
 def parse_args() -> argparse.Namespace:
     parser = build_parser(__doc__)
     parser.add_argument('checkpoint', help='checkpoint file, in any known layout')
     parser.add_argument('--output', required=True, help='file to write, such as model.onnx')
-    add_form_option(parser, 'the form to export; default: fused', old='--mode', default='fused')
+    add_form_option(
+        parser,
+        'the form to export; auto: the fastest here; default: fused',
+        old='--mode',
+        forms=(*FORMS, AUTO),
+        default='fused',
+    )
     parser.add_argument('--part', default='model', help=f'one of {PARTS}')
     parser.add_argument(
         '--format', help=f'one of {tuple(FORMATS)}; default: by the ending of the output'
@@ -88,6 +95,8 @@ def print_report(report: Report) -> None:
             'NOTE: nothing was detected in any image, so boxes and masks were not compared: '
             "export where the config's test data is, with a trained checkpoint"
         )
+    if report.spec.details.get('choice'):
+        print(f'Chosen by time: form {report.spec.form}, {report.spec.details["choice"]}')
     print(f'Written to {report.path} ({report.path.stat().st_size / 1e6:.1f} MB)')
 
 

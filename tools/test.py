@@ -14,6 +14,7 @@ from mmengine.dist import is_main_process
 
 from repnext_mm.evaluation.exported_model import is_exported, use_exported
 from repnext_mm.files import to_plain, write_text
+from repnext_mm.hooks import ReparameterizeHook
 from repnext_mm.launch.command_line import (
     add_form_option,
     build_parser,
@@ -25,6 +26,8 @@ from repnext_mm.launch.forms import choose_form
 from repnext_mm.launch.pictures import enable_pictures
 from repnext_mm.launch.predictions import prediction_metric
 from repnext_mm.launch.test_time_augmentation import enable_tta
+from repnext_mm.reparam.fastest import LAYOUTS
+from repnext_mm.reparam.forms import AUTO, FORMS
 
 
 def parse_args() -> argparse.Namespace:
@@ -34,9 +37,13 @@ def parse_args() -> argparse.Namespace:
     )
     add_form_option(
         parser,
-        "test the training form, or merged to this form; default: that of the config's backbone or "
-        'ReparameterizeHook, or fused',
+        'test the training form, or merged to this form; auto: to the fastest on the first batch; '
+        "default: that of the config's backbone or ReparameterizeHook, or fused",
         old='--deploy',
+        forms=(*FORMS, AUTO),
+    )
+    parser.add_argument(
+        '--layout', choices=LAYOUTS, help='of the merged weights; what --form auto has chosen'
     )
     parser.add_argument(
         '--runtime', help='for an exported file: onnxruntime (the default for ONNX) or openvino'
@@ -55,9 +62,9 @@ def parse_args() -> argparse.Namespace:
     if not args.checkpoint.startswith(('http:', 'https:')) and not Path(args.checkpoint).is_file():
         parser.error(f'there is no checkpoint {args.checkpoint!r}')
     args.exported = is_exported(args.checkpoint)
-    if args.exported and (args.form or args.tta):
+    if args.exported and (args.form or args.layout or args.tta):
         parser.error(
-            'an exported file has one form, and takes images as they are: leave --form '
+            'an exported file has one form, and takes images as they are: leave --form, --layout '
             'and --tta out'
         )
     if args.exported and args.launcher != 'none':
@@ -75,7 +82,7 @@ def main() -> None:
         form = use_exported(cfg, args.checkpoint, args.runtime).form
     else:
         cfg.load_from = args.checkpoint
-        form = choose_form(cfg, args.form)
+        form = choose_form(cfg, args.form, args.layout)
     if args.show or args.show_dir:
         enable_pictures(cfg, args.show_dir, args.show, args.wait_time)
     if args.tta:
@@ -86,10 +93,13 @@ def main() -> None:
         runner.test_evaluator.metrics.append(prediction_metric(scope, args.out))
     metrics = runner.test()
     if is_main_process():
+        hooks = [hook for hook in runner.hooks if isinstance(hook, ReparameterizeHook)]
+        choice = hooks[0].choice if hooks else None
         report = dict(
             config=args.config,
             checkpoint=args.checkpoint,
-            form=form,
+            form=choice.form if choice else form,
+            choice=choice and choice.to_json(),
             runtime=args.runtime,
             tta=args.tta,
             metrics=metrics,

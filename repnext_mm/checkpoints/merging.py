@@ -19,6 +19,9 @@ from repnext_mm.deprecation import renamed_argument
 from repnext_mm.models import RepNeXt
 from repnext_mm.reparam import INFERENCE_FORMS, FormAware, reparameterize_model
 from repnext_mm.reparam.difference import feature_differences
+from repnext_mm.reparam.fastest import AS_IS
+from repnext_mm.reparam.forms import AUTO
+from repnext_mm.trained import choose_form
 from repnext_mm.version import __version__
 
 TOLERANCE = 1e-4
@@ -41,7 +44,11 @@ def deployed_config(cfg: Config, form: str) -> Config:
 
 @renamed_argument('mode', 'form')
 def merge_checkpoint(
-    cfg: Config, source: str, form: str = 'fused', tolerance: float = TOLERANCE
+    cfg: Config,
+    source: str,
+    form: str = 'fused',
+    tolerance: float = TOLERANCE,
+    shape: tuple[int, int] | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Merges the checkpoint of a trained model, for the same config with ``deploy=form``.
 
@@ -51,9 +58,11 @@ def merge_checkpoint(
     Args:
         cfg: Config of the training form.
         source: Checkpoint of the training form, in any known layout.
-        form: One of :data:`repnext_mm.reparam.INFERENCE_FORMS`.
+        form: One of :data:`repnext_mm.reparam.INFERENCE_FORMS`, or ``'auto'`` for the one that is the
+            fastest on the CPU for one image; the metadata then has the times as ``choice``.
         tolerance: Allowed maximum relative difference of the features of the two forms
             on a batch of random images.
+        shape: Height and width of the image for ``'auto'``, in pixels.
 
     Returns:
         State dict and metadata.
@@ -65,7 +74,12 @@ def merge_checkpoint(
     _check_mergeable(cfg, form)
     model = build_model(cfg)
     loaded = load_checkpoint(model, source, map_location='cpu', strict=True)
-    state = reparameterize_model(model.eval(), form, fold_conv_bn=False).state_dict()
+    model.eval()
+    meta = _metadata(model, source, loaded)
+    if form == AUTO:
+        choice = choose_form(model, image_shape(model, shape), layouts=(AS_IS,))
+        form, meta['choice'] = choice.form, choice.to_json()
+    state = reparameterize_model(model, form, fold_conv_bn=False).state_dict()
     deployed = build_model(deployed_config(cfg, form)).eval()
     deployed.load_state_dict(state, strict=True)
     difference = compare_forms(model, deployed)
@@ -74,14 +88,28 @@ def merge_checkpoint(
             f'the merged model differs from the training form by {difference:.2e} (maximum '
             f'relative difference of features), more than the tolerance {tolerance:.0e}'
         )
-    return state, _metadata(model, source, loaded) | dict(form=form, difference=difference)
+    return state, meta | dict(form=form, difference=difference)
+
+
+def image_shape(model: BaseModel, shape: tuple[int, int] | None) -> tuple[int, int, int, int]:
+    """``(1, C, H, W)`` of an image that a model takes.
+
+    Raises:
+        ValueError: If there is no shape.
+    """
+    if shape is None:
+        raise ValueError("form='auto' measures on an image: give its height and width as shape")
+    in_channels = next((m.in_channels for m in model.modules() if isinstance(m, RepNeXt)), 3)
+    return (1, in_channels, *shape)
 
 
 def _check_mergeable(cfg: Config, form: str) -> None:
     """Raises a ValueError if the config's model cannot be merged to this form."""
     parts = form_aware_parts(cfg.model).values()
-    if form not in INFERENCE_FORMS:
-        raise ValueError(f'a checkpoint is merged to one of {INFERENCE_FORMS}, got {form!r}')
+    if form not in (*INFERENCE_FORMS, AUTO):
+        raise ValueError(
+            f'a checkpoint is merged to one of {INFERENCE_FORMS} or {AUTO!r}, got {form!r}'
+        )
     if not any(type_name(part) == RepNeXt.__name__ for part in parts):
         raise ValueError(
             'there is nothing to merge: the model of the config needs a part such as '

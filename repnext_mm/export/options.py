@@ -4,6 +4,7 @@ from dataclasses import InitVar, dataclass
 
 from repnext_mm.deprecation import warn_of_old_name
 from repnext_mm.reparam import FORMS, TRAINING
+from repnext_mm.reparam.forms import AUTO
 
 WHOLE = 'model'
 PARTS = (WHOLE, 'backbone', 'backbone-neck')
@@ -21,7 +22,7 @@ class ExportOptions:
     """
 
     form: str = 'fused'
-    """``'fused'``, ``'plain'`` or ``'training'``."""
+    """``'fused'``, ``'plain'`` or ``'training'``; ``'auto'`` for the merged one that is fastest here."""
 
     part: str = WHOLE
     """``'model'``, ``'backbone'`` or ``'backbone-neck'``."""
@@ -51,7 +52,7 @@ class ExportOptions:
         if mode is not None:
             warn_of_old_name("the option 'mode'", "'form'", stacklevel=4)
             object.__setattr__(self, 'form', TRAINING if mode == 'none' else mode)
-        for name, value, known in (('form', self.form, FORMS), ('part', self.part, PARTS)):
+        for name, value, known in (('form', self.form, (*FORMS, AUTO)), ('part', self.part, PARTS)):
             if value not in known:
                 raise ValueError(f'unknown {name} {value!r}: choose from {known}')
         if self.shape is not None and min(self.shape) < 1:

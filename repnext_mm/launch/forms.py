@@ -8,21 +8,25 @@ from repnext_mm.reparam.forms import TRAINING
 HOOK = 'ReparameterizeHook'
 
 
-def choose_form(cfg: Config, form: str | None = None) -> str:
+def choose_form(cfg: Config, form: str | None = None, layout: str | None = None) -> str:
     """Makes a config test one form.
 
     A hook of the config keeps its other options.
 
     Args:
         cfg: A config, which gets or loses a ``ReparameterizeHook``.
-        form: One of :data:`repnext_mm.reparam.forms.FORMS`. None for the form in which the config
+        form: One of :data:`repnext_mm.reparam.forms.FORMS`, or ``'auto'``. None for the form in which the config
             builds its backbone, else for that of its hook, else for ``'fused'``.
 
+        layout: One of :data:`repnext_mm.reparam.fastest.LAYOUTS` for the merged copy. None for that of
+            the config's hook, else as it is.
+
     Returns:
-        The form that is tested.
+        The form that is tested; ``'auto'`` is chosen in the test.
 
     Raises:
-        ValueError: If the training form is asked for and the config builds its backbone merged.
+        ValueError: If the training form is asked for and the config builds its backbone merged,
+            or a layout is asked for where nothing is merged.
     """
     hooks = list(cfg.get('custom_hooks') or [])
     own = [hook for hook in hooks if type_name(hook) == HOOK]
@@ -36,6 +40,12 @@ def choose_form(cfg: Config, form: str | None = None) -> str:
             'out of it to test the training form'
         )
     form = form or (hook_form if built == TRAINING else built)
+    if layout is not None:
+        if form == TRAINING:
+            raise ValueError(
+                f'layout={layout!r} is for merged copies: choose a form for it as well'
+            )
+        hook['layout'] = layout
     cfg.custom_hooks = others if form == TRAINING else [*others, dict(hook, form=form)]
     return form
 

@@ -257,6 +257,20 @@ def _fold_observed(model: nn.Module, shape: Sequence[int] | None) -> None:
             fuse_observed_pairs(model, lambda m: _extract(_feature_parts(m)[:count], image))
 
 
+def run_features(model: nn.Module, shape: Sequence[int] | None) -> Callable[[nn.Module], object]:
+    """What runs backbone and neck of a model, and of its copies, on a random image.
+
+    Args:
+        model: Any module; without a backbone all of it is run.
+        shape: ``(N, C, H, W)`` of the random image. Defaults to ``(1, in_channels, 64, 64)``.
+
+    Returns:
+        A function that takes the model, or a copy of it on the same device in the same dtype.
+    """
+    image = _random_image(_feature_parts(model)[0], shape)
+    return lambda copied: _extract(_feature_parts(copied), image)
+
+
 def _feature_parts(model: nn.Module) -> list[nn.Module]:
     """Backbone and neck of the outermost module that has a backbone; else the model."""
     for module in model.modules():

@@ -10,6 +10,9 @@ INFERENCE_FORMS = ('fused', 'plain')
 
 FORMS = (TRAINING, *INFERENCE_FORMS)
 
+AUTO = 'auto'
+"""No form, but the wish for the fastest inference form; see :mod:`repnext_mm.reparam.fastest`."""
+
 
 def check_form(form: str) -> None:
     """Makes sure that a form exists.
@@ -31,6 +34,11 @@ def check_inference_form(form: str) -> None:
         raise ValueError(
             f'merging goes from the form {TRAINING!r} to an inference form: choose from '
             f'{INFERENCE_FORMS}, or leave the model as it is'
+        )
+    if form == AUTO:
+        raise ValueError(
+            f'{AUTO!r} measures the forms on images: use merged_copy, ReparameterizeHook or the tools, '
+            f'or choose from {INFERENCE_FORMS}'
         )
     if form not in INFERENCE_FORMS:
         raise ValueError(f'unknown form {form!r}: choose from {INFERENCE_FORMS}')

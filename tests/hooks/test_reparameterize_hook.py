@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from repnext_mm import reparameterize_model
 from repnext_mm.hooks import ReparameterizeHook
+from repnext_mm.reparam import fastest
 from repnext_mm.reparam.complete import batch_norms, merge_completely
 from repnext_mm.trained import merged_copy
 
@@ -55,6 +56,34 @@ def test_test_runs_on_the_merged_network_and_gives_the_same(tmp_path, mode):
     assert probe.forms['test'] == [mode] * 3 and set(probe.norms) == {0}
     assert runner.model.backbone.deploy is None
     assert_close(merged.logits, plain.logits, 1e-5)
+
+
+@pytest.mark.parametrize('fold_conv_bn', [True, False])
+def test_auto_tests_the_form_that_is_fastest_on_the_first_batch(tmp_path, fold_conv_bn, monkeypatch):
+    monkeypatch.setattr(fastest, 'fastest', lambda timings: 'plain, channels-last')
+    plain, chosen, again = Logits(), Logits(), Logits()
+    build_runner(tmp_path, name(), metric=plain).test()
+    hook, probe = ReparameterizeHook('auto', fold_conv_bn=fold_conv_bn), Probe()
+    build_runner(tmp_path, name(), [hook, probe], metric=chosen).test()
+    assert probe.forms['test'] == ['plain'] * 3
+    assert (hook.choice.form, hook.choice.layout) == ('plain', 'channels-last')
+    assert hook.choice.target['inputs'] == [[3, 40, 36]] * 4
+    assert_close(chosen.logits, plain.logits, 1e-5)
+    stored = ReparameterizeHook(hook.choice.form, layout=hook.choice.layout)
+    build_runner(tmp_path, name(), [stored], metric=again).test()
+    assert_close(again.logits, chosen.logits, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(layout='NHWC'), "unknown layout 'NHWC'"),
+        (dict(form='auto', layout='channels-last'), 'chooses the layout'),
+    ],
+)
+def test_layouts_that_cannot_be_had_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        ReparameterizeHook(**options)
 
 
 @pytest.mark.parametrize('val', [False, True])
@@ -276,11 +305,10 @@ def test_batch_norms_that_are_no_affine_maps_stay_with_a_warning(tmp_path):
 class WrongMerge(ReparameterizeHook):
     """What a faulty conversion would do."""
 
-    def _merge(self, runner, data_batch):
-        merged = reparameterize_model(runner.model, self.form)
+    def _merged(self, model, form):
+        merged = reparameterize_model(model, form)
         with torch.no_grad():
             merged.backbone.stages[0].blocks[0].project.bias.add_(0.1)
-        self._verify(runner, runner.model, merged, data_batch)
         return merged
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 
-from repnext_mm.reparam.forms import TRAINING, check_form
+from repnext_mm.reparam.forms import AUTO, TRAINING, check_form
 
 MEASURED_PARTS = ('backbone', 'model')
 MEASURED_STEPS = ('inference', 'training')
 DTYPES = ('float32', 'float16', 'bfloat16')
-LAYOUTS = ('as-is', 'contiguous', 'channels-last')
+AS_IS = 'as-is'
+LAYOUTS = (AS_IS, 'contiguous', 'channels-last')
 """``'as-is'`` leaves the weights as the network has them and feeds contiguous images."""
 
 COMPILERS = ('default', 'reduce-overhead', 'max-autotune', 'graph')
@@ -39,6 +40,8 @@ class Case:
     """Name of the config, under which :class:`~.networks.Networks` knows it."""
 
     form: str = TRAINING
+    """``'auto'`` for the fastest inference form and layout, which are measured first."""
+
     runtime: str = TORCH
     """``'torch'``, a key of :data:`RUNTIMES`, which may end with :data:`INT8`, or ``'file'``."""
 
@@ -58,7 +61,12 @@ class Case:
     """Whether a backbone in torch gets uint8 images and normalizes them, as exported files do."""
 
     def __post_init__(self) -> None:
-        check_form(self.form)
+        if self.form != AUTO:
+            check_form(self.form)
+        elif self.runtime != TORCH or self.step != 'inference':
+            raise ValueError(
+                f'form={AUTO!r} is for inference in torch, got {self.runtime}, {self.step}'
+            )
         runtimes = (TORCH, FILE, *RUNTIMES, *(name + INT8 for name in RUNTIMES))
         allowed = dict(
             part=MEASURED_PARTS,

@@ -18,6 +18,7 @@ from repnext_mm.evaluation.benchmark.machine import LoadWatch, describe_machine
 from repnext_mm.evaluation.benchmark.measure import Limits, measure, preparation
 from repnext_mm.evaluation.benchmark.networks import Networks, Source
 from repnext_mm.evaluation.benchmark.report import BenchmarkReport
+from repnext_mm.reparam.forms import AUTO
 
 CONFIGS = (
     'mask_rcnn_repnext_tiny_coco.py',
@@ -139,16 +140,20 @@ def _table(rows: Sequence[Case], shape: tuple[int, int], dtype: str, batch: int)
 
 
 def _rows(plan: Plan, networks: Networks) -> list[Case]:
-    """Each network in the forms that it ships in, eager in both layouts, and as a CUDA graph."""
+    """Each network in the forms that it ships in, in both layouts and as a CUDA graph, and ours chosen."""
     modes: list[tuple[str, str | None]] = [('contiguous', None), ('channels-last', None)]
     if plan.device.startswith('cuda'):
         modes.append(('channels-last', 'graph'))
-    return [
-        Case(name, form, device=plan.device, layout=layout, compiler=compiler)
-        for name, forms in _forms(networks).items()
-        for form in forms
-        for layout, compiler in modes
-    ]
+    rows = []
+    for name, forms in _forms(networks).items():
+        rows += [
+            Case(name, form, device=plan.device, layout=layout, compiler=compiler)
+            for form in forms
+            for layout, compiler in modes
+        ]
+        if len(forms) > 1:
+            rows.append(Case(name, AUTO, device=plan.device))
+    return rows
 
 
 def _forms(networks: Networks) -> dict[str, tuple[str, ...]]:

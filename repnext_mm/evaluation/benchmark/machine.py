@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from repnext_mm.timing import processor_name
+
 PACKAGES = (
     'torch',
     'torchvision',
@@ -38,7 +40,7 @@ def describe_machine(device: str = 'cpu') -> dict[str, object]:
         device: Of torch; the name of a GPU is added.
     """
     found: dict[str, object] = dict(
-        processor=_processor(),
+        processor=processor_name(),
         cores=os.cpu_count(),
         threads=torch.get_num_threads(),
         system=f'{platform.system()} {platform.machine()}, Python {platform.python_version()}',
@@ -54,19 +56,6 @@ def describe_machine(device: str = 'cpu') -> dict[str, object]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _processor() -> str:
-    """The model and its number, for many share one name."""
-    try:
-        lines = Path('/proc/cpuinfo').read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    pairs = [line.split(':', 1) for line in lines if ':' in line]
-    known = {name.strip(): value.strip() for name, value in pairs}
-    name = known.get('model name', platform.machine())
-    family = [known[key] for key in ('cpu family', 'model') if key in known]
-    return f'{name} (family {", model ".join(family)})' if family else name
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ import functools
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
+from mmengine.logging import MMLogger, print_log
 from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
@@ -20,14 +20,16 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from repnext_mm.checkpoints.loading import build_model
 from repnext_mm.evaluation.benchmark.batches import training_batch
-from repnext_mm.evaluation.benchmark.cases import Case
+from repnext_mm.evaluation.benchmark.cases import AS_IS, LAYOUTS, Case
 from repnext_mm.export.data import draw_shapes
 from repnext_mm.export.image_input import image_input
 from repnext_mm.export.tasks import task_of
 from repnext_mm.reparam import inference_forms
 from repnext_mm.reparam.convert import mergeable_modules
-from repnext_mm.reparam.forms import TRAINING
+from repnext_mm.reparam.fastest import ROUNDS
+from repnext_mm.reparam.forms import AUTO, TRAINING
 from repnext_mm.reparam.loading import FormAware
+from repnext_mm.timing import fastest, take_turns
 from repnext_mm.trained import merged_copy, plain_copy
 
 Run = Callable[..., object]
@@ -116,11 +118,29 @@ def without_downloads(cfg: Config) -> Config:
 
 def torch_run(networks: Networks, case: Case) -> Run:
     """What is timed for a case in torch, on its device, with its own weights and images."""
+    if case.form == AUTO:
+        return _fastest_run(networks, case)
     model = plain_copy(networks.model(case.network, case.form))
     if case.step == 'training':
         return _model_step(model, case) if case.part == 'model' else _backbone_step(model, case)
     model.requires_grad_(False).to(case.device)
     return _predicts(model, case) if case.part == 'model' else _extracts(model, case)
+
+
+def _fastest_run(networks: Networks, case: Case) -> Run:
+    """The run of the inference form and layout that takes the least time for this case."""
+    forms = networks.forms(case.network)[1:]
+    layouts = LAYOUTS[1:] if case.layout == AS_IS else (case.layout,)
+    runs = {
+        f'{form}, {layout}': torch_run(networks, replace(case, form=form, layout=layout))
+        for form in forms
+        for layout in layouts
+    }
+    timings = take_turns(runs, ROUNDS)
+    name = fastest(timings)
+    found = ', '.join(f'{key} {1000 * row.median:.2f} ms' for key, row in timings.items())
+    print_log(f'{case.network}, {AUTO}: {name} of {found}', 'current', logging.INFO)
+    return runs[name]
 
 
 def parameters(model: nn.Module) -> int:

@@ -28,7 +28,7 @@ from repnext_mm.evaluation.benchmark.networks import Networks, Run
 from repnext_mm.evaluation.benchmark.scaling import scaling_tables
 from repnext_mm.evaluation.complexity import Complexity, complexity_of
 from repnext_mm.evaluation.exported_model import ExportedModel
-from repnext_mm.reparam.forms import TRAINING
+from repnext_mm.reparam.forms import AUTO, TRAINING
 
 QUESTIONS = ('backbone', 'model', 'runtimes', 'train-step', 'memory', 'scaling')
 DEFAULT_SHAPES = ((224, 224), (800, 1216))
@@ -52,7 +52,7 @@ class Question:
     """For ``what='memory'``: ``'inference'`` or ``'training'``."""
 
     forms: Sequence[str] | None = None
-    """None for all that a network has; a network that lacks one of them is left out there."""
+    """None for all that a network has, without ``'auto'``; a network is left out where it lacks one."""
 
     shapes: Sequence[tuple[int, int]] | None = None
     """Heights and widths in pixels. None for :data:`DEFAULT_SHAPES`; of ``what='model'`` for
@@ -110,7 +110,8 @@ def torch_rows(question: Question, networks: Networks, names: Sequence[str]) -> 
     for name in names:
         forms = networks.forms(name)
         if question.forms is not None:
-            forms = tuple(form for form in question.forms if form in forms)
+            known = (*forms, AUTO) if len(forms) > 1 else forms
+            forms = tuple(form for form in question.forms if form in known)
         lists = (forms, question.devices, question.dtypes, question.layouts, question.compilers)
         for form, device, dtype, layout, compiler in product(*lists):
             settings: dict[str, Any] = dict(
@@ -146,7 +147,9 @@ def tables_of(question: Question, networks: Networks) -> list[Table]:
 
 def _file_rows(question: Question, rows: Sequence[Case]) -> list[Case]:
     """The merged forms in other runtimes, which exist on the CPU alone."""
-    merged = dict.fromkeys((row.network, row.form) for row in rows if row.form != TRAINING)
+    merged = dict.fromkeys(
+        (row.network, row.form) for row in rows if row.form not in (TRAINING, AUTO)
+    )
     if 'cpu' not in question.devices:
         return []
     return [
@@ -254,7 +257,7 @@ def sizes_of(
     found: dict[tuple[str, str, str, tuple[int, int]], Complexity] = {}
     for case in dict.fromkeys(case for table in tables for case in table.cases):
         key = (case.network, case.form, case.part, case.shape or test_shape)
-        if case.runtime != TORCH or key in found:
+        if case.runtime != TORCH or case.form == AUTO or key in found:
             continue
         try:
             found[key] = complexity_of(networks.model(*key[:2]), key[3], case.part)

@@ -17,10 +17,7 @@ from repnext_mm.evaluation.benchmark.measure import (
 )
 from repnext_mm.evaluation.complexity import Complexity
 from repnext_mm.files import replaced, write_text
-from repnext_mm.timing import format_table
-
-TIE = 0.05
-"""Two times that differ by less than this part are called a tie."""
+from repnext_mm.timing import TIE, format_table
 
 MEBIBYTE = 2**20
 
