@@ -87,11 +87,13 @@ def merged_copy(
             "form='auto' measures on an image of the size that counts: give it as well, such as "
             'shape=(1, 3, 800, 1216)'
         )
-    choice = choose_form(model, shape)
+    choice = fastest_form_at(model, shape)
     return arranged(merge_completely(model, choice.form, shape), choice.layout)
 
 
-def choose_form(model: nn.Module, shape: Sequence[int], layouts: Sequence[str] = LAYOUTS) -> Choice:
+def fastest_form_at(
+    model: nn.Module, shape: Sequence[int], layouts: Sequence[str] = LAYOUTS
+) -> Choice:
     """The inference form and layout in which backbone and neck take the least time.
 
     Args:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from repnext_mm import timing
-from repnext_mm.timing import WARM_UP, Timing, format_table, take_turns
+from repnext_mm.timing import WARM_UP, Timing, fastest, format_table, take_turns
 
 
 @pytest.fixture
@@ -108,3 +108,12 @@ def test_tables_are_aligned():
         '| training | 0.500 |    7 |',
         '|    plain | 0.123 |    x |',
     ]
+
+
+@pytest.mark.parametrize(
+    ('medians', 'expected'),
+    [((2.0, 1.0, 3.0), 'b'), ((1.04, 1.0, 1.02), 'a'), ((1.06, 1.01, 1.0), 'b'), ((5.0,) * 3, 'a')],
+)
+def test_fastest_is_the_first_that_none_clearly_beats(medians, expected):
+    timings = {name: Timing(m, m, m, 1.0) for name, m in zip('abc', medians, strict=True)}
+    assert fastest(timings) == expected

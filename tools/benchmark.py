@@ -23,11 +23,11 @@ from repnext_mm.evaluation.benchmark.cases import (
     RUNTIMES,
     parse_shape,
 )
-from repnext_mm.evaluation.benchmark.machine import LoadWatch, describe_machine
+from repnext_mm.evaluation.benchmark.machine import LoadWatch, describe_machine, matrix_rate
 from repnext_mm.evaluation.benchmark.measure import Limits
 from repnext_mm.evaluation.benchmark.networks import Networks, Source
 from repnext_mm.evaluation.benchmark.plans import QUESTIONS, Question, answer, sizes_of, tables_of
-from repnext_mm.evaluation.benchmark.report import BenchmarkReport, table_text, warning_text
+from repnext_mm.evaluation.benchmark.report import MATRIX_RATE, BenchmarkReport, warning_text
 from repnext_mm.evaluation.benchmark.scaling import draw_scaling, line_rows
 from repnext_mm.launch.command_line import load_config
 from repnext_mm.launch.data_checks import check_data
@@ -35,6 +35,7 @@ from repnext_mm.reparam.forms import AUTO, FORMS
 from repnext_mm.timing import format_table
 
 RUNTIME_NAMES = tuple(name + kind.strip() for kind in ('', INT8) for name in RUNTIMES)
+SWITCH = dict(on=True, off=False)
 
 
 def parse_args() -> argparse.Namespace:
@@ -78,7 +79,15 @@ def parse_args() -> argparse.Namespace:
         default=['eager'],
         help='torch.compile for backbones; reduce-overhead uses CUDA graphs, graph only those',
     )
+    parser.add_argument(
+        '--primitives', nargs='+', choices=SWITCH, default=['on'], help="oneDNN's, on CPU"
+    )
     parser.add_argument('--runtimes', nargs='+', choices=RUNTIME_NAMES, default=RUNTIME_NAMES)
+    parser.add_argument(
+        '--release-memory',
+        action='store_true',
+        help='on CPU: give memory of large tensors back to the system at once, as torch does',
+    )
     parser.add_argument('--images', type=int, default=32, help='how many test images')
     parser.add_argument(
         '--exported', nargs='+', default=[], help='files of tools/export.py, on the test images'
@@ -102,6 +111,7 @@ def sources_of(args: argparse.Namespace) -> dict[str, Source]:
         action(argparse.ArgumentParser(), extra, options)
         for path, checkpoint in pairs:
             given = dict(config=path, launcher='none', local_rank=0, work_dir=args.work_dir)
+            given['release_memory'] = args.release_memory
             given['cfg_options'] = (args.cfg_options or {}) | extra.cfg_options
             cfg = load_config(argparse.Namespace(**given))
             title = Path(path).stem + (f' ({name})' if name else '')
@@ -122,6 +132,7 @@ def question_of(args: argparse.Namespace) -> Question:
         dtypes=args.dtypes,
         layouts=args.layouts,
         compilers=[None if name == 'eager' else name for name in args.compile],
+        primitives=[SWITCH[name] for name in args.primitives],
         runtimes=[name.replace(INT8.strip(), INT8) for name in args.runtimes],
         images=args.images,
         files=args.exported,
@@ -140,11 +151,15 @@ def main() -> int:
             check_data(source.cfg, 'test')
     gpus = [device for device in args.devices if device != 'cpu']
     header = describe_machine((gpus or ['cpu'])[0])
+    rates = [matrix_rate()]
     header['command'] = ' '.join(['tools/benchmark.py', *sys.argv[1:]])
     report = BenchmarkReport(Path(args.work_dir) / f'benchmark_{args.what}', header, busy)
     report.sizes = sizes_of(networks, tables_of(question, networks))
     for result in answer(question, networks, limits, lambda text: print(text, flush=True)):
         report.add(result)
+    rates.append(matrix_rate())
+    if not gpus:
+        report.header[MATRIX_RATE] = round(max(rates) / 1e9, 1)
     finish(report, question)
     print(f'Written to {report.path}.json, .md and .png')
     return 1 if report.failures else 0
@@ -153,8 +168,9 @@ def main() -> int:
 def finish(report: BenchmarkReport, question: Question) -> None:
     """Prints the tables, and draws."""
     for table in report.tables.values():
-        print(f'\n{table.title}\n\n{table_text(table)}\n', flush=True)
+        print(f'\n{table.title}\n\n{report.table_text(table)}\n', flush=True)
     if question.what != 'scaling':
+        report.write()
         report.draw()
         return
     for table in report.tables.values():

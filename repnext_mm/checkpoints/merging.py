@@ -21,7 +21,7 @@ from repnext_mm.reparam import INFERENCE_FORMS, FormAware, reparameterize_model
 from repnext_mm.reparam.difference import feature_differences
 from repnext_mm.reparam.fastest import AS_IS
 from repnext_mm.reparam.forms import AUTO
-from repnext_mm.trained import choose_form
+from repnext_mm.trained import fastest_form_at
 from repnext_mm.version import __version__
 
 TOLERANCE = 1e-4
@@ -77,7 +77,7 @@ def merge_checkpoint(
     model.eval()
     meta = _metadata(model, source, loaded)
     if form == AUTO:
-        choice = choose_form(model, image_shape(model, shape), layouts=(AS_IS,))
+        choice = fastest_form_at(model, image_shape(model, shape), layouts=(AS_IS,))
         form, meta['choice'] = choice.form, choice.to_json()
     state = reparameterize_model(model, form, fold_conv_bn=False).state_dict()
     deployed = build_model(deployed_config(cfg, form)).eval()

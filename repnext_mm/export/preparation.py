@@ -28,7 +28,7 @@ SAMPLES = 3
 
 
 @dataclass(frozen=True)
-class Prepared:
+class ReadyModel:
     """A model that is ready to be written."""
 
     model: nn.Module
@@ -50,7 +50,7 @@ def prepare(
     options: ExportOptions,
     dataset_meta: Mapping[str, Any] | None = None,
     **metadata: Any,
-) -> Prepared:
+) -> ReadyModel:
     """Copies a model, merges the copy, and describes the file that will be made of it.
 
     Args:
@@ -75,7 +75,7 @@ def prepare(
     images = data.sample(shapes_to_compare(shape, options.static))
     traced = torch.from_numpy(images[0][None])
     job = Job(graph, traced, not options.static, options.opset, options.half, spec)
-    return Prepared(model, task, job, images)
+    return ReadyModel(model, task, job, images)
 
 
 def _copied(model: Runner | nn.Module, form: str) -> nn.Module:

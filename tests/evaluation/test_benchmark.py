@@ -25,6 +25,7 @@ FIRST, SECOND = Case('first'), Case('second', 'fused')
         (dict(batch=0), 'must be positive'),
         (dict(part='model', compiler='default'), "is for part='backbone'"),
         (dict(runtime='openvino', dtype='float16'), 'are for torch'),
+        (dict(form='auto', step='training'), 'is for inference in torch'),
     ],
 )
 def test_impossible_cases_are_refused(options, message):

@@ -23,7 +23,14 @@ from exports import (
 from torch import Tensor, nn
 
 from repnext_mm.evaluation.exported_model import ExportedModel
-from repnext_mm.export import ExportOptions, export_model, exporter, open_session
+from repnext_mm.export import (
+    ExportOptions,
+    export_model,
+    exporter,
+    fastest,
+    open_session,
+    preparation,
+)
 from repnext_mm.export.formats import FORMATS
 from repnext_mm.export.tasks import task_named
 from repnext_mm.export.tasks.detection import compare_detections
@@ -326,9 +333,20 @@ def test_metadata_say_what_the_file_is(tmp_path):
     assert [rule['type'] for rule in metadata['resize']] == ['resize', 'resize_to_multiple']
 
 
+def test_the_form_of_the_fastest_file_is_chosen(tmp_path, monkeypatch):
+    monkeypatch.setattr(fastest, 'fastest', lambda timings: list(timings)[-1])
+    cfg = small_config(DETECTORS[0])
+    path = tmp_path / 'model.onnx'
+    report = export(small_model(cfg), path, cfg, form='auto', part='backbone')
+    choice = open_session(report.path).metadata['choice']
+    assert report.spec.form == choice['form'] == 'plain'
+    assert set(choice['milliseconds']) == {'fused', 'plain'}
+    assert choice['target']['runtime'] == 'onnxruntime' and choice['target']['shape'] == [*SHAPE, 3]
+
+
 def test_file_that_computes_something_else_is_not_kept(tmp_path, monkeypatch):
     """mmseg's Upsample fixes sizes when it is traced: right at that size, wrong at others."""
-    monkeypatch.setattr(exporter, 'make_size_free', lambda model: None)
+    monkeypatch.setattr(preparation, 'make_size_free', lambda model: None)
     cfg = small_config(SEGMENTORS[2])
     with pytest.raises(ValueError, match='something else') as caught:
         export(small_model(cfg), tmp_path / 'model.onnx', cfg)

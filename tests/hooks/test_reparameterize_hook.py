@@ -59,7 +59,9 @@ def test_test_runs_on_the_merged_network_and_gives_the_same(tmp_path, mode):
 
 
 @pytest.mark.parametrize('fold_conv_bn', [True, False])
-def test_auto_tests_the_form_that_is_fastest_on_the_first_batch(tmp_path, fold_conv_bn, monkeypatch):
+def test_auto_tests_the_form_that_is_fastest_on_the_first_batch(
+    tmp_path, fold_conv_bn, monkeypatch
+):
     monkeypatch.setattr(fastest, 'fastest', lambda timings: 'plain, channels-last')
     plain, chosen, again = Logits(), Logits(), Logits()
     build_runner(tmp_path, name(), metric=plain).test()

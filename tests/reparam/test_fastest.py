@@ -15,7 +15,9 @@ from repnext_mm.trained import merged_copy
 
 
 def is_channels_last(model: nn.Module) -> bool:
-    weight = next(m.weight for m in model.modules() if isinstance(m, nn.Conv2d) and m.in_channels > 1)
+    weight = next(
+        m.weight for m in model.modules() if isinstance(m, nn.Conv2d) and m.in_channels > 1
+    )
     return weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
 
 
@@ -45,7 +47,10 @@ def choose(monkeypatch):
     [
         (lambda form, last: 0.012 if form == 'fused' else 0.01, ('plain', 'as-is')),
         (lambda form, last: 0.011 if last else 0.02, ('fused', 'channels-last')),
-        (lambda form, last: 0.011 if form == 'plain' and last else 0.02, ('plain', 'channels-last')),
+        (
+            lambda form, last: 0.011 if form == 'plain' and last else 0.02,
+            ('plain', 'channels-last'),
+        ),
         (lambda form, last: 0.013, ('fused', 'as-is')),
     ],
 )

@@ -35,6 +35,12 @@ def test_backbones_are_measured_in_all_combinations(inside, tmp_path):
     assert (tmp_path / 'benchmark_backbone.png').exists()
 
 
+def test_the_fastest_form_is_a_row_of_its_own(inside, tmp_path):
+    (table,) = benchmark(inside, tmp_path, 'backbone', '--forms', 'plain', 'auto')['tables']
+    assert [row['case']['form'] for row in table['rows']] == ['plain', 'auto']
+    assert all(row['milliseconds'] > 0 for row in table['rows'])
+
+
 def test_every_form_is_measured_in_every_runtime(inside, tmp_path):
     (table,) = benchmark(inside, tmp_path, 'runtimes')['tables']
     rows = [(row['case']['form'], row['case']['runtime']) for row in table['rows']]

@@ -11,6 +11,7 @@ from commands import CONFIG, ROOT, SLIM
 from official_files import IMAGENET_LAYOUTS, detector, save, segmentor
 
 from repnext_mm.checkpoints.files import load_from_local, sha256
+from repnext_mm.reparam import fastest
 
 REAL = Path(os.environ.get('REPNEXT_TEST_DATA', ROOT.parent / 'shared' / 'data'))
 COCO = ROOT / 'configs' / 'mask_rcnn_repnext_m0_coco.py'
@@ -71,15 +72,20 @@ def test_convert_says_what_it_cannot_read(inside, tmp_path):
 
 
 @pytest.mark.distribution
-def test_merged_checkpoint_tests_like_the_training_form(inside, data, checkpoint, tmp_path):
+def test_merged_checkpoint_tests_like_the_training_form(
+    inside, data, checkpoint, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(fastest, 'fastest', lambda timings: 'plain')
     form, target = 'plain', tmp_path / 'merged.safetensors'
     options = ['--cfg-options', *SLIM, 'model.test_cfg.rcnn.score_thr=0.0']
-    command = ['reparameterize.py', CONFIG, checkpoint, target, '--form', form]
-    result = inside(*command, *options, data=data)
+    command = ['reparameterize.py', CONFIG, checkpoint, target, '--form', 'auto']
+    result = inside(*command, '--shape', 64, 96, *options, data=data)
     assert result.returncode == 0, result.stderr[-2000:]
     content = load_from_local(str(target))
     meta = content['meta']
     assert meta['form'] == form and meta['source_sha256'] == sha256(checkpoint)
+    assert meta['choice']['form'] == form
+    assert meta['choice']['target']['shape'] == [1, 3, 64, 96]
     assert meta['arch']['channels'] == [8, 8, 16, 16] and meta['difference'] < 1e-4
     assert not [n for n in content['state_dict'] if n.startswith('backbone') and 'norm' in n]
 

@@ -8,6 +8,8 @@ import pytest
 import torch
 from commands import CONFIG, ROOT, SLIM, TOOLS, call, run_inside, test, tool, train
 
+from repnext_mm.reparam import fastest
+
 
 @pytest.mark.distribution
 def test_training_writes_checkpoints_and_resumes_from_the_last(data, checkpoint, tmp_path):
@@ -30,20 +32,25 @@ def test_training_writes_checkpoints_and_resumes_from_the_last(data, checkpoint,
 
 
 @pytest.mark.distribution
-def test_forms_give_equal_metrics_and_predictions(data, checkpoint, tmp_path):
+def test_forms_give_equal_metrics_and_predictions(data, checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(fastest, 'fastest', lambda timings: 'plain, channels-last')
     low = ['--cfg-options', 'model.test_cfg.rcnn.score_thr=0.0', *SLIM]
     reports, predictions = {}, {}
-    for form, run in (('training', run_inside), ('fused', tool), ('plain', run_inside)):
+    for form, run in (('training', run_inside), ('fused', tool), ('auto', run_inside)):
         work_dir, out = tmp_path / form, tmp_path / f'{form}.pkl'
         command = ['test.py', CONFIG, checkpoint, '--form', form, '--out', out]
         result = run(*command, '--work-dir', work_dir, *low, data=data)
         assert result.returncode == 0, result.stderr[-3000:]
-        merged = f"Evaluating a merged copy, form '{form}'" in result.stdout
+        chosen = dict(fused="form 'fused'", auto="form 'plain, channels-last'").get(form)
+        merged = f'Evaluating a merged copy, {chosen}' in result.stdout
         assert merged == (form != 'training')
         reports[form] = json.loads((work_dir / 'metrics.json').read_text())
         predictions[form] = pickle.loads(out.read_bytes())
     assert reports['training']['form'] == 'training' and len(reports['training']['metrics']) == 12
-    for form in ('fused', 'plain'):
+    choice = reports['auto']['choice']
+    assert (choice['form'], choice['layout']) == ('plain', 'channels-last')
+    assert reports['auto']['form'] == 'plain' and reports['fused']['choice'] is None
+    for form in ('fused', 'auto'):
         for key, value in reports['training']['metrics'].items():
             assert reports[form]['metrics'][key] == pytest.approx(value, abs=1e-3)
         for ours, theirs in zip(predictions[form], predictions['training'], strict=True):

@@ -57,6 +57,9 @@ class Case:
     dtype: str = 'float32'
     layout: str = 'as-is'
     compiler: str | None = None
+    primitives: bool = True
+    """Whether merged blocks may run oneDNN's primitives; see :mod:`repnext_mm.reparam.primitives`."""
+
     from_images: bool = False
     """Whether a backbone in torch gets uint8 images and normalizes them, as exported files do."""
 
@@ -94,6 +97,8 @@ class Case:
             'as-is',
         ):
             raise ValueError(f'device, dtype and layout are for torch, not for {self.runtime}')
+        if not self.primitives and self.compiler:
+            raise ValueError(f'compiler={self.compiler!r} uses no primitives: leave them on')
 
 
 @dataclass(frozen=True)

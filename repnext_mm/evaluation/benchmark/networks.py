@@ -29,6 +29,7 @@ from repnext_mm.reparam.convert import mergeable_modules
 from repnext_mm.reparam.fastest import ROUNDS
 from repnext_mm.reparam.forms import AUTO, TRAINING
 from repnext_mm.reparam.loading import FormAware
+from repnext_mm.reparam.primitives import primitives
 from repnext_mm.timing import fastest, take_turns
 from repnext_mm.trained import merged_copy, plain_copy
 
@@ -118,6 +119,8 @@ def without_downloads(cfg: Config) -> Config:
 
 def torch_run(networks: Networks, case: Case) -> Run:
     """What is timed for a case in torch, on its device, with its own weights and images."""
+    if not case.primitives:
+        return _without_primitives(torch_run(networks, replace(case, primitives=True)))
     if case.form == AUTO:
         return _fastest_run(networks, case)
     model = plain_copy(networks.model(case.network, case.form))
@@ -125,6 +128,14 @@ def torch_run(networks: Networks, case: Case) -> Run:
         return _model_step(model, case) if case.part == 'model' else _backbone_step(model, case)
     model.requires_grad_(False).to(case.device)
     return _predicts(model, case) if case.part == 'model' else _extracts(model, case)
+
+
+def _without_primitives(run: Run) -> Run:
+    def timed(*arguments: object) -> object:
+        with primitives(False):
+            return run(*arguments)
+
+    return timed
 
 
 def _fastest_run(networks: Networks, case: Case) -> Run:

@@ -65,6 +65,7 @@ class Question:
     dtypes: Sequence[str] = ('float32',)
     layouts: Sequence[str] = ('as-is',)
     compilers: Sequence[str | None] = (None,)
+    primitives: Sequence[bool] = (True,)
     runtimes: Sequence[str] = tuple(name + kind for kind in ('', INT8) for name in RUNTIMES)
     """For ``what='runtimes'``, beside torch."""
 
@@ -112,12 +113,17 @@ def torch_rows(question: Question, networks: Networks, names: Sequence[str]) -> 
         if question.forms is not None:
             known = (*forms, AUTO) if len(forms) > 1 else forms
             forms = tuple(form for form in question.forms if form in known)
-        lists = (forms, question.devices, question.dtypes, question.layouts, question.compilers)
-        for form, device, dtype, layout, compiler in product(*lists):
-            settings: dict[str, Any] = dict(
-                device=device, dtype=dtype, layout=layout, compiler=compiler
-            )
-            rows.append(Case(network=name, form=form, **settings, **question.template))
+        lists = dict(
+            form=forms,
+            device=question.devices,
+            dtype=question.dtypes,
+            layout=question.layouts,
+            compiler=question.compilers,
+            primitives=question.primitives,
+        )
+        for values in product(*lists.values()):
+            settings: dict[str, Any] = dict(zip(lists, values, strict=True))
+            rows.append(Case(network=name, **settings, **question.template))
     if not rows:
         raise ValueError(f'none of {", ".join(names)} has one of the forms {question.forms}')
     return rows

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import matplotlib.figure
 
-from repnext_mm.evaluation.benchmark.cases import as_record, shown
+from repnext_mm.evaluation.benchmark.cases import INT8, as_record, shown
 from repnext_mm.evaluation.benchmark.measure import (
     OUT_OF_MEMORY,
     OUT_OF_TIME,
@@ -20,6 +20,9 @@ from repnext_mm.files import replaced, write_text
 from repnext_mm.timing import TIE, format_table
 
 MEBIBYTE = 2**20
+
+MATRIX_RATE = 'matrix products, G multiply-adds/s'
+"""The entry of the header with what :func:`~.machine.matrix_rate` measured, in 1e9."""
 
 Sizes = Mapping[tuple[str, str, str, tuple[int, int]], Complexity]
 """By network, form, part, and height and width."""
@@ -72,7 +75,7 @@ class BenchmarkReport:
             notes=self.notes,
             checks=self.checks,
             sizes=[size_record(*key, size) for key, size in self.sizes.items()],
-            tables=[_table_record(table) for table in self.tables.values()],
+            tables=[self._table_record(table) for table in self.tables.values()],
         )
 
     def as_markdown(self) -> str:
@@ -83,12 +86,52 @@ class BenchmarkReport:
             lines = [f'- {name}: {text}' for name, text in self.checks.items()]
             parts += ['## Checks', '\n'.join(lines)]
         for table in self.tables.values():
-            parts += [f'## {table.title}', table_text(table)]
+            parts += [f'## {table.title}', self.table_text(table)]
         parts += self.notes
         if self.sizes:
             rows = [size_row(*key, size) for key, size in self.sizes.items()]
             parts += ['## Sizes', format_table(rows)]
         return '\n\n'.join(parts) + '\n'
+
+    def table_text(self, table: TableResult) -> str:
+        """A table as Markdown, with its warnings."""
+        lines = [f'{table.rounds} rounds, all rows in turn.'] if _timed(table) else []
+        lines += [warning_text(text) for text in table.warnings]
+        cells = table_rows(table)
+        shares = [self.share_of_rate(row) for row in table.rows]
+        if any(share is not None for share in shares):
+            for row, share in zip(cells, shares, strict=True):
+                row['of the rate'] = '' if share is None else f'{share:.0%}'
+        lines.append(format_table(cells))
+        return '\n\n'.join(lines)
+
+    def share_of_rate(self, row: Row) -> float | None:
+        """The multiply-adds a second of a row, relative to the processor's in matrix products.
+
+        None where one of the two is not known, the row does not compute in float32 on the CPU, or
+        of whole models: what their heads compute depends on what they find.
+        """
+        case, rate = row.case, self.header.get(MATRIX_RATE)
+        size = self.sizes.get((case.network, case.form, case.part, case.shape or (0, 0)))
+        kind = (case.part, case.device, case.dtype, case.step)
+        alike = kind == ('backbone', 'cpu', 'float32', 'inference')
+        quantized = case.runtime.endswith(INT8)
+        if (
+            not isinstance(rate, float)
+            or size is None
+            or row.timing is None
+            or quantized
+            or not alike
+        ):
+            return None
+        return size.multiply_adds * row.images / row.timing.median / (1e9 * rate)
+
+    def _table_record(self, table: TableResult) -> dict[str, object]:
+        rows = [
+            _row_record(row, table.rows[0]) | dict(share_of_rate=self.share_of_rate(row))
+            for row in table.rows
+        ]
+        return dict(title=table.title, rounds=table.rounds, warnings=table.warnings, rows=rows)
 
     def draw(self) -> None:
         """Draws the medians and the spread of each table."""
@@ -136,14 +179,6 @@ def size_row(
 def warning_text(text: str) -> str:
     """A sentence on a busy machine, as reports and terminals show it."""
     return f'**Busy machine**: {text}; measure again when it is idle.'
-
-
-def table_text(table: TableResult) -> str:
-    """A table as Markdown, with its warnings."""
-    lines = [f'{table.rounds} rounds, all rows in turn.'] if _timed(table) else []
-    lines += [warning_text(text) for text in table.warnings]
-    lines.append(format_table(table_rows(table)))
-    return '\n\n'.join(lines)
 
 
 def _timed(table: TableResult) -> bool:
@@ -201,15 +236,6 @@ def comparison(value: float | None) -> str:
         return ''
     tie = abs(math.log(value)) < math.log1p(TIE) and value != 1
     return f'{value:.2f} (tie)' if tie else f'{value:.2f}'
-
-
-def _table_record(table: TableResult) -> dict[str, object]:
-    return dict(
-        title=table.title,
-        rounds=table.rounds,
-        warnings=table.warnings,
-        rows=[_row_record(row, table.rows[0]) for row in table.rows],
-    )
 
 
 def _row_record(row: Row, first: Row) -> dict[str, object]:
