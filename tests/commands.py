@@ -42,10 +42,10 @@ SLIM = (
 def call(
     command: list, data: Path | None = None, **environment: str
 ) -> subprocess.CompletedProcess:
-    environment |= dict(SHAPES_ROOT=str(data), OMP_NUM_THREADS='1', PYTHON=sys.executable)
+    defaults = dict(SHAPES_ROOT=str(data), OMP_NUM_THREADS='1', PYTHON=sys.executable)
     return subprocess.run(
         [str(part) for part in command],
-        env=os.environ | environment,
+        env=os.environ | defaults | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -58,27 +58,40 @@ def tool(name: str, *arguments: object, data: Path | None = None) -> subprocess.
 
 
 def run_inside(
-    name: str, *arguments: object, data: Path | None = None, **environment: object
+    name: str,
+    *arguments: object,
+    data: Path | None = None,
+    workers: bool = False,
+    **environment: object,
 ) -> subprocess.CompletedProcess:
-    """A tool in this process, which saves it the seconds that imports take."""
+    """A tool in this process, which saves it the seconds that imports take.
+
+    Loaders have the workers of the config only with ``workers``.
+    """
     command = [name, *map(str, arguments)]
     variables = dict(SHAPES_ROOT=data) | environment
     output, errors = io.StringIO(), io.StringIO()
     code, failure = 0, ''
-    with as_new_process(command, **variables), redirect_stdout(output), redirect_stderr(errors):
+    with (
+        as_new_process(command, workers, **variables),
+        redirect_stdout(output),
+        redirect_stderr(errors),
+    ):
         try:
             runpy.run_path(str(TOOLS / name), run_name='__main__')
         except SystemExit as stop:
             code = stop.code or 0
-        except Exception as error:
+        except Exception:
             code, failure = 1, traceback.format_exc()
-            errors.write(str(error))
+            errors.write(failure)
     print(failure, end='', file=sys.stderr)  # pytest shows it if the test fails
     return subprocess.CompletedProcess(command, code, output.getvalue(), errors.getvalue())
 
 
 @contextmanager
-def as_new_process(command: list[str], **environment: object) -> Iterator[None]:
+def as_new_process(
+    command: list[str], workers: bool = False, **environment: object
+) -> Iterator[None]:
     """A script finds what a new process with one thread has, and leaves nothing behind."""
     variables = {name: str(value) for name, value in environment.items()}
     with (
@@ -86,7 +99,7 @@ def as_new_process(command: list[str], **environment: object) -> Iterator[None]:
         patch.multiple(sys, argv=command, path=[*sys.path]),
         fresh_managers(),
         torch_settings(),
-        quick_runners(),
+        quick_runners(workers),
     ):
         yield
 
@@ -132,7 +145,7 @@ def torch_settings() -> Iterator[None]:
 
 
 @contextmanager
-def quick_runners() -> Iterator[None]:
+def quick_runners(workers: bool = False) -> Iterator[None]:
     """Runners without what takes most of the time in a short run, and no test looks at.
 
     A runner formats the text of its config five times, its data sets collect the garbage of the
@@ -142,7 +155,7 @@ def quick_runners() -> Iterator[None]:
     names = ('yapf.yapflib.yapf_api.FormatCode', 'mmengine.config.config.FormatCode')
     unformatted = [patch(name, lambda text, **options: (text, True), create=True) for name in names]
     start = DataLoader.__init__
-    alone = dict(num_workers=0, persistent_workers=False)
+    alone = {} if workers else dict(num_workers=0, persistent_workers=False)
     workerless = patch.object(DataLoader, '__init__', lambda *a, **k: start(*a, **(k | alone)))
     gc.freeze()
     try:

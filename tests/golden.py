@@ -5,6 +5,7 @@ agree on names and arithmetic agree on their outputs.
 ``data/golden_m.json`` holds those of the official network.
 """
 
+import functools
 import json
 import zlib
 from pathlib import Path
@@ -19,7 +20,12 @@ OFFICIAL_KEYS = json.loads((DATA / 'official_keys.json').read_text())
 
 
 def values(name: str, shape: tuple[int, ...], salt: int = 0) -> Tensor:
-    """One entry of a state dict."""
+    """One entry of a state dict, and nobody else's."""
+    return drawn_once(name, shape, salt).clone()
+
+
+@functools.cache
+def drawn_once(name: str, shape: tuple[int, ...], salt: int) -> Tensor:
     rng = np.random.default_rng([zlib.crc32(name.encode()), salt])
     if name.endswith('num_batches_tracked'):
         return torch.zeros(shape, dtype=torch.int64)

@@ -2,11 +2,10 @@
 
 import inspect
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Iterator
 
 import pytest
+from copies import Run, copies_of
 from mmengine.fileio import io as file_io
 from mmengine.fileio.backends import backends
 from runners import build_runner
@@ -17,15 +16,17 @@ from repnext_mm.installation import VARIABLE
 
 pytestmark = pytest.mark.distribution
 
-# Prints which of the four things are as mmengine and Python made them, after running some code.
-STATE = """
+MMENGINE = """
 import json, sys
-{code}
-import torch
+import torch, torchvision
 from mmengine.fileio.backends import backends
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
+assert 'repnext_mm' not in sys.modules
+"""
+# Prints which of the four things are as mmengine and Python made them.
+STATE = """
 loaders = [CheckpointLoader._get_checkpoint_loader(path).__module__.split('.')[0]
            for path in ('x.pth', 'http://x/y.pth', 'https://x/y.pth', 's3://x/y.pth')]
 print(json.dumps(dict(
@@ -42,19 +43,16 @@ UNTOUCHED = dict(
 MODULES = 'checkpoints.files, checkpoints.merging, hooks, models, training, launch.command_line'
 
 
-def state_after(code: str, value: str | None) -> dict:
-    """The state of a new process that ran the code, with this value of the variable."""
-    environment = {key: text for key, text in os.environ.items() if key != VARIABLE}
-    environment |= {} if value is None else {VARIABLE: value}
-    result = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', STATE.format(code=code)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout.splitlines()[-1])
+@pytest.fixture(scope='module')
+def run() -> Iterator[Run]:
+    """Runs code in a process that has imported mmengine, and not our package."""
+    with copies_of(MMENGINE) as run:
+        yield run
+
+
+def state_after(run: Run, code: str, value: str | None) -> dict:
+    """The state of a process that ran the code, with this value of the variable."""
+    return json.loads(run(code + STATE, **{VARIABLE: value}).splitlines()[-1])
 
 
 ONE_BY_ONE = 'import repnext_mm; repnext_mm.install(checkpoint_loaders=False, file_backend=False)'
@@ -78,16 +76,16 @@ OTHER_HALF = 'import repnext_mm; repnext_mm.install(mmcv_ops=False, log_history=
     ],
     ids=['nothing', 'import', 'twice', 'left_out', 'by_hand', 'two', 'the_other_two'],
 )
-def test_import_changes_what_it_says_and_nothing_when_told_so(code, value, expected):
-    assert state_after(code, value) == expected
+def test_import_changes_what_it_says_and_nothing_when_told_so(code, value, expected, run):
+    assert state_after(run, code, value) == expected
 
 
-def test_scoped_types_are_registered_all_the_same():
+def test_scoped_types_are_registered_all_the_same(run):
     code = """
 from mmengine.registry import MODELS
 assert MODELS.get('repnext_mm.RepNeXt').__name__ == 'RepNeXt'
 """
-    assert state_after(code, '0') == UNTOUCHED
+    assert state_after(run, code, '0') == UNTOUCHED
 
 
 def test_every_change_is_listed_where_users_look():

@@ -1,10 +1,10 @@
 """The stand-ins for mmcv's operators against independent reference implementations."""
 
-import subprocess
-import sys
+from collections.abc import Iterator
 
 import pytest
 import torch
+from copies import Run, copies_of
 from helpers import assert_close
 from torch import Tensor
 
@@ -212,18 +212,21 @@ def test_other_operators_name_themselves_when_called():
         soft_nms(torch.zeros(1, 4), torch.zeros(1))
 
 
-def run(code: str, *, path: str | None = None) -> str:
-    """The output of a fresh Python."""
-    prefix = f'import sys; sys.path.insert(0, {path!r})\n' if path else ''
-    command = [sys.executable, '-W', 'ignore', '-c', prefix + code]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    return result.stdout.strip()
+@pytest.fixture(scope='module')
+def run() -> Iterator[Run]:
+    """Runs code in a process that has imported neither our package nor an mm package."""
+    others = """
+import importlib.machinery, importlib.util, sys
+import torch, torchvision
+assert {'mmengine', 'mmcv', 'repnext_mm'}.isdisjoint(sys.modules)
+"""
+    with copies_of(others) as run:
+        yield run
 
 
-def test_extension_has_a_spec_and_is_not_imported_until_asked_for():
+def test_extension_has_a_spec_and_is_not_imported_until_asked_for(run):
     code = """
-import sys, importlib.util, repnext_mm
+import repnext_mm
 before = 'mmcv._ext' in sys.modules
 spec = importlib.util.find_spec('mmcv._ext')
 from mmengine.utils.dl_utils.misc import mmcv_full_available
@@ -233,24 +236,25 @@ print(before, spec.name, spec.origin, mmcv_full_available(), mmcv.ops.get_compil
     assert run(code) == 'False mmcv._ext torchvision True none (torchvision operators)'
 
 
-def test_a_compiled_extension_wins(tmp_path):
+def test_a_compiled_extension_wins(run, tmp_path):
     package = tmp_path / 'mmcv'
     package.mkdir()
     (package / '__init__.py').write_text('')
     (package / '_ext.py').write_text("nms = 'compiled'")
     code = """
+sys.modules['mmengine'] = None
+sys.path.insert(0, sys.argv[1])
 from repnext_mm.compat.mmcv_ops import provide_mmcv_ops
 provide_mmcv_ops()
 import mmcv._ext
 print(mmcv._ext.nms)
 """
-    blocked = "import sys; sys.modules['mmengine'] = None\n"
-    assert run(blocked + code, path=str(tmp_path)) == 'compiled'
+    assert run(code, tmp_path) == 'compiled'
 
 
-def test_the_finder_is_installed_once_and_behind_python_s_own():
+def test_the_finder_is_installed_once_and_behind_python_s_own(run):
     code = """
-import importlib.machinery, sys, repnext_mm
+import repnext_mm
 repnext_mm.compat.provide_mmcv_ops()
 names = [type(finder).__name__ for finder in sys.meta_path]
 own = sys.meta_path.index(importlib.machinery.PathFinder)

@@ -3,72 +3,57 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from copies import Run, copies_of
 from missing import without
 
 PACKAGES = ('mmdet', 'mmseg', 'mmpretrain', 'mmcv', 'mmengine')
 
-# Imports what takes seconds and is none of the packages that the tests are about. Then each line
-# of input, code and files for what it writes, is run in a copy of this process.
-SERVER = """
-import json, os, sys, traceback
+# What takes seconds to import, and is none of the packages that the tests are about.
+OTHERS = f"""
+import sys
 import matplotlib.pyplot, scipy.stats, timm, torch.distributed.optim, torchvision
-
-packages = {'mmdet', 'mmseg', 'mmpretrain', 'mmcv', 'mmengine', 'repnext_mm'}
-assert packages.isdisjoint(sys.modules)
-for line in sys.stdin:
-    code, *files = json.loads(line)
-    if os.fork() == 0:
-        for stream, file in enumerate(files, start=1):
-            os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), stream)
-        try:
-            exec(code, dict(__name__='__main__'))
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-            status = 1
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-    print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
+assert {{*{PACKAGES!r}, 'repnext_mm'}}.isdisjoint(sys.modules)
 """
 
 
 @pytest.fixture(scope='module')
-def server() -> Iterator[subprocess.Popen]:
-    """A Python that has imported neither our package nor an mm package."""
-    command = [sys.executable, '-W', 'ignore', '-c', SERVER]
-    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    with subprocess.Popen(command, **pipes) as process:
-        yield process
-        process.kill()
+def run() -> Iterator[Run]:
+    """Runs code in a process that has imported neither our package nor an mm package."""
+    with copies_of(OTHERS) as run:
+        yield run
 
 
-@pytest.fixture
-def run(server, tmp_path) -> Callable[[str], str]:
-    """Returns the output of code in a process of its own."""
-
-    def output(code: str) -> str:
-        files = tmp_path / 'output', tmp_path / 'errors'
-        for file in files:
-            file.write_text('')
-        print(json.dumps([code, *map(str, files)]), file=server.stdin, flush=True)
-        assert server.stdout.readline() == '0\n', files[1].read_text()
-        return files[0].read_text().strip()
-
-    return output
+@pytest.fixture(scope='module')
+def imported() -> dict[str, list[str]]:
+    """The modules of a new process after importing the package, and its networks after that."""
+    code = """
+import json, sys
+import repnext_mm
+package = sorted(sys.modules)
+import repnext_mm.networks, repnext_mm.reparam
+print(json.dumps(dict(package=package, networks=sorted(sys.modules))))
+"""
+    command = [sys.executable, '-W', 'ignore', '-c', code]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
 
 
 @pytest.mark.distribution
-def test_import_is_light():
-    heavy = ('mmdet', 'mmseg', 'mmpretrain', 'matplotlib', 'pycocotools')
-    code = f'import sys, repnext_mm; print([n for n in {heavy} if n in sys.modules])'
-    command = [sys.executable, '-W', 'ignore', '-c', code]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stdout) == (0, '[]\n'), result.stderr
+def test_import_is_light(imported):
+    heavy = {'mmdet', 'mmseg', 'mmpretrain', 'matplotlib', 'pycocotools'}
+    assert 'repnext_mm' in imported['package'] and heavy.isdisjoint(imported['package'])
+
+
+@pytest.mark.distribution
+def test_networks_import_no_more_of_openmmlab_than_the_package_does(imported):
+    added = set(imported['networks']) - set(imported['package'])
+    assert 'repnext_mm.networks' in imported['networks']
+    assert not [name for name in added if name.split('.')[0] in PACKAGES]
 
 
 @pytest.mark.parametrize('missing', [*[(name,) for name in PACKAGES], PACKAGES], ids=str)

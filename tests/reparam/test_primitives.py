@@ -3,14 +3,12 @@
 import copy
 import gc
 import io
-import os
 import pickle
-import subprocess
-import sys
 import threading
 
 import pytest
 import torch
+from copies import copies_of
 from helpers import FORMS, assert_close, backbone, slim
 from torch import Tensor, nn
 
@@ -399,11 +397,9 @@ def test_they_can_be_turned_off(runs):
     finally:
         set_primitives(True)
     code = 'from repnext_mm.reparam import primitives as p; print(p._state["enabled"])'
-    for value, expected in (('0', 'False'), ('1', 'True')):
-        environment = {**os.environ, ENVIRONMENT: value}
-        command = [sys.executable, '-c', code]
-        found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        assert found.stdout.split()[-1] == expected
+    with copies_of('import torch, torchvision') as run:
+        for value, expected in (('0', 'False'), ('1', 'True')):
+            assert run(code, **{ENVIRONMENT: value}) == expected
 
 
 @torch.no_grad()

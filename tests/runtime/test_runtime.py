@@ -1,12 +1,12 @@
 """Exported files in use: from a picture to what is in it, as the config's test pipeline has it."""
 
-import subprocess
-import sys
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from copies import Run, copies_of
 from exports import CLASSIFIERS, DETECTORS, SEGMENTORS, noise, small_config, small_model
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
@@ -20,7 +20,7 @@ from repnext_mm.runtime import (
     paste_masks,
 )
 
-pytestmark = pytest.mark.distribution
+distribution = pytest.mark.distribution  # where the mm packages say what is right
 
 SIZE = (90, 131)
 
@@ -54,8 +54,26 @@ def detector(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
+def classifier(tmp_path_factory):
+    return exported(CLASSIFIERS[0], tmp_path_factory.mktemp('classifier'), None)
+
+
+@pytest.fixture(scope='module')
 def segmentor(tmp_path_factory):
     return exported(SEGMENTORS[2], tmp_path_factory.mktemp('segmentor'), (150, 70))
+
+
+@pytest.fixture(scope='module')
+def run() -> Iterator[Run]:
+    """Runs code in a process that can import no mm package."""
+    blocked = """
+import sys
+for name in ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain'):
+    sys.modules[name] = None
+import torch, torchvision
+"""
+    with copies_of(blocked) as run:
+        yield run
 
 
 def predict(exported_model, picture):
@@ -70,6 +88,7 @@ def predict(exported_model, picture):
         return model.test_step(batch)[0]
 
 
+@distribution
 def test_detector_takes_a_picture_as_the_pipeline_does(detector, picture):
     expected = predict(detector, picture).pred_instances.numpy()
     found = Detector(detector[2])(picture)
@@ -80,16 +99,17 @@ def test_detector_takes_a_picture_as_the_pipeline_does(detector, picture):
     assert differences['score'] < 1e-4 and differences['mask'] < 0.02
 
 
+@distribution
 def test_segmentor_takes_a_picture_as_the_pipeline_does(segmentor, picture):
     expected = predict(segmentor, picture).pred_sem_seg.data[0].numpy()
     found = Segmentor(segmentor[2])(picture)
     assert found.shape == SIZE and (found != expected).mean() < 1e-3
 
 
-def test_classifier_takes_a_picture_as_the_pipeline_does(tmp_path, picture):
-    model = exported(CLASSIFIERS[0], tmp_path, None)
-    expected = predict(model, picture).pred_score.numpy()
-    np.testing.assert_allclose(Classifier(model[2])(picture), expected, atol=1e-5)
+@distribution
+def test_classifier_takes_a_picture_as_the_pipeline_does(classifier, picture):
+    expected = predict(classifier, picture).pred_score.numpy()
+    np.testing.assert_allclose(Classifier(classifier[2])(picture), expected, atol=1e-5)
 
 
 def test_threshold_leaves_less_certain_detections_out(detector, picture):
@@ -111,20 +131,13 @@ def test_pictures_show_what_was_found(detector, segmentor, picture, tmp_path):
     assert classes.shape[0] > SIZE[0] and classes.shape[1] >= SIZE[1]
 
 
-def test_readers_need_no_mm_package(detector, segmentor, picture):
-    code = (
-        'import sys\n'
-        "for name in ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain'):\n"
-        '    sys.modules[name] = None\n'
-        'from repnext_mm.export import Detector, Segmentor\n'
-        'print(len(Detector(sys.argv[1])(sys.argv[3]).scores), '
-        'Segmentor(sys.argv[2])(sys.argv[3]).shape)\n'
-    )
-    command = [sys.executable, '-c', code, detector[2], segmentor[2], picture]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
+def test_readers_need_no_mm_package(detector, segmentor, picture, run):
+    code = """
+from repnext_mm.export import Detector, Segmentor
+print(len(Detector(sys.argv[1])(sys.argv[3]).scores), Segmentor(sys.argv[2])(sys.argv[3]).shape)
+"""
     count = len(Detector(detector[2])(picture).scores)
-    assert result.stdout.split('\n')[0] == f'{count} {SIZE}'
+    assert run(code, detector[2], segmentor[2], picture) == f'{count} {SIZE}'
 
 
 def test_onnx_runs_in_openvino_too(detector, picture):
@@ -132,20 +145,18 @@ def test_onnx_runs_in_openvino_too(detector, picture):
     assert len(match(found, other)) >= 0.9 * len(found.scores)
 
 
-def test_signals_are_handled_after_sessions_of_openvino_have_ended(detector):
+def test_signals_are_handled_after_sessions_of_openvino_have_ended(classifier, run):
     """As a data loader does that waits for its workers."""
-    code = (
-        'import signal, sys\n'
-        'from repnext_mm.export import open_session\n'
-        'signal.signal(signal.SIGUSR1, lambda *_: print("handled"))\n'
-        "sessions = [open_session(sys.argv[1], 'openvino') for _ in range(2)]\n"
-        'sessions.pop(0)\n'
-        'sessions.pop(0)\n'
-        'signal.raise_signal(signal.SIGUSR1)\n'
-    )
-    command = [sys.executable, '-c', code, detector[2]]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stdout) == (0, 'handled\n'), result.stderr
+    code = """
+import signal
+from repnext_mm.export import open_session
+signal.signal(signal.SIGUSR1, lambda *_: print('handled'))
+sessions = [open_session(sys.argv[1], 'openvino') for _ in range(2)]
+sessions.pop(0)
+sessions.pop(0)
+signal.raise_signal(signal.SIGUSR1)
+"""
+    assert run(code, classifier[2]) == 'handled'
 
 
 def test_wrong_files_are_named(detector, tmp_path):
@@ -199,6 +210,7 @@ def test_wrong_input_is_named(detector, images):
         open_session(detector[2])(images)
 
 
+@distribution
 def test_masks_are_pasted_as_in_mmdet():
     from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
 
