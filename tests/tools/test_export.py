@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import CONFIG, SLIM, tool
+from commands import CONFIG, SLIM, run_inside
 
 MODEL = [option for option in SLIM if option.startswith(('model', 'test_dataloader'))]
 OPTIONS = ['--cfg-options', *MODEL]
@@ -14,7 +14,7 @@ OPTIONS = ['--cfg-options', *MODEL]
 @pytest.fixture(scope='module')
 def onnx(checkpoint, data, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp('exported') / 'model.onnx'
-    result = tool('export.py', CONFIG, checkpoint, '--output', path, *OPTIONS, data=data)
+    result = run_inside('export.py', CONFIG, checkpoint, '--output', path, *OPTIONS, data=data)
     assert result.returncode == 0, result.stderr[-3000:]
     assert '96x128: ' in result.stdout and f'Written to {path}' in result.stdout
     return path

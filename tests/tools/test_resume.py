@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from commands import CONFIG, SLIM, TOOLS, tool
+from commands import CONFIG, SLIM, TOOLS, run_inside
 from interrupted import differences, read
 
 pytestmark = pytest.mark.distribution
@@ -76,7 +76,8 @@ def has_ended(process: subprocess.Popen, wait: bool = False) -> bool:
 
 
 def resume(data: Path, work_dir: Path) -> str:
-    result = tool('train.py', CONFIG, '--work-dir', work_dir, '--resume', *OPTIONS, data=data)
+    command = ['train.py', CONFIG, '--work-dir', work_dir, '--resume', *OPTIONS]
+    result = run_inside(*command, data=data, workers=True)
     assert result.returncode == 0, result.stderr[-3000:]
     return result.stdout + result.stderr
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import CONFIG, ROOT, SLIM, TOOLS, call, run_inside, test, tool, train
+from commands import CONFIG, ROOT, SLIM, TOOLS, call, run_inside, test, train
 
 from repnext_mm.reparam import fastest
 
@@ -14,7 +14,7 @@ from repnext_mm.reparam import fastest
 @pytest.mark.distribution
 def test_training_writes_checkpoints_and_resumes_from_the_last(data, checkpoint, tmp_path):
     options = ['--cfg-options', *SLIM, 'train_cfg.max_iters=3']
-    result = tool('train.py', CONFIG, '--work-dir', tmp_path, *options, data=data)
+    result = run_inside('train.py', CONFIG, '--work-dir', tmp_path, *options, data=data)
     assert result.returncode == 0, result.stderr[-3000:]
     train(data, tmp_path, 6, '--resume')
     assert (tmp_path / 'last_checkpoint').read_text().endswith('iter_6.pth')
@@ -36,10 +36,10 @@ def test_forms_give_equal_metrics_and_predictions(data, checkpoint, tmp_path, mo
     monkeypatch.setattr(fastest, 'fastest', lambda timings: 'plain, channels-last')
     low = ['--cfg-options', 'model.test_cfg.rcnn.score_thr=0.0', *SLIM]
     reports, predictions = {}, {}
-    for form, run in (('training', run_inside), ('fused', tool), ('auto', run_inside)):
+    for form in ('training', 'fused', 'auto'):
         work_dir, out = tmp_path / form, tmp_path / f'{form}.pkl'
         command = ['test.py', CONFIG, checkpoint, '--form', form, '--out', out]
-        result = run(*command, '--work-dir', work_dir, *low, data=data)
+        result = run_inside(*command, '--work-dir', work_dir, *low, data=data)
         assert result.returncode == 0, result.stderr[-3000:]
         chosen = dict(fused="form 'fused'", auto="form 'plain, channels-last'").get(form)
         merged = f'Evaluating a merged copy, {chosen}' in result.stdout
@@ -96,13 +96,17 @@ atexit.register(note_threads)  # before the tool registers anything, thus run af
 """
 
 
-def test_two_processes_test_like_one_and_train(data, checkpoint, metrics, tmp_path):
-    command = [TOOLS / 'dist_test.sh', CONFIG, checkpoint, 2, '--work-dir', tmp_path / 'both']
-    result = call([*command, '--cfg-options', *SLIM], data, PORT='29611')
-    assert result.returncode == 0, result.stderr[-3000:]
-    both = json.loads((tmp_path / 'both' / 'metrics.json').read_text())
-    assert both['metrics'] == pytest.approx(metrics, abs=1e-3)
+def test_the_script_for_tests_starts_the_processes_of_torch():
+    """What they do is that of test_slurm.py, where two of them test like one."""
+    command = [TOOLS / 'dist_test.sh', 'a b.py', 'c.pth', 2, '--tta']
+    result = call(command, PYTHON='echo', PORT='29611')
+    start = '-m torch.distributed.run --nnodes=1 --node_rank=0 --nproc_per_node=2'
+    address = '--master_addr=127.0.0.1 --master_port=29611'
+    run = f'{TOOLS}/test.py --launcher pytorch a b.py c.pth --tta'
+    assert (result.returncode, result.stdout) == (0, f'{start} {address} {run}\n')
 
+
+def test_two_processes_train(data, tmp_path):
     (tmp_path / 'witness.py').write_text(WITNESS)
     config = tmp_path / 'config.py'
     imports = "custom_imports = dict(imports=['repnext_mm', 'witness'])"
@@ -157,7 +161,7 @@ def test_checkpoint_with_code_in_it_is_refused(data, checkpoint, tmp_path):
     trace = tmp_path / 'code_ran'
     torch.save(content | dict(payload=Payload(trace)), tmp_path / 'evil.pth')
     command = ['test.py', CONFIG, tmp_path / 'evil.pth', '--work-dir', tmp_path / 'run']
-    result = tool(*command, '--cfg-options', *SLIM, data=data)
+    result = run_inside(*command, '--cfg-options', *SLIM, data=data)
     assert result.returncode != 0 and 'evil.pth cannot be loaded' in result.stderr
     assert 'pathlib.Path was not an allowed global' in result.stderr
     assert 'weights_only' not in result.stderr  # torch's advice to run the code
