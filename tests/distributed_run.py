@@ -1,16 +1,20 @@
-"""Run by torch.distributed.run in test_distributed.py: trains, tests, saves what it saw."""
+"""Run by test_distributed.py: two processes train, test, and save what they saw."""
 
 import itertools
+import os
 import sys
 
 import torch
 from helpers import backbone, slim, state_of
 from mmengine.model import MMDistributedDataParallel
 from runners import Logits, build_runner
+from torch.multiprocessing import start_processes
 
 from repnext_mm.hooks import ReparameterizeHook
 from repnext_mm.launch.device import leave_process_group
 from repnext_mm.models import RepNeXt
+
+PROCESSES = 2
 
 
 def train_every_subset_of_outputs() -> int:
@@ -35,9 +39,16 @@ def gradients_with_fixed_norms(variant: str, merge: bool) -> list[torch.Tensor]:
     return [parameter.grad.clone() for parameter in model.parameters()]
 
 
-def main(folder: str) -> None:
+def run_rank(rank: int, folder: str) -> None:
+    os.environ['LOCAL_RANK'] = str(rank)  # mmengine asks for it
     torch.set_num_threads(1)
-    torch.distributed.init_process_group('gloo')
+    store = f'file://{folder}/store'
+    torch.distributed.init_process_group('gloo', store, rank=rank, world_size=PROCESSES)
+    train_and_test(folder)
+    leave_process_group()
+
+
+def train_and_test(folder: str) -> None:
     subsets = train_every_subset_of_outputs()
     gradients = {
         variant: [gradients_with_fixed_norms(variant, merge) for merge in (False, True)]
@@ -63,5 +74,5 @@ def main(folder: str) -> None:
 
 
 if __name__ == '__main__':
-    main(sys.argv[1])
-    leave_process_group()
+    # Forked, so that the imports are done once; nothing has been computed before.
+    start_processes(run_rank, (sys.argv[1],), nprocs=PROCESSES, start_method='fork')

@@ -16,9 +16,8 @@ TESTS = Path(__file__).parents[1]
 
 
 def test_two_processes_train_every_output_alike_and_test_like_one(tmp_path):
-    launcher = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2']
     result = subprocess.run(
-        [*launcher, str(TESTS / 'distributed_run.py'), str(tmp_path)],
+        [sys.executable, TESTS / 'distributed_run.py', tmp_path],
         env=os.environ | dict(PYTHONPATH=f'{TESTS}{os.pathsep}{TESTS.parent}', OMP_NUM_THREADS='1'),
         capture_output=True,
         text=True,
