@@ -1,6 +1,7 @@
 """How large a backbone is, as the metafiles state it."""
 
 import torch
+from helpers import without_values
 from mmengine.registry import MODELS
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -16,11 +17,11 @@ def size_of(backbone: dict, deploy: str | None = None) -> tuple[int, int]:
         deploy: The form to merge it to, if it merges.
     """
     options = {key: value for key, value in backbone.items() if key != 'init_cfg'}
-    network: nn.Module = MODELS.build(options)
-    network.eval()  # mmpretrain's does not return the model
-    if deploy:
-        network = reparameterize_model(network, deploy)
-    network.to('meta')
+    with without_values():
+        network: nn.Module = MODELS.build(options)
+        network.eval()  # mmpretrain's does not return the model
+        if deploy:
+            network = reparameterize_model(network, deploy)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.empty(1, 3, 224, 224, device='meta'))
     parameters = sum(parameter.numel() for parameter in network.parameters())

@@ -1,5 +1,10 @@
 """What the tests share: small networks, random statistics, and the one comparison."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from unittest.mock import patch
+
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -21,6 +26,16 @@ def slim(variant: str = 'tiny', channels=None, depths=(1, 1, 2, 1)) -> dict:
     if channels is None:
         channels = (8, 16, 32, 64) if variant in M_ARCHS else (8, 12, 16, 24)
     return dict(channels=list(channels), depths=list(depths), variant=variant)
+
+
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Networks that are built here have names and shapes, and no values, which take seconds.
+
+    Networks of mmpretrain compute their drop rates with torch; these are numbers all the same.
+    """
+    with torch.device('meta'), patch('torch.linspace', partial(torch.linspace, device='cpu')):
+        yield
 
 
 def randomize(model: nn.Module, seed: int = 0) -> nn.Module:

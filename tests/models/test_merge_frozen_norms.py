@@ -222,7 +222,7 @@ def test_recorded_graphs_show_the_network_as_it_is(variant):
     x = torch.randn(1, 3, 40, 40, dtype=torch.float64)
     for model in pair(slim(variant)):
         with torch.no_grad():
-            traced = torch.jit.trace(model, x)
+            traced = torch.jit.trace(model, x, check_trace=False)
         exported = torch.export.export(model, (x,))
         assert 'batch_norm' in str(traced.inlined_graph)
         assert any('batch_norm' in str(node.target) for node in exported.graph.nodes)

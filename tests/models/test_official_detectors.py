@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers import without_values
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
@@ -29,7 +30,9 @@ def config(name: str, arch: str) -> Config:
 @pytest.mark.parametrize('name', LAYOUTS)
 def test_old_files_have_exactly_the_entries_of_todays_models(name, arch, tmp_path):
     content = LAYOUTS[name](arch)
-    model = build_model(config(name, arch))
+    with without_values():
+        model = build_model(config(name, arch))
+    model.to_empty(device='cpu')  # the file has a value for every entry
     report = compare_keys(content['state_dict'], model)
     assert not (report.missing or report.unexpected or report.mismatched)
     load_checkpoint(model, save(content, tmp_path / 'old.pth'), strict=True)

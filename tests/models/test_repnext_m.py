@@ -34,7 +34,8 @@ def official_fused_parameters(arch: str) -> int:
     Officially the norms of the token mixers stay, and S has 3x3 kernels where ours are
     padded to 7x7. The classifier counts too.
     """
-    model = RepNeXt(arch, deploy='fused')
+    with torch.device('meta'):
+        model = RepNeXt(arch, deploy='fused')
     per_channel = sum(depth * c for depth, c in zip(model.depths, model.channels, strict=True))
     norms = 2 * per_channel + 2 * sum(model.channels[1:])
     padding = per_channel // 4 * (7 * 7 - 3 * 3)
@@ -50,7 +51,9 @@ def official_backbone(arch: str) -> RepNeXt:
 
 @pytest.mark.parametrize('arch', OFFICIAL_KEYS)
 def test_names_and_shapes_are_the_official_ones(arch):
-    ours = {name: list(tensor.shape) for name, tensor in RepNeXt(arch).state_dict().items()}
+    with torch.device('meta'):
+        state = RepNeXt(arch).state_dict()
+    ours = {name: list(tensor.shape) for name, tensor in state.items()}
     official = OFFICIAL_KEYS[arch].items()
     assert ours == {name: shape for name, shape in official if not name.startswith('head.')}
 
@@ -75,7 +78,9 @@ def test_outputs_are_those_of_the_official_network(arch, merge):
 
 @pytest.mark.parametrize('arch', GOLDEN)
 def test_parameters_are_the_official_ones(arch):
-    model, golden = RepNeXt(arch), GOLDEN[arch]
+    golden = GOLDEN[arch]
+    with torch.device('meta'):
+        model = RepNeXt(arch)
     last = model.channels[-1]
     classifier = (last + 1) * CLASSES
     assert parameters(model) + 2 * (classifier + 2 * last) == golden['params_train']
@@ -86,7 +91,9 @@ def test_parameters_are_the_official_ones(arch):
 def test_sizes_are_the_published_ones(arch):
     from mmengine.analysis import FlopAnalyzer
 
-    model = RepNeXt(arch, deploy='fused').eval()
+    with torch.device('meta'):
+        model = RepNeXt(arch, deploy='fused').eval()
+    model.to_empty(device='cpu')  # the analyzer runs it
     classifier = (model.channels[-1] + 1) * CLASSES
     analyzer = FlopAnalyzer(model, torch.randn(1, 3, 224, 224))
     analyzer.unsupported_ops_warnings(False)
@@ -102,7 +109,8 @@ def test_sizes_are_the_published_ones(arch):
 
 @pytest.mark.parametrize('arch', M_ARCHS)
 def test_fused_form_has_no_batch_norm_and_two_depthwise_steps_for_l(arch):
-    merged = RepNeXt(arch, deploy='fused')
+    with torch.device('meta'):
+        merged = RepNeXt(arch, deploy='fused')
     assert not [name for name, m in merged.named_modules() if isinstance(m, _BatchNorm)]
     for stage in merged.stages:
         for block in stage.blocks:

@@ -73,8 +73,11 @@ def test_shape_of_another_network_is_empty():
 
 
 @pytest.mark.parametrize('deploy', [None, 'fused'])
-@pytest.mark.parametrize('layout', IMAGENET_LAYOUTS)
-@pytest.mark.parametrize('arch', GOLDEN)
+@pytest.mark.parametrize(
+    ('arch', 'layout'),
+    [('m0', layout) for layout in IMAGENET_LAYOUTS]
+    + [(arch, 'model') for arch in GOLDEN if arch != 'm0'],
+)
 def test_pretrained_backbone_gives_the_official_outputs(arch, layout, deploy, tmp_path):
     name = 'code.pth.tar' if layout.startswith('state_dict') else 'code.pth'
     path = save(IMAGENET_LAYOUTS[layout](arch), tmp_path / name)
@@ -126,8 +129,10 @@ def test_a_backbone_saved_alone_loads_into_a_detector_like_model(tmp_path):
 )
 def test_wrappers_of_whole_models_are_stripped(prefix, tmp_path):
     content = detector('m0')
+    del content['state_dict']['roi_head.bbox_head.shared_fcs.0.weight']  # most of the file
+    names = content['state_dict'].keys()
     content['state_dict'] = {prefix + n: v for n, v in content['state_dict'].items()}
-    assert to_openmmlab(content)['state_dict'].keys() == detector('m0')['state_dict'].keys()
+    assert to_openmmlab(content)['state_dict'].keys() == names
     assert to_openmmlab(content)['meta'] == content['meta']
     path = save(content, tmp_path / 'x.pth')
     init_cfg = dict(type='Pretrained', checkpoint=path, prefix='backbone.')
