@@ -52,11 +52,6 @@ def call(
     )
 
 
-def tool(name: str, *arguments: object, data: Path | None = None) -> subprocess.CompletedProcess:
-    """A tool in a process of its own, as a user runs it."""
-    return call([sys.executable, TOOLS / name, *arguments], data)
-
-
 def run_inside(
     name: str,
     *arguments: object,

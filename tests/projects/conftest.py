@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from commands import as_new_process
-from examples import run_process, script, write_examples
+from examples import script, write_examples
 from images import write_images
 
 from repnext_mm.__main__ import run_script
@@ -43,12 +43,10 @@ def inside(project) -> Callable[..., None]:
 
 
 @pytest.fixture(scope='session')
-def detector(project) -> Path:
-    """A checkpoint that mmdet's script wrote, in a process of its own."""
+def detector(project, inside) -> Path:
+    """A checkpoint that mmdet's script wrote."""
     work_dir = project / 'work_dirs' / 'detector'
-    command = [script('mmdet', 'train.py'), 'mask_rcnn_repnext.py', '--work-dir', work_dir]
-    result = run_process(command, project)
-    assert result.returncode == 0, result.stderr[-3000:]
+    inside(script('mmdet', 'train.py'), 'mask_rcnn_repnext.py', '--work-dir', work_dir)
     return work_dir / 'epoch_1.pth'
 
 

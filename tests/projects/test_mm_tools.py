@@ -26,12 +26,21 @@ def log_of(work_dir: Path) -> str:
     return ''.join(path.read_text() for path in work_dir.rglob('*.log'))
 
 
-def test_detector_trains_and_tests_merged(project, detector):
-    work_dir = project / 'work_dirs' / 'test_detector'
-    command = ['-m', 'repnext_mm', script('mmdet', 'test.py'), 'mask_rcnn_repnext.py', detector]
-    result = run_process([*command, '--work-dir', work_dir], project)
+def test_detector_trains_and_tests_merged(project):
+    """In a process of its own: the script for training alone, and that for tests as documented."""
+    config, train, test = 'mask_rcnn_repnext.py', *(project / 'own' / n for n in ('train', 'test'))
+    code = """
+import runpy, sys
+train, test, config, trained, tested = sys.argv[1:]
+sys.argv = [train, config, '--work-dir', trained]
+runpy.run_path(train, run_name='__main__')
+sys.argv = ['', test, config, f'{trained}/epoch_1.pth', '--work-dir', tested]
+runpy.run_module('repnext_mm', run_name='__main__')
+"""
+    scripts = [script('mmdet', f'{name}.py') for name in ('train', 'test')]
+    result = run_process(['-W', 'ignore', '-c', code, *scripts, config, train, test], project)
     assert result.returncode == 0, result.stderr[-3000:]
-    log = log_of(work_dir)
+    log = log_of(test)
     assert "Evaluating a merged copy, form 'fused'" in log and 'coco/segm_mAP' in log
 
 
