@@ -14,7 +14,7 @@ PACKAGE = 'repnext_mm'
 
 FLOORS = (
     ('reparam', 'registry'),
-    ('networks', 'trained', 'training', 'visualization'),
+    ('networks', 'trained', 'training', 'visualization', 'distillation'),
     ('timm', 'models', 'hooks', 'launch', 'runtime'),
     ('checkpoints', 'classification', 'export', 'quantization'),
     ('configs', 'installation', 'demo', 'evaluation'),

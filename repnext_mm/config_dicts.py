@@ -37,6 +37,8 @@ def replace_types(cfg: object, old: Collection[str], new: str) -> int:
 def pretrained_files(cfg: object) -> Iterator[str]:
     """Lists the checkpoints that ``init_cfg=dict(type='Pretrained', ...)`` names in a config.
 
+    A student's teacher has its own (:func:`teacher_files`), which do not count.
+
     Args:
         cfg: A config or a part of one; it is searched to any depth.
 
@@ -46,7 +48,21 @@ def pretrained_files(cfg: object) -> Iterator[str]:
     if isinstance(cfg, dict):
         if cfg.get('type') == 'Pretrained' and isinstance(cfg.get('checkpoint'), str):
             yield cfg['checkpoint']
-        cfg = list(cfg.values())
+        cfg = [value for key, value in cfg.items() if key != 'teacher_config']
     if isinstance(cfg, list | tuple):
         for inner in cfg:
             yield from pretrained_files(inner)
+
+
+def teacher_files(cfg: dict) -> dict[str, str]:
+    """The files that a student of features needs in training, by the keys of its config.
+
+    Args:
+        cfg: The config of a model.
+
+    Returns:
+        The paths of ``teacher_config`` and ``teacher_ckpt``; URLs, and configs that are no files,
+        are left out.
+    """
+    named = {key: cfg.get(key) for key in ('teacher_config', 'teacher_ckpt')}
+    return {k: v for k, v in named.items() if isinstance(v, str) and '://' not in v}

@@ -19,7 +19,7 @@ MODELS = mmengine_registry.Registry(
     'model',
     parent=mmengine_registry.MODELS,
     scope='repnext_mm',
-    locations=['repnext_mm.models'],
+    locations=['repnext_mm.models', 'repnext_mm.distillation'],
 )
 HOOKS = mmengine_registry.Registry(
     'hook', parent=mmengine_registry.HOOKS, scope='repnext_mm', locations=['repnext_mm.hooks']
@@ -43,11 +43,13 @@ VISUALIZERS = mmengine_registry.Registry(
     locations=['repnext_mm.visualization.segmentation'],
 )
 
-Class = TypeVar('Class', bound=type)
+Registered = TypeVar('Registered', bound=Callable)
 
 
-def register(registry: mmengine_registry.Registry) -> Callable[[Class], Class]:
-    """Registers a class in one of the registries above and in its parent, mmengine's root.
+def register(
+    registry: mmengine_registry.Registry, name: str | None = None
+) -> Callable[[Registered], Registered]:
+    """Registers a class, or a function that builds, in a registry above and in mmengine's root.
 
     The scope serves configs that name no ``custom_imports`` (``type='repnext_mm.RepNeXt'``); the
     root serves those that do and leave the scope out (``type='RepNeXt'``), whose registries,
@@ -55,11 +57,12 @@ def register(registry: mmengine_registry.Registry) -> Callable[[Class], Class]:
 
     Args:
         registry: Such as :data:`MODELS`.
+        name: The ``type`` in configs. Defaults to the name of the class.
     """
 
-    def decorate(cls: Class) -> Class:
-        registry.parent.register_module(module=cls)
-        registry.register_module(module=cls)
-        return cls
+    def decorate(builder: Registered) -> Registered:
+        registry.parent.register_module(name=name, module=builder)
+        registry.register_module(name=name, module=builder)
+        return builder
 
     return decorate

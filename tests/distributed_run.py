@@ -3,11 +3,13 @@
 import itertools
 import os
 import sys
+from pathlib import Path
 
 import torch
 from helpers import backbone, slim, state_of
 from mmengine.model import MMDistributedDataParallel
 from runners import Logits, build_runner
+from students import STAGES, save_teacher, tiny_student
 from torch.multiprocessing import start_processes
 
 from repnext_mm.hooks import ReparameterizeHook
@@ -39,6 +41,21 @@ def gradients_with_fixed_norms(variant: str, merge: bool) -> list[torch.Tensor]:
     return [parameter.grad.clone() for parameter in model.parameters()]
 
 
+def train_a_student(folder: Path) -> dict[str, torch.Tensor]:
+    """Two steps with a teacher, whose connectors begin differently in each process."""
+    rank = torch.distributed.get_rank()
+    teacher = save_teacher(folder / f'teacher{rank}')
+    student = tiny_student(teacher, [dict(module='backbone', channels=STAGES)], seed=rank)
+    parallel = MMDistributedDataParallel(student.train(), device_ids=None)
+    optimizer = torch.optim.SGD(student.parameters(), lr=0.1)
+    for _ in range(2):
+        losses = parallel(torch.randn(2, 3, 64, 64), [rank, 2], mode='loss')
+        optimizer.zero_grad()
+        student.parse_losses(losses)[0].backward()
+        optimizer.step()
+    return student.connector_state()
+
+
 def run_rank(rank: int, folder: str) -> None:
     os.environ['LOCAL_RANK'] = str(rank)  # mmengine asks for it
     torch.set_num_threads(1)
@@ -54,6 +71,7 @@ def train_and_test(folder: str) -> None:
         variant: [gradients_with_fixed_norms(variant, merge) for merge in (False, True)]
         for variant in ('tiny_v3', 'm1')
     }
+    connectors = train_a_student(Path(folder))
     metric = Logits()
     runner = build_runner(
         folder,
@@ -67,7 +85,7 @@ def train_and_test(folder: str) -> None:
     trained = state_of(runner.model.module)
     runner.test()
     content = dict(trained=trained, after=state_of(runner.model.module), subsets=subsets)
-    content['gradients'] = gradients
+    content |= dict(gradients=gradients, connectors=connectors)
     if runner.rank == 0:
         content['logits'] = metric.logits
     torch.save(content, f'{folder}/rank{runner.rank}.pt')

@@ -58,6 +58,10 @@ def shrink(cfg: Config) -> Config:
         model.data_preprocessor.size = (64, 64)
     elif 'teacher' in model:
         model.teacher = TEACHER
+    if 'teacher_config' in model:  # the student again
+        arguments = ('type', 'student', 'features', 'teacher_config', 'teacher_ckpt')
+        own = {key: value for key, value in model.items() if key not in arguments}
+        model.teacher_config = dict(own, type=model.student)
     return cfg
 
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 from batches import classification_batch, detection_batch, segmentation_batch
 from helpers import randomize
+from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import init_default_scope
+from mmengine.registry import MODELS, init_default_scope
 from small_configs import read, shrink
 from torch import nn
 
@@ -19,6 +20,7 @@ from repnext_mm import reparameterize_model
 from repnext_mm.checkpoints.loading import build_model
 from repnext_mm.checkpoints.merging import compare_forms
 from repnext_mm.config_dicts import type_name
+from repnext_mm.distillation import FeatureLoss
 from repnext_mm.launch.device import adapt_to_device
 
 ROOT = Path(__file__).parents[1]
@@ -47,6 +49,7 @@ LOSSES = dict(
     EncoderDecoder={'decode.loss_ce'},
     ImageClassifier={'loss'},
     DistilledClassifier={'loss', 'loss_distill'},
+    SoftDistilledClassifier={'loss_distill'},
 )
 
 
@@ -77,12 +80,16 @@ def test_leaf_configs_are_short(path):
     [pytest.param(path, marks=marks_of(path)) for path in CONFIGS],
     ids=lambda path: path.stem,
 )
-def test_config_trains_and_tests_one_step(path):
+def test_config_trains_and_tests_one_step(path, tmp_path):
     from mmengine.optim import build_optim_wrapper
 
     torch.manual_seed(0)
     cfg = shrink(read(path))
     cfg.launcher = 'none'
+    kind, wanted = type_name(cfg.model), set()
+    if kind == 'FeatureDistillation':
+        kind, wanted = cfg.model.student, {name_of(pair) for pair in cfg.model.features}
+        save_small_teacher(cfg, tmp_path)
     adapt_to_device(cfg)  # mixed precision needs a GPU
     init_default_scope(cfg.default_scope)
     model = revert_sync_batchnorm(build_model(cfg))
@@ -93,7 +100,7 @@ def test_config_trains_and_tests_one_step(path):
         model.get_parameter(name).register_hook(partial(lambda n, _: unused.discard(n), name))
     batch = BATCHES[cfg.default_scope]
     losses = model.train().train_step(batch(), wrapper)
-    assert LOSSES[type_name(cfg.model)] <= set(losses)
+    assert LOSSES[kind] | wanted <= set(losses)
     if cfg.optim_wrapper.get('constructor', '').startswith('repnext_mm.'):
         check_groups(model, wrapper.optimizer)
     assert ('aux.loss_ce' in losses) == ('auxiliary_head' in cfg.model)
@@ -107,6 +114,18 @@ def test_config_trains_and_tests_one_step(path):
     with torch.no_grad():
         results = merged.test_step(batch())
     assert len(results) == 2
+
+
+def name_of(pair: dict) -> str:
+    return FeatureLoss(**pair).name
+
+
+def save_small_teacher(cfg: Config, folder: Path) -> None:
+    """Gives a student a teacher with weights."""
+    init_default_scope(cfg.default_scope)
+    teacher = MODELS.build(cfg.model.teacher_config)
+    cfg.model.teacher_ckpt = str(folder / 'teacher.pth')
+    torch.save(dict(state_dict=teacher.state_dict()), cfg.model.teacher_ckpt)
 
 
 def check_groups(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:

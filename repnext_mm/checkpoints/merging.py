@@ -27,6 +27,9 @@ from repnext_mm.version import __version__
 TOLERANCE = 1e-4
 """Allowed maximum relative difference of features; float32 rounding gives about 1e-6."""
 
+TEACHERS = ('teacher', 'teacher_config')
+"""Arguments that configure the teacher of a student; it is no part of the student."""
+
 
 @renamed_argument('mode', 'form')
 def deployed_config(cfg: Config, form: str) -> Config:
@@ -154,7 +157,7 @@ def compare_forms(model: BaseModel, merged: BaseModel) -> float:
 
 
 def form_aware_parts(cfg: dict | list | tuple, path: str = 'model') -> dict[str, dict]:
-    """Finds the dicts in a model's config that take ``deploy``.
+    """Finds the dicts in a model's config that take ``deploy``, but for those of a teacher.
 
     Args:
         cfg: A config of a model, or a part of one.
@@ -171,6 +174,6 @@ def form_aware_parts(cfg: dict | list | tuple, path: str = 'model') -> dict[str,
             found[path] = cfg
     inner = cfg.items() if isinstance(cfg, dict) else enumerate(cfg)
     for name, value in inner:
-        if isinstance(value, dict | list | tuple):
+        if isinstance(value, dict | list | tuple) and name not in TEACHERS:
             found |= form_aware_parts(value, f'{path}.{name}')
     return found

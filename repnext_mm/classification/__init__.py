@@ -7,7 +7,16 @@ from repnext_mm.compat import require
 
 require('mmpretrain', "RepNeXt's classification head")
 
-from repnext_mm.classification.distillation import DistilledClassifier  # noqa: E402 (checked first)
+from repnext_mm.classification.distillation import (  # noqa: E402 (checked first)
+    DistilledClassifier,
+    LabelFreeDataPreprocessor,
+    SoftDistilledClassifier,
+)
 from repnext_mm.classification.head import RepNeXtClsHead  # noqa: E402
 
-__all__ = ['DistilledClassifier', 'RepNeXtClsHead']
+__all__ = [
+    'DistilledClassifier',
+    'LabelFreeDataPreprocessor',
+    'RepNeXtClsHead',
+    'SoftDistilledClassifier',
+]

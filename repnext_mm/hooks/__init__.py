@@ -1,8 +1,9 @@
-"""Hooks of mmengine's Runner: merged evaluation, safe checkpoints, seeds after a resume."""
+"""Hooks of mmengine's Runner: merged evaluation, safe checkpoints, what a resume needs."""
 
 from repnext_mm import registry  # noqa: F401 (says so if mmengine or mmcv is missing)
 from repnext_mm.hooks.checkpoint_hook import SafeCheckpointHook
+from repnext_mm.hooks.connector_hook import ConnectorHook
 from repnext_mm.hooks.reparameterize_hook import ReparameterizeHook
 from repnext_mm.hooks.reseed_hook import ReseedHook
 
-__all__ = ['ReparameterizeHook', 'ReseedHook', 'SafeCheckpointHook']
+__all__ = ['ConnectorHook', 'ReparameterizeHook', 'ReseedHook', 'SafeCheckpointHook']

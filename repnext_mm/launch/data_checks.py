@@ -6,13 +6,17 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from repnext_mm.config_dicts import pretrained_files, type_name
+from repnext_mm.config_dicts import pretrained_files, teacher_files, type_name
 
 WEIGHTS_HELP = (
     "RepNeXt-M's distilled ImageNet checkpoints are release files of "
     'https://github.com/suous/RepNeXt: save the one of this arch under that name, or name its '
     'folder with REPNEXT_PRETRAINED=FOLDER; with model.backbone.init_cfg=None in the config, training '
     'starts from scratch'
+)
+TEACHER_HELP = (
+    'Train the teacher first, or name its files with model.teacher_config and model.teacher_ckpt; '
+    "RepNeXt-M's Mask R-CNN and Semantic FPN are release files of https://github.com/suous/RepNeXt"
 )
 DATA_HELP = {
     ('COCO_ROOT', '2017'): (
@@ -82,7 +86,7 @@ def _data_help(path: str) -> str | None:
 
 
 def check_pretrained(cfg: Config) -> None:
-    """Makes sure that the pretrained weights that a config starts from exist.
+    """Makes sure that the pretrained weights that a config starts from exist, and its teacher.
 
     Args:
         cfg: A config; the ``init_cfg`` anywhere in its model count, but for URLs.
@@ -95,6 +99,12 @@ def check_pretrained(cfg: Config) -> None:
             raise FileNotFoundError(
                 f'the pretrained weights of this config are not there: expected '
                 f'{Path(path).absolute()}. {WEIGHTS_HELP}'
+            )
+    for key, path in teacher_files(cfg.get('model') or {}).items():
+        if not Path(path).expanduser().is_file():
+            raise FileNotFoundError(
+                f'the {key} of this config is not there: expected {Path(path).absolute()}. '
+                f'{TEACHER_HELP}'
             )
 
 

@@ -29,6 +29,8 @@ def test_two_processes_train_every_output_alike_and_test_like_one(tmp_path):
     for variant, (branched, merging) in ranks[0]['gradients'].items():
         assert_close(merging, branched)
         assert all(map(torch.equal, ranks[1]['gradients'][variant][1], merging))
+    for name, value in ranks[0]['connectors'].items():
+        assert torch.equal(ranks[1]['connectors'][name], value)
     parameters = [name for name, _ in Classifier().named_parameters()]
     for name in parameters:
         assert torch.equal(ranks[0]['trained'][name], ranks[1]['trained'][name])

@@ -79,6 +79,18 @@ def test_missing_pretrained_weights_are_named_before_training(tmp_path):
     check_pretrained(Config(dict(model=dict(init_cfg=dict(init, checkpoint='https://x/y.pth')))))
 
 
+def test_missing_files_of_a_teacher_are_named_before_training(tmp_path):
+    files = {key: str(tmp_path / key) for key in ('teacher_config', 'teacher_ckpt')}
+    # What the teacher's own config starts from does not count.
+    init = dict(init_cfg=dict(type='Pretrained', checkpoint='nowhere.pth'))
+    for key in files:
+        with pytest.raises(FileNotFoundError, match=rf'the {key} of this config.*{key}.*Train the'):
+            check_pretrained(Config(dict(model=files)))
+        (tmp_path / key).touch()
+    check_pretrained(Config(dict(model=files)))
+    check_pretrained(Config(dict(model=dict(files, teacher_config=init))))
+
+
 def test_missing_config_is_reported():
     with pytest.raises(FileNotFoundError, match=r"'nowhere\.py'.*configs"):
         read('nowhere.py')

@@ -1,0 +1,12 @@
+# UperNet, RepNeXt-M3, with the published Semantic FPN of RepNeXt-M5 as teacher: both say at
+# stride 4 how much of each of 150 classes is where.
+_base_ = './upernet_repnext_m3_ade20k.py'
+
+logits = dict(type='repnext_mm.ChannelWiseDivergence', loss_weight=5.0)  # as mmrazor's PSPNet has
+model = dict(
+    type='repnext_mm.FeatureDistillation',
+    student='EncoderDecoder',
+    teacher_config='{{ fileDirname }}/fpn_repnext_m5_ade20k.py',
+    teacher_ckpt='{{$REPNEXT_PRETRAINED:pretrained}}/fpn_repnext_m5_ade20k.pth',
+    features=[dict(module='decode_head.conv_seg', loss=logits)],
+)
