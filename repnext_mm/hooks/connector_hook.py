@@ -7,7 +7,7 @@ from repnext_mm.distillation import FeatureStudent
 from repnext_mm.registry import HOOKS, register
 from repnext_mm.trained import unwrapped
 
-KEY = 'connectors'
+CONNECTORS = 'connectors'
 """The entry of a checkpoint, beside ``'state_dict'``."""
 
 
@@ -28,7 +28,7 @@ class ConnectorHook(Hook):
         """Adds the connectors to a checkpoint."""
         model = unwrapped(runner.model)
         if isinstance(model, FeatureStudent):
-            checkpoint[KEY] = {n: v.cpu() for n, v in model.connector_state().items()}
+            checkpoint[CONNECTORS] = {n: v.cpu() for n, v in model.connector_state().items()}
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Takes the connectors of a checkpoint.
@@ -39,8 +39,8 @@ class ConnectorHook(Hook):
         model = unwrapped(runner.model)
         if not isinstance(model, FeatureStudent):
             return
-        if KEY in checkpoint:
-            model.load_connector_state(checkpoint[KEY])
+        if CONNECTORS in checkpoint:
+            model.load_connector_state(checkpoint[CONNECTORS])
         elif runner._resume and model.connector_state():
             raise ValueError(
                 'the checkpoint holds no connectors, so it was saved without ConnectorHook: '
