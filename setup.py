@@ -35,6 +35,7 @@ RUNTIME = ['onnxruntime>=1.18', 'opencv-python-headless', 'pillow>=10.1', 'matpl
 """To use exported ONNX files where none of the mm packages is installed."""
 COCO = ['faster-coco-eval>=1.8']
 """For ``FasterCocoMetric`` of OneDL's mmdet, in the place of pycocotools."""
+PRUNING = ['torch-pruning>=1.6']
 DEV = ['build', 'mypy', 'pytest', 'pytest-timeout', 'pytest-xdist', 'ruff']
 
 
@@ -89,6 +90,7 @@ setup(
         'openvino': OPENVINO,
         'runtime': RUNTIME,
         'coco': COCO,
+        'pruning': PRUNING,
         'dev': DEV,
     },
     cmdclass={'build_py': BuildWithMim},

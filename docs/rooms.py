@@ -17,7 +17,7 @@ FLOORS = (
     ('networks', 'trained', 'training', 'visualization', 'distillation'),
     ('timm', 'models', 'hooks', 'launch', 'runtime'),
     ('checkpoints', 'classification', 'export', 'quantization'),
-    ('configs', 'installation', 'demo', 'evaluation'),
+    ('configs', 'installation', 'demo', 'evaluation', 'pruning'),
 )
 """From the bottom: a room imports rooms of the floors below it, and of the ground."""
 

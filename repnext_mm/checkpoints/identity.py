@@ -32,7 +32,7 @@ def identify(checkpoint: Mapping[str, Any]) -> Identity | None:
     state = backbone_part(checkpoint)
     shape = shape_of(state)
     for arch, row in RepNeXt.arch_settings.items():
-        if row[1:] != shape:
+        if (row.channels, row.depths) != shape:
             continue
         for form, network in _forms_of(arch):
             if compare_keys(state, network).exact:

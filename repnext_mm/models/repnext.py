@@ -26,7 +26,9 @@ class RepNeXt(networks.RepNeXt, BaseModule):
     Args:
         arch: A name from ``RepNeXt.arch_settings``, or a dict with ``channels``,
             ``depths`` and optionally ``variant``, the name of the architecture whose
-            kind of layers it uses. Defaults to ``'tiny'``.
+            kind of layers it uses; see
+            :func:`repnext_mm.networks.architectures.resolve_architecture`, also for the widths
+            of a pruned network. Defaults to ``'tiny'``.
         in_channels: Channels of the input image.
         out_indices: The stages whose outputs are returned, counted from 0;
             negative ones count from the last.

@@ -1,9 +1,13 @@
 """The architecture rows of all families."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from repnext_mm.networks import repnext_m, repnext_t
 from repnext_mm.networks.family import Family
+
+Widths = tuple[tuple[int, ...], ...]
+"""Numbers of channels inside each stage, in the order in which its layers run."""
 
 
 class Architecture(NamedTuple):
@@ -12,6 +16,14 @@ class Architecture(NamedTuple):
     family: Family
     channels: tuple[int, ...]
     depths: tuple[int, ...]
+
+    hidden_channels: Widths | None = None
+    """Widths between the first and the last convolution of each layer that has such; None for the
+    family's own. RepNeXt-T's blocks have them; RepNeXt-M's stem, downsampling layers and blocks."""
+
+    input_channels: Widths | None = None
+    """Widths at which the blocks begin, where these are not the stage's. Such a network has no
+    residual connections, so it is built in the form ``'plain'`` and has no other."""
 
 
 TINY = ((96, 192, 384, 768), (3, 3, 9, 3))
@@ -40,7 +52,9 @@ def resolve_architecture(arch: str | dict) -> Architecture:
     Args:
         arch: A name from :data:`ARCHITECTURES`; or a dict with ``channels`` and
             ``depths``, one positive int per stage each, and optionally ``variant``,
-            the named architecture whose kind of layers it uses (``'tiny'``).
+            the named architecture whose kind of layers it uses (``'tiny'``). Of a pruned
+            network also ``hidden_channels`` and ``input_channels``, one sequence of
+            positive ints per stage each; see :class:`Architecture`.
 
     Raises:
         ValueError: If the name or a value of the dict is not valid.
@@ -60,16 +74,49 @@ def resolve_architecture(arch: str | dict) -> Architecture:
 
 def _architecture_from_dict(arch: dict) -> Architecture:
     variant = arch.pop('variant', 'tiny')
+    widths = {name: arch.pop(name, None) for name in ('hidden_channels', 'input_channels')}
     if set(arch) != {'channels', 'depths'} or variant not in ARCHITECTURES:
         raise ValueError(
             "an arch dict has 'channels', 'depths' and optionally 'variant', one of "
-            f'{tuple(ARCHITECTURES)}; got keys {tuple(arch)} and variant {variant!r}'
+            f"{tuple(ARCHITECTURES)}, 'hidden_channels' and 'input_channels'; got keys "
+            f'{tuple(arch)} and variant {variant!r}'
         )
     channels, depths = tuple(arch['channels']), tuple(arch['depths'])
-    valid = all(isinstance(number, int) and number > 0 for number in channels + depths)
-    if not valid or len(channels) != len(depths) or not channels:
+    if not _are_positive(channels + depths) or len(channels) != len(depths) or not channels:
         raise ValueError(
             "'channels' and 'depths' need one positive int per stage each, got "
             f'channels={channels}, depths={depths}'
         )
-    return Architecture(ARCHITECTURES[variant].family, channels, depths)
+    family = ARCHITECTURES[variant].family
+    entries = int(family.hidden_in_entries)
+    hidden = _checked_widths(
+        'hidden_channels', widths['hidden_channels'], [depth + entries for depth in depths]
+    )
+    inputs = _checked_widths('input_channels', widths['input_channels'], depths)
+    if inputs and (family.build_plain_block is None or hidden is None):
+        raise ValueError(
+            "'input_channels' describes a pruned network in the form 'plain': it needs "
+            f"'hidden_channels' too, and a variant that has that form, got {variant!r}"
+        )
+    return Architecture(family, channels, depths, hidden, inputs)
+
+
+def _checked_widths(name: str, widths: Any, counts: Sequence[int]) -> Widths | None:
+    """Widths of every stage as tuples.
+
+    Raises:
+        ValueError: If they are not so many positive ints per stage.
+    """
+    if widths is None:
+        return None
+    checked = tuple(tuple(stage) for stage in widths)
+    if [len(stage) for stage in checked] != list(counts) or not all(map(_are_positive, checked)):
+        raise ValueError(
+            f'{name!r} needs {tuple(counts)} positive ints for the stages of this architecture, '
+            f'got {checked}'
+        )
+    return checked
+
+
+def _are_positive(numbers: Sequence[Any]) -> bool:
+    return all(isinstance(number, int) and number > 0 for number in numbers)

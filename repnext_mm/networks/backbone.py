@@ -85,7 +85,9 @@ class RepNeXt(FormAware):
     Args:
         arch: A name from ``RepNeXt.arch_settings``, or a dict with ``channels``,
             ``depths`` and optionally ``variant``, the name of the architecture whose
-            kind of layers it uses. Defaults to ``'tiny'``.
+            kind of layers it uses; see
+            :func:`repnext_mm.networks.architectures.resolve_architecture`, also for the widths
+            of a pruned network. Defaults to ``'tiny'``.
         in_channels: Channels of the input image.
         out_indices: The stages whose outputs are returned, counted from 0;
             negative ones count from the last.
@@ -137,8 +139,14 @@ class RepNeXt(FormAware):
         merge_frozen_norms: bool = False,
     ):
         super().__init__()
-        self.family, self.channels, self.depths = resolve_architecture(arch)
+        self.architecture = resolve_architecture(arch)
+        self.family, self.channels, self.depths = self.architecture[:3]
         check_form(form)
+        if self.architecture.input_channels and form != 'plain':
+            raise ValueError(
+                f"a network with 'input_channels' was pruned in the form 'plain' and has no other, "
+                f'got {form!r}: build it with {self.argument_for("plain")}'
+            )
         if not 0 <= drop_path_rate < 1:
             raise ValueError(f'drop_path_rate must lie in [0, 1), got {drop_path_rate!r}')
         self.out_indices = _resolve_out_indices(out_indices, len(self.depths))
@@ -148,7 +156,7 @@ class RepNeXt(FormAware):
         self.in_channels = in_channels
         self.norm_layer = norm_layer
 
-        self.stem = self.family.build_stem(in_channels, self.channels[0], norm_layer)
+        self.stem = self._build_entry(0)
         self.stages = nn.Sequential(*self._build_stages(drop_path_rate, with_cp))
         self.merge_frozen_norms = merge_frozen_norms
         self.train()
@@ -162,16 +170,38 @@ class RepNeXt(FormAware):
         """Yields the stages up to the last of ``out_indices``."""
         rates = iter(torch.linspace(0, drop_path_rate, sum(self.depths), device='cpu').tolist())
         for index in range(max(self.out_indices) + 1):
-            width = self.channels[index]
-            downsample = None
-            if index > 0:
-                before = self.channels[index - 1]
-                downsample = self.family.build_downsample(before, width, self.norm_layer)
             blocks = [
-                self.family.build_block(width, next(rates), self.norm_layer)
-                for _ in range(self.depths[index])
+                self._build_block(index, number, next(rates))
+                for number in range(self.depths[index])
             ]
-            yield Stage(downsample, blocks, with_cp)
+            yield Stage(self._build_entry(index) if index else None, blocks, with_cp)
+
+    def _build_entry(self, stage: int) -> nn.Module:
+        """The stem, or the downsampling layer before a later stage, in training form."""
+        inputs = self.architecture.input_channels
+        channels = inputs[stage][0] if inputs else self.channels[stage]
+        hidden = self._hidden_channels(stage, -1) if self.family.hidden_in_entries else None
+        if stage == 0:
+            return self.family.build_stem(self.in_channels, channels, self.norm_layer, hidden)
+        before = self.channels[stage - 1]
+        return self.family.build_downsample(before, channels, self.norm_layer, hidden)
+
+    def _build_block(self, stage: int, number: int, drop_path_rate: float) -> nn.Module:
+        """A block in training form; of a network pruned in the form ``'plain'``, in that."""
+        hidden, inputs = self._hidden_channels(stage, number), self.architecture.input_channels
+        if inputs is None:
+            width = self.channels[stage]
+            return self.family.build_block(width, drop_path_rate, self.norm_layer, hidden)
+        widths = *inputs[stage], self.channels[stage]
+        assert self.family.build_plain_block is not None and hidden is not None
+        return self.family.build_plain_block(widths[number], hidden, widths[number + 1])
+
+    def _hidden_channels(self, stage: int, number: int) -> int | None:
+        """The width inside a block, or with -1 inside the layer before the stage's blocks."""
+        widths = self.architecture.hidden_channels
+        if widths is None:
+            return None
+        return widths[stage][number + int(self.family.hidden_in_entries)]
 
     def initialize(self) -> None:
         """Draws the family's initial weights; for the training form."""
@@ -214,6 +244,9 @@ class RepNeXt(FormAware):
         """A new network of this arch, in torch alone."""
         return RepNeXt(self.arch, self.in_channels, self.out_indices, **options)
 
+    def _other_forms(self) -> Iterator[tuple[str, FormAware]]:
+        return iter(()) if self.architecture.input_channels else super()._other_forms()
+
     def own_part(self, state: dict[str, Any]) -> dict[str, Tensor]:
         """The entries of the stages that are built, from a state dict of any known layout."""
         unbuilt = tuple(f'stages.{i}.' for i in range(len(self.stages), len(self.depths)))
@@ -223,7 +256,7 @@ class RepNeXt(FormAware):
     def describe(self, state: Mapping[str, Tensor]) -> str:
         """The architecture of which the checkpoint is, as a sentence."""
         shape = layouts.shape_of(state)
-        names = [name for name, row in ARCHITECTURES.items() if row[1:] == shape]
+        names = [n for n, row in ARCHITECTURES.items() if (row.channels, row.depths) == shape]
         if not shape.channels:
             return 'It holds no RepNeXt. '
         return f'It has channels {shape.channels} and depths {shape.depths}' + (

@@ -1,7 +1,7 @@
 """The parts of which the networks of one family are built."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import nn
 
@@ -10,19 +10,57 @@ NormLayer = Callable[[int], nn.Module]
 
 
 class Family(NamedTuple):
-    """A family of networks: builders of its layers in training form, and their initial weights."""
+    """A family of networks: builders of its layers in training form, and their initial weights.
 
-    build_stem: Callable[[int, int, NormLayer], nn.Module]
-    """``(in_channels, channels, norm_layer)``: image to stage 1, stride 4."""
+    ``hidden_channels`` is the width inside a layer, of a network that was pruned; None for the
+    family's own.
+    """
 
-    build_downsample: Callable[[int, int, NormLayer], nn.Module]
-    """``(in_channels, channels, norm_layer)``: one stage to the next, stride 2."""
+    build_stem: Callable[[int, int, NormLayer, int | None], nn.Module]
+    """``(in_channels, channels, norm_layer, hidden_channels)``: image to stage 1, stride 4."""
 
-    build_block: Callable[[int, float, NormLayer], nn.Module]
-    """``(channels, drop_path_rate, norm_layer)``: ``(N, C, H, W)`` to the same shape."""
+    build_downsample: Callable[[int, int, NormLayer, int | None], nn.Module]
+    """``(in_channels, channels, norm_layer, hidden_channels)``: one stage to the next, stride 2."""
+
+    build_block: Callable[[int, float, NormLayer, int | None], nn.Module]
+    """``(channels, drop_path_rate, norm_layer, hidden_channels)``: ``(N, C, H, W)`` to the same."""
 
     build_head: Callable[[int, int], nn.Module]
     """``(in_channels, num_classes)``: pooled features ``(N, C)`` to scores ``(N, num_classes)``."""
 
     initialize: Callable[[nn.Module], None]
     """Draws the initial weights of one convolution or batch norm; leaves other layers alone."""
+
+    build_plain_block: Callable[[int, int, int], nn.Module] | None = None
+    """``(in_channels, hidden_channels, channels)``: a block in the form ``'plain'``, in which
+    nothing ties the three widths to each other; None if the family has no such form."""
+
+    hidden_in_entries: bool = False
+    """Whether stem and downsampling layers have hidden channels, as blocks have."""
+
+    chunks: int = 1
+    """The number of equal parts into which a block splits the channels of its stage."""
+
+
+@runtime_checkable
+class Channelwise(Protocol):
+    """A layer of which each channel of the output depends on that channel of the input alone."""
+
+    def convs_and_channels(self) -> Iterator[tuple[nn.Conv2d, range]]:
+        """Its depthwise convolutions, each with the channels of the input that it reads."""
+
+
+@runtime_checkable
+class Divisible(Protocol):
+    """A block that has an equal one of nothing but depthwise and pointwise convolutions."""
+
+    def divided(self) -> nn.Module:
+        """The equal block, which is :class:`Divided`."""
+
+
+@runtime_checkable
+class Divided(Protocol):
+    """What a :class:`Divisible` block becomes."""
+
+    def united(self) -> nn.Module:
+        """The block of the first kind, with the widths and weights that this one has now."""

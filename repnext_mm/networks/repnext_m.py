@@ -22,6 +22,7 @@ from repnext_mm.networks.family import Family, NormLayer
 from repnext_mm.networks.heads import TwoClassifiers
 from repnext_mm.networks.initialization import initialize_norm, zero_bias
 from repnext_mm.networks.token_mixers import (
+    CHUNKS,
     ChunkConv,
     CopyConv,
     MediumMixer,
@@ -54,10 +55,16 @@ class ConvNorm(nn.Sequential):
 
 
 class ChannelMixer(nn.Sequential):
-    """Two pointwise convolutions with batch norm, C to 2C to C, and GELU between them."""
+    """Two pointwise convolutions with batch norm, C to 2C to C, and GELU between them.
 
-    def __init__(self, channels: int, norm_layer: NormLayer):
-        hidden = EXPANSION * channels
+    Args:
+        channels: Channels in and out, C.
+        norm_layer: Builds a normalization layer for a number of channels.
+        hidden_channels: Channels between the two, of a pruned network; None for 2C.
+    """
+
+    def __init__(self, channels: int, norm_layer: NormLayer, hidden_channels: int | None = None):
+        hidden = hidden_channels or EXPANSION * channels
         super().__init__(
             ConvNorm(channels, hidden, norm_layer),
             nn.GELU(),
@@ -211,16 +218,20 @@ def merged_channel_mixer(expand: layers.MergedConv, project: layers.MergedConv) 
     return ConvSequential(expand.build(), nn.GELU(), project.build())
 
 
-def build_stem(in_channels: int, channels: int, norm_layer: NormLayer) -> Stem:
+def build_stem(
+    in_channels: int, channels: int, norm_layer: NormLayer, hidden_channels: int | None = None
+) -> Stem:
     """A stem in training form."""
-    half = channels // 2
+    hidden = hidden_channels or channels // 2
     return Stem(
-        ConvNorm(in_channels, half, norm_layer, size=3, stride=2),
-        ConvNorm(half, channels, norm_layer, size=3, stride=2),
+        ConvNorm(in_channels, hidden, norm_layer, size=3, stride=2),
+        ConvNorm(hidden, channels, norm_layer, size=3, stride=2),
     )
 
 
-def build_downsample(in_channels: int, channels: int, norm_layer: NormLayer) -> Downsample:
+def build_downsample(
+    in_channels: int, channels: int, norm_layer: NormLayer, hidden_channels: int | None = None
+) -> Downsample:
     """A downsampling layer in training form.
 
     Raises:
@@ -232,13 +243,19 @@ def build_downsample(in_channels: int, channels: int, norm_layer: NormLayer) -> 
         )
     mixer = CopyConv(SmallMixer(in_channels, stride=2), MediumMixer(in_channels, stride=2))
     norm = norm_layer(channels)
-    return Downsample(mixer, ChannelMixer(channels, norm_layer), norm)
+    return Downsample(mixer, ChannelMixer(channels, norm_layer, hidden_channels), norm)
 
 
-def build_block(channels: int, drop_path_rate: float, norm_layer: NormLayer) -> Block:
+def build_block(
+    channels: int,
+    drop_path_rate: float,
+    norm_layer: NormLayer,
+    hidden_channels: int | None = None,
+) -> Block:
     """A block in training form."""
     norm = norm_layer(channels)
-    return Block(ChunkConv(channels), ChannelMixer(channels, norm_layer), norm, drop_path_rate)
+    channel_mixer = ChannelMixer(channels, norm_layer, hidden_channels)
+    return Block(ChunkConv(channels), channel_mixer, norm, drop_path_rate)
 
 
 def initialize(layer: nn.Module) -> None:
@@ -249,4 +266,12 @@ def initialize(layer: nn.Module) -> None:
     initialize_norm(layer)
 
 
-FAMILY = Family(build_stem, build_downsample, build_block, TwoClassifiers, initialize)
+FAMILY = Family(
+    build_stem,
+    build_downsample,
+    build_block,
+    TwoClassifiers,
+    initialize,
+    hidden_in_entries=True,
+    chunks=CHUNKS,
+)

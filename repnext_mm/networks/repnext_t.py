@@ -18,11 +18,11 @@ from repnext_mm.deprecation import renamed_argument
 from repnext_mm.networks.family import Family, NormLayer
 from repnext_mm.networks.heads import LinearHead
 from repnext_mm.networks.initialization import initialize_norm, zero_bias
-from repnext_mm.reparam import TRAINING, Reparameterizable, kernels, layers
+from repnext_mm.networks.plain import UNIT_SIZE, PlainBlock
+from repnext_mm.reparam import TRAINING, kernels, layers
 from repnext_mm.reparam.live import LiveMerging
 from repnext_mm.reparam.primitives import ConvSequential, conv_act, conv_add
 
-UNIT_SIZE = 7
 EXPANSION = 4
 
 
@@ -223,51 +223,29 @@ class Block(LiveMerging):
         return Block(mixer, self.expand, self.project).eval()
 
 
-class PlainBlock(ConvSequential, Reparameterizable):
-    """The block as three convolutions in a row, without residual.
+def build_stem(
+    in_channels: int, channels: int, norm_layer: NormLayer, hidden_channels: int | None = None
+) -> Stem:
+    """A stem in training form, which has no hidden channels."""
+    return Stem(in_channels, channels, norm_layer)
 
-    The input passes beside the branch on channels of its own. That is exact because
-    it is not negative: the ReLU in between leaves it as it is.
 
-    Args:
-        mixer: Grouped 7x7 convolution, C to 2C.
-        expand: 1x1 convolution, 2C to 5C.
-        project: 1x1 convolution, 5C to C.
-    """
-
-    form = 'plain'
-    forms = ('plain',)
-
-    def __init__(self, mixer: nn.Conv2d, expand: nn.Conv2d, project: nn.Conv2d):
-        super().__init__(
-            OrderedDict(mixer=mixer, expand=expand, act1=nn.ReLU(), project=project, act2=nn.ReLU())
-        )
-
-    @classmethod
-    def from_residual(cls, mixer: nn.Conv2d, expand: nn.Conv2d, project: nn.Conv2d) -> 'PlainBlock':
-        """Builds it from the three convolutions of a fused :class:`Block`."""
-        widened = (
-            (kernels.carry_input_depthwise, mixer),
-            (kernels.carry_input_expand, expand),
-            (kernels.carry_input_project, project),
-        )
-        return cls(
-            *(
-                layers.build_conv(*widen(*layers.conv_weights(conv)), conv)
-                for widen, conv in widened
-            )
-        ).eval()
-
-    @renamed_argument('mode', 'form')
-    def merged(self, form: str) -> nn.Module:
-        raise NotImplementedError('it has its only form already')
+def build_downsample(
+    in_channels: int, channels: int, norm_layer: NormLayer, hidden_channels: int | None = None
+) -> Downsample:
+    """A downsampling layer in training form, which has no hidden channels."""
+    return Downsample(in_channels, channels, norm_layer)
 
 
 def build_block(
-    branches: tuple[Branch, ...], channels: int, drop_path_rate: float, norm_layer: NormLayer
+    branches: tuple[Branch, ...],
+    channels: int,
+    drop_path_rate: float,
+    norm_layer: NormLayer,
+    hidden_channels: int | None = None,
 ) -> Block:
     """A block in training form."""
-    hidden = EXPANSION * channels
+    hidden = hidden_channels or EXPANSION * channels
     return Block(
         RepUnit(branches, channels, norm_layer),
         nn.Conv2d(channels, hidden, 1, bias=False),
@@ -286,4 +264,11 @@ def initialize(layer: nn.Module) -> None:
 
 def family(branches: tuple[Branch, ...]) -> Family:
     """RepNeXt-T with the given RepUnit."""
-    return Family(Stem, Downsample, partial(build_block, branches), LinearHead, initialize)
+    return Family(
+        build_stem,
+        build_downsample,
+        partial(build_block, branches),
+        LinearHead,
+        initialize,
+        build_plain_block=PlainBlock.of_widths,
+    )

@@ -5,6 +5,7 @@ them two convolutions in series (arXiv 2406.16004, "serial and parallel structur
 reparameterization"); merged, each is one convolution. Modules have the official names.
 """
 
+from collections.abc import Iterator
 from typing import cast
 
 import torch
@@ -145,6 +146,14 @@ class ChunkConv(nn.Module):
         sources = self.conv_s, self.conv_m
         geometry = dict(groups=len(weight))
         return layers.MergedConv(weight, bias, self.conv_m.conv_7_7, sources, geometry)
+
+    def convs_and_channels(self) -> Iterator[tuple[nn.Conv2d, range]]:
+        """Its convolutions, each with the channels of the input that it reads, and writes."""
+        chunk = self.conv_m.conv_7_7.in_channels
+        for number, mixer in enumerate((self.conv_s, self.conv_m, self.conv_l), start=1):
+            for conv in mixer.modules():
+                if isinstance(conv, nn.Conv2d):
+                    yield conv, range(number * chunk, (number + 1) * chunk)
 
     def merged(self) -> 'MergedChunkConv':
         """The token mixer with S and M as one convolution."""
