@@ -13,11 +13,12 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = 'repnext_mm'
 
 FLOORS = (
-    ('reparam', 'registry'),
+    ('reparam', 'registry', 'datasets'),
     ('networks', 'trained', 'training', 'visualization', 'distillation'),
     ('timm', 'models', 'hooks', 'launch', 'runtime'),
     ('checkpoints', 'classification', 'export', 'quantization'),
     ('configs', 'installation', 'demo', 'evaluation', 'pruning'),
+    ('experiments',),
 )
 """From the bottom: a room imports rooms of the floors below it, and of the ground."""
 

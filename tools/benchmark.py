@@ -29,7 +29,7 @@ from repnext_mm.evaluation.benchmark.networks import Networks, Source
 from repnext_mm.evaluation.benchmark.plans import QUESTIONS, Question, answer, sizes_of, tables_of
 from repnext_mm.evaluation.benchmark.report import MATRIX_RATE, BenchmarkReport, warning_text
 from repnext_mm.evaluation.benchmark.scaling import draw_scaling, line_rows
-from repnext_mm.launch.command_line import load_config
+from repnext_mm.launch.command_line import config_of
 from repnext_mm.launch.data_checks import check_data
 from repnext_mm.reparam.forms import AUTO, FORMS
 from repnext_mm.timing import format_table
@@ -110,10 +110,9 @@ def sources_of(args: argparse.Namespace) -> dict[str, Source]:
         action = DictAction(['--variant'], 'cfg_options', nargs='+')
         action(argparse.ArgumentParser(), extra, options)
         for path, checkpoint in pairs:
-            given = dict(config=path, launcher='none', local_rank=0, work_dir=args.work_dir)
-            given['release_memory'] = args.release_memory
-            given['cfg_options'] = (args.cfg_options or {}) | extra.cfg_options
-            cfg = load_config(argparse.Namespace(**given))
+            cfg = config_of(
+                path, (args.cfg_options or {}) | extra.cfg_options, args.release_memory
+            )
             title = Path(path).stem + (f' ({name})' if name else '')
             found[title] = Source(cfg, checkpoint)
     return found

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS, init_default_scope
@@ -124,6 +125,24 @@ def load_config(args: argparse.Namespace) -> Config:
         require(scope, f'the config {path}')
     adapt_to_device(cfg)
     return cfg
+
+
+def config_of(
+    path: str | Path, options: dict[str, Any] | None = None, release_memory: bool = False
+) -> Config:
+    """Reads a config as the tools do, for one process that only looks at it or measures.
+
+    Args:
+        path: Of the config.
+        options: Changes to it by dotted keys.
+        release_memory: Whether memory of large tensors goes back to the system at once.
+
+    Raises:
+        FileNotFoundError, ImportError: As :func:`load_config`.
+    """
+    given = dict(config=str(path), cfg_options=options, launcher='none', local_rank=0)
+    given |= dict(work_dir=None, release_memory=release_memory)
+    return load_config(argparse.Namespace(**given))
 
 
 def build_runner(cfg: Config) -> Runner:

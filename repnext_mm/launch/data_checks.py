@@ -18,6 +18,10 @@ TEACHER_HELP = (
     'Train the teacher first, or name its files with model.teacher_config and model.teacher_ckpt; '
     "RepNeXt-M's Mask R-CNN and Semantic FPN are release files of https://github.com/suous/RepNeXt"
 )
+PREPARED = (
+    "'python tools/prepare_data.py {0} ARCHIVE' makes this dataset in the folder data; docs/results.md "
+    'says where archives come from; if it is elsewhere, name its folder with {1}=FOLDER'
+)
 DATA_HELP = {
     ('COCO_ROOT', '2017'): (
         'COCO 2017 comes from https://cocodataset.org/#download: unpack train2017.zip, val2017.zip '
@@ -36,6 +40,9 @@ DATA_HELP = {
         "'python tools/demo.py' generates this dataset below work_dirs and uses it; to use it "
         'otherwise, name its folder with SHAPES_ROOT=FOLDER'
     ),
+    ('CIFAR10_ROOT', 'cifar10'): PREPARED.format('cifar10', 'CIFAR10_ROOT'),
+    ('NUCLEI_ROOT', 'nuclei'): PREPARED.format('nuclei', 'NUCLEI_ROOT'),
+    ('CAMVID_ROOT', 'camvid'): PREPARED.format('camvid', 'CAMVID_ROOT'),
 }
 """How to get data, by the variable that names its folder and a part of its usual paths."""
 

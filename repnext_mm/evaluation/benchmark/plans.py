@@ -211,7 +211,7 @@ def _timed(
     question: Question, networks: Networks, table: Table, limits: Limits, folder: Path
 ) -> Iterator[TableResult]:
     runs = {
-        case: _file_test(case.network) if case.runtime == FILE
+        case: file_test(case.network) if case.runtime == FILE
         else preparation(networks, case, folder)
         for case in table.cases
     }  # fmt: skip
@@ -223,7 +223,7 @@ def _timed(
     yield from measure(table, runs, limits, lambda: (deepcopy(batches),), count)
 
 
-def _file_test(path: str) -> Callable[[], Run]:
+def file_test(path: str) -> Callable[[], Run]:
     """What makes the run of an exported file on batches of test data."""
 
     def prepare() -> Run:

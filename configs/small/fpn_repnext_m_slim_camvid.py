@@ -1,0 +1,12 @@
+# Semantic FPN with a slim RepNeXt-M on CamVid, 300 iterations from scratch.
+_base_ = [
+    '../_base_/models/semantic_fpn_small.py',
+    '../_base_/backbones/repnext_m_slim_pyramid.py',
+    '../_base_/datasets/camvid.py',
+    '../_base_/schedules/adamw_300.py',
+    '../_base_/small_segmentation_runtime.py',
+]
+
+model = dict(
+    backbone=dict(_delete_=True, **_base_.backbone), neck=dict(in_channels=_base_.channels)
+)

@@ -1,0 +1,12 @@
+# Mask R-CNN with a slim RepNeXt-M on nuclei, 300 iterations from scratch.
+_base_ = [
+    '../_base_/models/mask_rcnn_small.py',
+    '../_base_/backbones/repnext_m_slim_pyramid.py',
+    '../_base_/datasets/nuclei.py',
+    '../_base_/schedules/adamw_300.py',
+    '../_base_/small_detection_runtime.py',
+]
+
+model = dict(
+    backbone=dict(_delete_=True, **_base_.backbone), neck=dict(in_channels=_base_.channels)
+)

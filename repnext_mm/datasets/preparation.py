@@ -1,0 +1,100 @@
+"""From an archive to a folder that the configs can read: all of it, or nothing."""
+
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from repnext_mm.datasets.nuclei import prepare_nuclei
+from repnext_mm.files import DRAFT
+
+CAMVID_VOID = 11
+"""Label of pixels that belong to no class, in the files of the archive."""
+
+IGNORED = 255
+"""Label that mmseg's losses and metrics leave out."""
+
+
+class Dataset(NamedTuple):
+    """How to prepare a data set."""
+
+    folder: str
+    """Name of its folder below the folder of all data sets."""
+
+    needed: tuple[str, ...]
+    """Folders that the archive must contain."""
+
+    prepare: Callable[[Path, Path], Mapping[str, int]]
+    """From the unpacked archive to the folder; gives numbers to tell the user."""
+
+
+def prepare_dataset(name: str, archive: Path, data: Path) -> tuple[Path, Mapping[str, int]]:
+    """Unpacks and converts a data set.
+
+    Args:
+        name: A key of :data:`DATASETS`.
+        archive: A ``.tar`` file, compressed or not.
+        data: Folder of all data sets, which is made.
+
+    Returns:
+        The folder of the data set, and how much of what is in it.
+
+    Raises:
+        ValueError: If there is no such data set, or the archive contains another one.
+        FileNotFoundError: If there is no archive.
+        FileExistsError: If the folder of the data set is there already.
+        tarfile.TarError: If the archive is none, or writes outside of its folder.
+    """
+    if name not in DATASETS:
+        raise ValueError(f'unknown data set {name!r}: choose from {", ".join(DATASETS)}')
+    if not archive.is_file():
+        raise FileNotFoundError(f'there is no archive {archive}: name the .tar.gz of {name}')
+    dataset = DATASETS[name]
+    target = data / dataset.folder
+    if target.exists():
+        raise FileExistsError(f'{target} is there already: remove it to prepare {name} again')
+    data.mkdir(parents=True, exist_ok=True)
+    head, tail = DRAFT.format(name=dataset.folder, process='*').split('*')
+    draft = Path(tempfile.mkdtemp(prefix=head, suffix=tail, dir=data))
+    try:
+        with tarfile.open(archive) as file:
+            file.extractall(draft / 'unpacked', filter='data')
+        missing = [part for part in dataset.needed if not (draft / 'unpacked' / part).is_dir()]
+        if missing:
+            raise ValueError(f'{archive} is no archive of {name}: it lacks {", ".join(missing)}')
+        numbers = dataset.prepare(draft / 'unpacked', draft / 'ready')
+        (draft / 'ready').replace(target)
+    finally:
+        shutil.rmtree(draft)
+    return target, numbers
+
+
+def prepare_cifar10(unpacked: Path, target: Path) -> dict[str, int]:
+    """CIFAR-10 is as mmpretrain's ``CustomDataset`` reads it: a folder for each class."""
+    unpacked.replace(target)
+    return {split: sum(1 for _ in (target / split).glob('*/*')) for split in ('train', 'test')}
+
+
+def prepare_camvid(unpacked: Path, target: Path) -> dict[str, int]:
+    """CamVid as mmseg's ``BaseSegDataset`` reads it; pixels of no class become :data:`IGNORED`."""
+    (unpacked / 'camvid').replace(target)
+    for path in (target / 'annotations').rglob('*.png'):
+        with Image.open(path) as image:
+            labels = np.array(image)
+        labels[labels == CAMVID_VOID] = IGNORED
+        Image.fromarray(labels).save(path)
+    return {
+        split: sum(1 for _ in (target / 'images' / split).iterdir()) for split in ('train', 'val')
+    }
+
+
+DATASETS = {
+    'cifar10': Dataset('cifar10', ('train', 'test'), prepare_cifar10),
+    'nuclei': Dataset('nuclei', ('nuclei',), prepare_nuclei),
+    'camvid': Dataset('camvid', ('camvid/images', 'camvid/annotations'), prepare_camvid),
+}
