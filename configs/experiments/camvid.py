@@ -4,7 +4,7 @@ _base_ = '../_base_/tables/segmentation.py'
 title = 'CamVid'
 description = (
     "The author's table of ADE20K at a small scale: slim backbones, narrow heads, images of "
-    '240x180, 300 iterations of 8 crops of 160x160 from scratch.'
+    '240x180, 200 iterations of 8 crops of 160x160 from scratch.'
 )
 shape = (160, 160)
 seeds = (0, 1)

@@ -4,7 +4,7 @@ _base_ = '../_base_/tables/instances.py'
 title = 'Nuclei of the 2018 Data Science Bowl'
 description = (
     "The author's table of COCO at a small scale: slim backbones, narrow heads, tiles of about "
-    '256x256, 300 iterations of 4 tiles from scratch. The split is by a hash of the image ID; '
+    '256x256, 200 iterations of 4 tiles from scratch. The split is by a hash of the image ID; '
     'an eighth of the images is for validation.'
 )
 shape = (256, 256)

@@ -1,9 +1,9 @@
-# Cascade Mask R-CNN with a slim RepNeXt-M on nuclei, 300 iterations from scratch.
+# Cascade Mask R-CNN with a slim RepNeXt-M on nuclei, 200 iterations from scratch.
 _base_ = [
     '../_base_/models/cascade_mask_rcnn_small.py',
     '../_base_/backbones/repnext_m_slim_pyramid.py',
     '../_base_/datasets/nuclei.py',
-    '../_base_/schedules/adamw_300.py',
+    '../_base_/schedules/adamw_200.py',
     '../_base_/small_detection_runtime.py',
 ]
 

@@ -1,9 +1,9 @@
-# Semantic FPN with a slim RepNeXt-M on CamVid, 300 iterations from scratch.
+# Semantic FPN with a slim RepNeXt-M on CamVid, 200 iterations from scratch.
 _base_ = [
     '../_base_/models/semantic_fpn_small.py',
     '../_base_/backbones/repnext_m_slim_pyramid.py',
     '../_base_/datasets/camvid.py',
-    '../_base_/schedules/adamw_300.py',
+    '../_base_/schedules/adamw_200.py',
     '../_base_/small_segmentation_runtime.py',
 ]
 

@@ -1,9 +1,9 @@
-# Mask R-CNN with a slim RepNeXt-T on nuclei, 300 iterations from scratch.
+# Mask R-CNN with a slim RepNeXt-T on nuclei, 200 iterations from scratch.
 _base_ = [
     '../_base_/models/mask_rcnn_small.py',
     '../_base_/backbones/repnext_slim_pyramid.py',
     '../_base_/datasets/nuclei.py',
-    '../_base_/schedules/adamw_300.py',
+    '../_base_/schedules/adamw_200.py',
     '../_base_/small_detection_runtime.py',
 ]
 

@@ -1,9 +1,9 @@
-# Mask R-CNN with a slim ResNet-18 on nuclei, 300 iterations from scratch.
+# Mask R-CNN with a slim ResNet-18 on nuclei, 200 iterations from scratch.
 _base_ = [
     '../_base_/models/mask_rcnn_small.py',
     '../_base_/backbones/resnet18_slim_pyramid.py',
     '../_base_/datasets/nuclei.py',
-    '../_base_/schedules/adamw_300.py',
+    '../_base_/schedules/adamw_200.py',
     '../_base_/small_detection_runtime.py',
 ]
 

@@ -1,9 +1,9 @@
-# UperNet with a slim RepNeXt-T on CamVid, 300 iterations from scratch.
+# UperNet with a slim RepNeXt-T on CamVid, 200 iterations from scratch.
 _base_ = [
     '../_base_/models/upernet_small.py',
     '../_base_/backbones/repnext_slim_pyramid.py',
     '../_base_/datasets/camvid.py',
-    '../_base_/schedules/adamw_300.py',
+    '../_base_/schedules/adamw_200.py',
     '../_base_/small_segmentation_runtime.py',
 ]
 

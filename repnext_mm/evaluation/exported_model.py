@@ -132,6 +132,7 @@ def use_exported(cfg: Config, path: str, runtime: str | None = None) -> FileSpec
     check_config(cfg, path, spec)
     test_cfg = cfg.model.get('test_cfg')
     cfg.model = dict(type='repnext_mm.ExportedModel', path=path, runtime=runtime, test_cfg=test_cfg)
+    cfg.data_preprocessor = None  # mmengine would give it to the model
     cfg.load_from = None
     hooks = cfg.get('custom_hooks') or []
     cfg.custom_hooks = [hook for hook in hooks if type_name(hook) not in TRAINING_HOOKS]

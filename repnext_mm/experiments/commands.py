@@ -72,7 +72,8 @@ def config_options(options: Mapping[str, Any]) -> list[str]:
 def _as_text(value: Any) -> str:
     """A value as mmengine's ``DictAction`` reads it."""
     if isinstance(value, list | tuple):
-        return f'[{",".join(map(_as_text, value))}]'
+        opening, closing = '()' if isinstance(value, tuple) else '[]'
+        return opening + ','.join(map(_as_text, value)) + closing
     return str(value)
 
 

@@ -72,6 +72,12 @@ class ExperimentRow:
             raise ValueError(
                 f'the row name {self.name!r} cannot name a folder: use letters, digits and _.+-'
             )
+        nested = [key for key, value in self.options.items() if isinstance(value, Mapping)]
+        if nested:
+            raise ValueError(
+                f'row {self.name!r}: the option {nested[0]!r} is a dict, which a command line cannot '
+                f'give: use dotted keys, such as {nested[0]}.NAME'
+            )
         if self.config is None and not self.published:
             raise ValueError(f'row {self.name!r} has neither config nor published values')
 

@@ -77,7 +77,7 @@ def test_all_seeds_and_forms_are_in_the_table(work_dir, launcher):
 
 def test_first_seed_of_every_row_comes_before_the_second_of_any(work_dir, launcher):
     _, lines = run(experiment(('a', {}), ('b', {})), work_dir, launcher)
-    started = [line.split(': ')[0] for line in lines if 'train' in line and 'step' in line]
+    started = [line.split(': ')[0] for line in lines if line.endswith(', train')]
     assert started == [f'[{n + 1}/4] {row}, seed {seed}' for n, (seed, row) in enumerate(
         [(0, 'a'), (0, 'b'), (1, 'a'), (1, 'b')]
     )]  # fmt: skip

@@ -48,6 +48,10 @@ def write(path, **changes):
         (dict(shape=None), 'needs title, columns, rows and shape'),
         (dict(rows=[dict(name='a', conifg='c.py')]), 'unknown conifg in .*; choose from config'),
         (dict(rows=[dict(name='a/b', config='c.py')]), "'a/b' cannot name a folder"),
+        (
+            dict(rows=[dict(name='a', config='c.py', options={'b': dict(c=1)})]),
+            "'b' is a dict.*b.NAME",
+        ),
         (dict(rows=[dict(name='a')]), 'neither config nor published'),
         (dict(rows=[dict(name='a', config='c.py')] * 2), "twice there: \\['a'\\]"),
         (dict(forms=['merged']), "unknown form 'merged'"),

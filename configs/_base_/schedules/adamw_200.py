@@ -1,5 +1,5 @@
-# 300 iterations, from scratch: what a processor core manages in minutes.
-iterations = 300
+# 200 iterations, from scratch: what a processor core manages in minutes.
+iterations = 200
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=iterations)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
