@@ -110,9 +110,7 @@ def sources_of(args: argparse.Namespace) -> dict[str, Source]:
         action = DictAction(['--variant'], 'cfg_options', nargs='+')
         action(argparse.ArgumentParser(), extra, options)
         for path, checkpoint in pairs:
-            cfg = config_of(
-                path, (args.cfg_options or {}) | extra.cfg_options, args.release_memory
-            )
+            cfg = config_of(path, (args.cfg_options or {}) | extra.cfg_options, args.release_memory)
             title = Path(path).stem + (f' ({name})' if name else '')
             found[title] = Source(cfg, checkpoint)
     return found
