@@ -1,8 +1,4 @@
 # cascade_mask_rcnn_repnext_tiny_coco, RepNeXt-B; the rates of ConvNeXt-B.
 _base_ = './cascade_mask_rcnn_repnext_tiny_coco.py'
 
-model = dict(
-    backbone=dict(arch='base', drop_path_rate=0.7),
-    neck=dict(in_channels=[128, 256, 512, 1024]),
-)
-optim_wrapper = dict(paramwise_cfg=dict(decay_rate=0.8))
+globals().update(__import__('repnext_mm.configs').configs.with_backbone(_base_, 'repnext_base'))

@@ -5,3 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_1x.py',
     './_base_/default_runtime.py',
 ]
+
+globals().update(__import__('repnext_mm.configs').configs.with_backbone(_base_, 'repnext_tiny'))

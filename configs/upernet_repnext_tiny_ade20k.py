@@ -5,3 +5,5 @@ _base_ = [
     './_base_/schedules/adamw_160k.py',
     './_base_/segmentation_runtime.py',
 ]
+
+globals().update(__import__('repnext_mm.configs').configs.with_backbone(_base_, 'repnext_tiny'))

@@ -15,10 +15,10 @@ PACKAGE = 'repnext_mm'
 FLOORS = (
     ('reparam', 'registry', 'datasets'),
     ('networks', 'trained', 'training', 'visualization', 'distillation'),
-    ('timm', 'models', 'hooks', 'launch', 'runtime'),
-    ('checkpoints', 'classification', 'export', 'quantization'),
-    ('configs', 'installation', 'demo', 'evaluation', 'pruning'),
-    ('experiments',),
+    ('timm', 'models', 'hooks', 'runtime'),
+    ('checkpoints', 'classification', 'configs', 'export', 'quantization'),
+    ('launch', 'installation', 'demo', 'evaluation'),
+    ('pruning', 'experiments'),
 )
 """From the bottom: a room imports rooms of the floors below it, and of the ground."""
 

@@ -23,7 +23,7 @@ def install(
             ``sys.meta_path``, so that a compiled extension always comes first. See
             :mod:`repnext_mm.compat.mmcv_ops`.
         checkpoint_loaders: Replaces the loaders of mmengine's ``CheckpointLoader`` for paths, and
-            for ``http://`` and ``https://``. See :mod:`repnext_mm.checkpoints.files`. Without it
+            for ``http://`` and ``https://``, and adds one for ``timm://``. See :mod:`repnext_mm.checkpoints.files`. Without it
             RepNeXt loads files in OpenMMLab's layout only.
         log_history: Adds the classes of mmengine's log history, and ``argparse.Namespace``, to
             torch's safe globals. See :func:`repnext_mm.compat.trust_mmengine_checkpoints`.

@@ -20,29 +20,22 @@ TEACHER = dict(
     neck=dict(type='GlobalAveragePooling'),
     head=dict(type='LinearClsHead', num_classes=1000, in_channels=1280),
 )
-SHORT = dict(
-    ConvNeXt=dict(arch=dict(depths=[1, 1, 1, 1], channels=[96, 192, 384, 768])),
-    SwinTransformer=dict(arch=dict(embed_dims=96, depths=[1, 1, 1, 1], num_heads=[3, 6, 12, 24])),
-    VisionTransformer=dict(
-        arch=dict(embed_dims=768, num_layers=12, num_heads=12, feedforward_channels=64)
-    ),
-    RepVGG=dict(
-        arch=dict(
-            num_blocks=[1, 1, 1, 1],
-            width_factor=[1.5, 1.5, 1.5, 2.75],
-            group_layer_map=None,
-            se_cfg=None,
-        )
-    ),
+SHORT: dict[str, dict] = dict(
+    convnext_tiny=dict(depths=(1, 1, 1, 1)),
+    swin_tiny_patch4_window7_224=dict(depths=(1, 1, 1, 1)),
+    deit_base_patch16_224=dict(mlp_ratio=0.1),
+    resnet50=dict(layers=(1, 1, 1, 1)),
 )
-"""Fewer layers with the channels of the real ones."""
+"""Fewer or thinner layers with the channels of the real ones, by timm's name."""
 
 
 def shrink(cfg: Config) -> Config:
     """The same model with thin stages and without weights, so that a step takes a second."""
     model = cfg.model
     model.backbone.pop('init_cfg', None)
-    model.backbone.update(SHORT.get(type_name(model.backbone), {}))
+    short = SHORT.get(model.backbone.get('name', '').partition('.')[0])
+    if short:
+        model.backbone.options = short
     if type_name(model.backbone) == 'RepNeXt':
         set_channels(model, thin_stages(model.backbone))
     if cfg.default_scope == 'mmdet':

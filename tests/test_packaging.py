@@ -126,7 +126,7 @@ def sizes_by_form(backbone: str) -> dict[str, tuple[int, int]]:
 
     cfg = json.loads(backbone)
     if cfg['type'] != 'repnext_mm.RepNeXt':
-        forms = ['fused'] if cfg['type'] == 'mmpretrain.RepVGG' else []
+        forms = ['fused'] if cfg['name'].startswith('repvgg') else []
         return {form: size_of(cfg, form) for form in ('', *forms)}
     with torch.device('meta'):
         forms = inference_forms(RepNeXt(cfg['arch']))

@@ -123,3 +123,33 @@ def test_mobile_recipes_are_the_official_ones(arch):
         assert [augment.alpha for augment in cfg.model.train_cfg.augments] == [0.8, 1.0]
     assert 'distillation_weight' not in classifier.model.head
     assert student.model.head.distillation_weight == 0.5
+
+
+def test_recipe_for_imagenet_is_that_of_convnext():
+    """arXiv 2201.03545, Table 5."""
+    cfg = read(CONFIGS / 'repnext_tiny_imagenet.py')
+    wrapper, (warmup, cosine), (average,) = cfg.optim_wrapper, cfg.param_scheduler, cfg.custom_hooks
+    images = cfg.auto_scale_lr.base_batch_size * wrapper.accumulative_counts
+    assert (images, wrapper.optimizer.lr, wrapper.optimizer.weight_decay) == (4096, 4e-3, 0.05)
+    assert cfg.auto_scale_lr.base_batch_size == 8 * cfg.train_dataloader.batch_size
+    assert (wrapper.optimizer.type, tuple(wrapper.optimizer.betas)) == ('AdamW', (0.9, 0.999))
+    assert (warmup.end, cosine.begin, cosine.end, cfg.train_cfg.max_epochs) == (20, 20, 300, 300)
+    assert (average.momentum, average.interval) == (1e-4, wrapper.accumulative_counts)
+    augment, erase = cfg.train_pipeline[3:5]
+    assert (augment.num_policies, augment.magnitude_level, augment.magnitude_std) == (2, 9, 0.5)
+    assert (erase.type, erase.erase_prob) == ('RandomErasing', 0.25)
+    assert [part.alpha for part in cfg.model.train_cfg.augments] == [0.8, 1.0]
+    assert cfg.model.head.loss.label_smooth_val == 0.1
+    assert cfg.train_dataloader.sampler.type == 'DefaultSampler'
+
+
+@pytest.mark.parametrize(('data', 'classes'), [('imagewoof', 10), ('cifar100', 100)])
+def test_recipes_for_small_data_keep_the_rule_of_the_learning_rate(data, classes):
+    scratch, fine = (read(CONFIGS / f'repnext_tiny_{data}{kind}.py') for kind in ('', '_finetune'))
+    for cfg in (scratch, fine):
+        assert cfg.model.head.num_classes == cfg.data_preprocessor.num_classes == classes
+        assert cfg.val_evaluator.topk == (1, 5) and not cfg.custom_hooks
+    assert scratch.optim_wrapper.optimizer.lr == pytest.approx(4e-3 * 256 / 4096)
+    assert scratch.auto_scale_lr.base_batch_size == scratch.train_dataloader.batch_size == 256
+    assert (scratch.train_cfg.max_epochs, fine.train_cfg.max_epochs) == (300, 50)
+    assert fine.from_imagenet and not fine.model.train_cfg and scratch.model.train_cfg.augments

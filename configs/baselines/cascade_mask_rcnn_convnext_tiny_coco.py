@@ -1,7 +1,4 @@
 # cascade_mask_rcnn_repnext_tiny_coco with ConvNeXt-T instead.
-_base_ = ['../cascade_mask_rcnn_repnext_tiny_coco.py', '../_base_/backbones/convnext_tiny.py']
+_base_ = '../cascade_mask_rcnn_repnext_tiny_coco.py'
 
-model = dict(
-    backbone=dict(_delete_=True, **_base_.backbone),
-    neck=dict(in_channels=_base_.channels),
-)
+globals().update(__import__('repnext_mm.configs').configs.with_backbone(_base_, 'convnext_tiny'))

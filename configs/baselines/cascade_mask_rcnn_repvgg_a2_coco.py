@@ -1,8 +1,4 @@
 # cascade_mask_rcnn_repnext_tiny_coco with RepVGG-A2 instead.
-_base_ = ['../cascade_mask_rcnn_repnext_tiny_coco.py', '../_base_/backbones/repvgg_a2.py']
+_base_ = '../cascade_mask_rcnn_repnext_tiny_coco.py'
 
-model = dict(
-    backbone=dict(_delete_=True, **_base_.backbone),
-    neck=dict(in_channels=_base_.channels),
-)
-optim_wrapper = dict(paramwise_cfg=dict(decay_rate=1.0))
+globals().update(__import__('repnext_mm.configs').configs.with_backbone(_base_, 'repvgg_a2'))

@@ -1,8 +1,4 @@
 # upernet_repnext_tiny_ade20k with ConvNeXt-T instead.
-_base_ = ['../upernet_repnext_tiny_ade20k.py', '../_base_/backbones/convnext_tiny.py']
+_base_ = '../upernet_repnext_tiny_ade20k.py'
 
-model = dict(
-    backbone=dict(_delete_=True, **_base_.backbone),
-    decode_head=dict(in_channels=_base_.channels),
-    auxiliary_head=dict(in_channels=_base_.channels[2]),
-)
+globals().update(__import__('repnext_mm.configs').configs.with_backbone(_base_, 'convnext_tiny'))

@@ -1,9 +1,4 @@
 # upernet_repnext_tiny_ade20k with RepVGG-A2 instead.
-_base_ = ['../upernet_repnext_tiny_ade20k.py', '../_base_/backbones/repvgg_a2.py']
+_base_ = '../upernet_repnext_tiny_ade20k.py'
 
-model = dict(
-    backbone=dict(_delete_=True, **_base_.backbone),
-    decode_head=dict(in_channels=_base_.channels),
-    auxiliary_head=dict(in_channels=_base_.channels[2]),
-)
-optim_wrapper = dict(paramwise_cfg=dict(decay_rate=1.0))
+globals().update(__import__('repnext_mm.configs').configs.with_backbone(_base_, 'repvgg_a2'))

@@ -12,6 +12,7 @@ model = dict(
     backbone=dict(
         arch=dict(_delete_=True, channels=[24, 48, 96, 192], depths=[1, 1, 2, 1]),
         drop_path_rate=0.0,
+        init_cfg=None,
     ),
     neck=dict(in_channels=[24, 48, 96, 192], out_channels=width, norm_cfg=dict(type='BN')),
     rpn_head=dict(in_channels=width, feat_channels=width, anchor_generator=dict(scales=[4])),

@@ -28,7 +28,9 @@ loss = dict(class_weight=[0.2, 1.0, 1.0, 1.0, 1.0, 1.0])  # most of every image 
 model = dict(
     data_preprocessor=dict(size=crop_size),
     backbone=dict(
-        arch=dict(_delete_=True, channels=channels, depths=[1, 1, 2, 1]), drop_path_rate=0.0
+        arch=dict(_delete_=True, channels=channels, depths=[1, 1, 2, 1]),
+        drop_path_rate=0.0,
+        init_cfg=None,
     ),
     decode_head=dict(in_channels=channels, channels=width, num_classes=6, loss_decode=loss),
     auxiliary_head=dict(in_channels=channels[2], channels=width, num_classes=6, loss_decode=loss),

@@ -24,6 +24,7 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 from safetensors import SafetensorError
 from torch import Tensor
 
+from repnext_mm.checkpoints.timm_weights import SCHEME, load_from_timm
 from repnext_mm.files import check_place, replaced, to_plain
 from repnext_mm.networks.layouts import to_openmmlab
 
@@ -35,12 +36,13 @@ MapLocation = str | torch.device | Callable | dict | None
 
 
 def replace_mmengine_loaders() -> None:
-    """Makes mmengine load paths and http(s) URLs with the loaders of this module.
+    """Makes mmengine load paths, http(s) URLs and ``timm://`` with the loaders of this room.
 
     Other schemes, such as ``s3://``, keep mmengine's. May be called again.
     """
     CheckpointLoader.register_scheme('', load_from_local, force=True)
     CheckpointLoader.register_scheme(('http://', 'https://'), load_from_http, force=True)
+    CheckpointLoader.register_scheme(SCHEME, load_from_timm, force=True)
 
 
 def load_from_local(filename: str, map_location: MapLocation = None) -> Any:

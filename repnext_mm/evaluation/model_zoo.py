@@ -20,7 +20,7 @@ from repnext_mm.reparam import FORMS, TRAINING, reparameterize_model
 TEST_SHAPES = dict(mmdet=(800, 1280), mmseg=(512, 512), mmpretrain=(224, 224))
 """Height and width for the arithmetic: by scope, those of the configs' tests."""
 
-TITLES = dict(mmdet='Detectors on COCO', mmseg='Segmentors on ADE20K', mmpretrain='ImageNet-1k')
+TITLES = dict(mmdet='Detectors on COCO', mmseg='Segmentors on ADE20K', mmpretrain='Classifiers')
 METAFILES = ('configs/metafile.yml', 'configs/baselines/metafile.yml')
 REFERENCE = 'mask_rcnn_convnext_tiny_coco'
 """The config to whose backbone measured ones are compared."""
@@ -177,7 +177,8 @@ def page(entries: Sequence[ZooEntry], speeds: Speeds | None, root: Path) -> str:
 def _introduction(speeds: Speeds | None) -> str:
     text = [
         '# Model zoo',
-        'One row for each config; `python tools/model_zoo.py` writes this page, and a test keeps it true. Parameters\n'
+        'One row for each config; `python tools/model_zoo.py` writes this page, and a test keeps it true. `--backbone`\n'
+        'trains any recipe with [other backbones](baselines.md#backbones-by-name), which have no rows. Parameters\n'
         'and multiply-adds are those of the **whole model**: of the training form, then `fused`, then `plain`. Box heads\n'
         'get 1000 regions, mask heads 100; normalization, activations and post-processing do not count. "Winograd"\n'
         'counts 4/9 of the multiplications of 3x3 convolutions of stride 1, as RepVGG does (arXiv 2101.03697). There are\n'

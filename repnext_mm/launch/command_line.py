@@ -12,6 +12,7 @@ from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
 
 from repnext_mm.compat import forbid_code_in_checkpoints, require
+from repnext_mm.configs import with_backbone
 from repnext_mm.deprecation import warn_of_old_name
 from repnext_mm.launch.allocator import keep_memory
 from repnext_mm.launch.device import adapt_to_device, use_mixed_precision
@@ -26,6 +27,12 @@ def build_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--work-dir', help='folder for what is written; default: work_dirs/NAME_OF_CONFIG'
+    )
+    parser.add_argument(
+        '--backbone',
+        metavar='NAME',
+        help='train or test another backbone in the recipe of the config: a name of '
+        'docs/baselines.md, or any network of timm',
     )
     parser.add_argument(
         '--cfg-options',
@@ -102,7 +109,8 @@ def load_config(args: argparse.Namespace) -> Config:
     Raises:
         FileNotFoundError: If there is no such file.
         ImportError: If the package of the config's scope is not installed.
-        ValueError: If mixed precision is asked for and the config's optimizer wrapper has none.
+        ValueError: If mixed precision is asked for and the config's optimizer wrapper has none, or
+            the backbone is unknown or does not fit the config.
     """
     path = args.config
     if not Path(path).is_file():
@@ -113,13 +121,17 @@ def load_config(args: argparse.Namespace) -> Config:
     if not getattr(args, 'release_memory', False):
         keep_memory()
     cfg = Config.fromfile(path)
+    name = Path(path).stem
+    if getattr(args, 'backbone', None):
+        cfg.merge_from_dict(with_backbone(cfg, args.backbone))
+        name += f'_{args.backbone}'
     cfg.merge_from_dict(args.cfg_options or {})
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     forbid_code_in_checkpoints()
     if getattr(args, 'amp', False):
         use_mixed_precision(cfg)
     cfg.launcher = args.launcher
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'./work_dirs/{Path(path).stem}'
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'./work_dirs/{name}'
     scope = cfg.get('default_scope')
     if scope in TASK_PACKAGES:
         require(scope, f'the config {path}')

@@ -1,18 +1,25 @@
 """Checks that the data and the weights that a config names are there, before anything slow."""
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.logging import print_log
 
 from repnext_mm.config_dicts import pretrained_files, teacher_files, type_name
 
+FROM_SCRATCH = 'with model.backbone.init_cfg=None in the config, training starts from scratch'
 WEIGHTS_HELP = (
     "RepNeXt-M's distilled ImageNet checkpoints are release files of "
     'https://github.com/suous/RepNeXt: save the one of this arch under that name, or name its '
-    'folder with REPNEXT_PRETRAINED=FOLDER; with model.backbone.init_cfg=None in the config, training '
-    'starts from scratch'
+    f'folder with REPNEXT_PRETRAINED=FOLDER; {FROM_SCRATCH}'
+)
+UNPUBLISHED_HELP = (
+    "RepNeXt-T's ImageNet checkpoints are nowhere published: make this one with "
+    "'python tools/train.py configs/repnext_tiny_imagenet.py --backbone {name}' and copy its last "
+    f'checkpoint there, or leave REPNEXT_PRETRAINED unset; {FROM_SCRATCH}'
 )
 TEACHER_HELP = (
     'Train the teacher first, or name its files with model.teacher_config and model.teacher_ckpt; '
@@ -35,6 +42,15 @@ DATA_HELP = {
     ('IMAGENET_ROOT', 'imagenet'): (
         'ImageNet-1k comes from https://image-net.org/download: put train/ and val/, with one '
         'folder for each class, into data/imagenet, or name their folder with IMAGENET_ROOT=FOLDER'
+    ),
+    ('IMAGEWOOF_ROOT', 'imagewoof'): (
+        'ImageWoof comes from https://github.com/fastai/imagenette (imagewoof2.tgz): unpack it into '
+        'data, or name its folder, with train/ and val/ in it, with IMAGEWOOF_ROOT=FOLDER'
+    ),
+    ('CIFAR100_ROOT', 'cifar100'): (
+        'CIFAR-100 comes from https://www.cs.toronto.edu/~kriz/cifar.html (the Python version): '
+        'unpack it into data/cifar100, or name the folder that cifar-100-python lies in with '
+        'CIFAR100_ROOT=FOLDER'
     ),
     ('SHAPES_ROOT', 'shapes'): (
         "'python tools/demo.py' generates this dataset below work_dirs and uses it; to use it "
@@ -95,6 +111,9 @@ def _data_help(path: str) -> str | None:
 def check_pretrained(cfg: Config) -> None:
     """Makes sure that the pretrained weights that a config starts from exist, and its teacher.
 
+    Warns if a RepNeXt-T that should start from ImageNet weights has none because no folder of
+    checkpoints is named.
+
     Args:
         cfg: A config; the ``init_cfg`` anywhere in its model count, but for URLs.
 
@@ -103,9 +122,12 @@ def check_pretrained(cfg: Config) -> None:
     """
     for path in pretrained_files(cfg.get('model')):
         if '://' not in path and not Path(path).expanduser().is_file():
+            name = Path(path).stem
+            unpublished = name.startswith('repnext_') and not name.startswith('repnext_m')
+            advice = UNPUBLISHED_HELP.format(name=name) if unpublished else WEIGHTS_HELP
             raise FileNotFoundError(
                 f'the pretrained weights of this config are not there: expected '
-                f'{Path(path).absolute()}. {WEIGHTS_HELP}'
+                f'{Path(path).absolute()}. {advice}'
             )
     for key, path in teacher_files(cfg.get('model') or {}).items():
         if not Path(path).expanduser().is_file():
@@ -113,6 +135,23 @@ def check_pretrained(cfg: Config) -> None:
                 f'the {key} of this config is not there: expected {Path(path).absolute()}. '
                 f'{TEACHER_HELP}'
             )
+    if _lacks_weights(cfg):
+        print_log(
+            'the backbone starts from random weights, and its recipe means ImageNet weights: name '
+            'the folder of repnext_tiny.pth and the like with REPNEXT_PRETRAINED=FOLDER '
+            '(configs/repnext_tiny_imagenet.py makes them); if random weights are meant, '
+            'model.backbone.init_cfg=None says so and ends this warning',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
+def _lacks_weights(cfg: Config) -> bool:
+    """Whether a RepNeXt starts from random weights and nobody has said that it should."""
+    backbone = (cfg.get('model') or {}).get('backbone') or {}
+    meant = cfg.get('from_imagenet', cfg.get('default_scope') in ('mmdet', 'mmseg'))
+    given = cfg.get('load_from') or cfg.get('resume') or 'init_cfg' in backbone
+    return meant and type_name(backbone) == 'RepNeXt' and not given
 
 
 def _expected_paths(dataset: dict) -> Iterator[str]:

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from repnext_mm import networks
+from repnext_mm.models.layer_depth import staged_depth
 from repnext_mm.registry import MODELS, register
 from repnext_mm.reparam import INFERENCE_FORMS, TRAINING
 
@@ -139,8 +140,7 @@ class RepNeXt(networks.RepNeXt, BaseModule):
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Numbers the parameters from stem to head, for layer-wise learning rates.
 
-        As in mmpretrain's ConvNeXt (``backbones/convnext.py``), every stage is one
-        layer, except that the third is split into groups of three blocks.
+        :func:`~repnext_mm.models.layer_depth.staged_depth` says how.
 
         Args:
             param_name: Name of a parameter.
@@ -150,19 +150,14 @@ class RepNeXt(networks.RepNeXt, BaseModule):
             ``(depth, number of depths)``. The stem has depth 0, what does not lie in
             the backbone the last one.
         """
-        starts = []
-        layers = 1
-        for index, depth in enumerate(self.depths):
-            starts.append(layers)
-            layers += -(-depth // 3) if index == 2 else 1
         name = param_name.removeprefix(prefix)
+        _, layers = staged_depth(self.depths, None)
         if not param_name.startswith(prefix) or not name.startswith(('stem.', 'stages.')):
-            return layers, layers + 1
+            return layers - 1, layers
         if name.startswith('stem.'):
-            return 0, layers + 1
+            return 0, layers
         _, stage, part, block, *_ = name.split('.')
-        inner = int(block) // 3 if part == 'blocks' and int(stage) == 2 else 0
-        return starts[int(stage)] + inner, layers + 1
+        return staged_depth(self.depths, int(stage), int(block) if part == 'blocks' else 0)
 
     def _freeze_stages(self) -> None:
         if self.frozen_stages >= 0:

@@ -11,8 +11,8 @@ from torch import nn
 from repnext_mm.registry import OPTIM_WRAPPER_CONSTRUCTORS, register
 
 PREFIX = 'backbone.'
-STAGE = re.compile(r'stages\.(\d+)\.|downsample_layers\.([1-9])\.')
-"""A stage in RepNeXt and in mmpretrain's Swin and ConvNeXt, with what leads to it."""
+STAGE = re.compile(r'(?:network\.)?stages\.(\d+)\.|downsample_layers\.([1-9])\.')
+"""A stage in RepNeXt, in timm's ConvNeXt and in mmpretrain's, with what leads to it."""
 UNDECAYED = re.compile(r'(\.bias|_bias_table|pos_embed|cls_token|mask_token)$')
 """Parameters of several dimensions, by their names, that get no weight decay all the same."""
 OUTPUT_NORM = re.compile(r'norm\d+\.')

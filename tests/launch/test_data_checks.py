@@ -1,10 +1,15 @@
 """What the tools do with a config: clear errors first."""
 
+from pathlib import Path
+
 import pytest
 from mmengine.config import Config
 
+from repnext_mm.launch import data_checks
 from repnext_mm.launch.command_line import build_parser, load_config
 from repnext_mm.launch.data_checks import check_data, check_pretrained
+
+ROOT = Path(__file__).parents[2]
 
 
 def read(*arguments: object) -> Config:
@@ -89,6 +94,60 @@ def test_missing_files_of_a_teacher_are_named_before_training(tmp_path):
         (tmp_path / key).touch()
     check_pretrained(Config(dict(model=files)))
     check_pretrained(Config(dict(model=dict(files, teacher_config=init))))
+
+
+DETECTOR = 'configs/mask_rcnn_repnext_tiny_coco.py'
+
+
+def test_weights_that_nobody_publishes_are_named_with_the_way_to_make_them(tmp_path, monkeypatch):
+    monkeypatch.setenv('REPNEXT_PRETRAINED', str(tmp_path))
+    cfg = read(ROOT / DETECTOR, '--backbone', 'repnext_tiny_v3')
+    with pytest.raises(
+        FileNotFoundError, match=r'imagenet\.py --backbone repnext_tiny_v3.*init_cfg='
+    ):
+        check_pretrained(cfg)
+    (tmp_path / 'repnext_tiny_v3.pth').touch()
+    check_pretrained(cfg)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'warns'),
+    [
+        ([], True),
+        (['--backbone', 'repnext_small'], True),
+        (['--backbone', 'resnet18'], False),
+        (['--cfg-options', 'model.backbone.init_cfg=None'], False),
+        (['--cfg-options', 'load_from=x.pth'], False),
+    ],
+)
+def test_a_random_start_is_no_accident(arguments, warns, monkeypatch):
+    monkeypatch.delenv('REPNEXT_PRETRAINED', raising=False)
+    said: list[str] = []
+    monkeypatch.setattr(data_checks, 'print_log', lambda text, **options: said.append(text))
+    check_pretrained(read(ROOT / DETECTOR, *arguments))
+    assert bool(said) == warns and all('REPNEXT_PRETRAINED=FOLDER' in text for text in said)
+
+
+@pytest.mark.parametrize(
+    ('name', 'warns'),
+    [
+        ('repnext_tiny_imagenet', False),
+        ('repnext_tiny_imagewoof_finetune', True),
+        ('demo/mask_rcnn_repnext_slim_shapes', False),
+    ],
+)
+def test_recipes_from_random_weights_do_not_warn(name, warns, monkeypatch):
+    monkeypatch.delenv('REPNEXT_PRETRAINED', raising=False)
+    said: list[str] = []
+    monkeypatch.setattr(data_checks, 'print_log', lambda text, **options: said.append(text))
+    check_pretrained(read(ROOT / 'configs' / f'{name}.py'))
+    assert bool(said) == warns
+
+
+def test_the_backbone_by_name_has_its_work_dir():
+    cfg = read(ROOT / DETECTOR, '--backbone', 'resnet18')
+    assert cfg.work_dir == './work_dirs/mask_rcnn_repnext_tiny_coco_resnet18'
+    assert cfg.model.backbone.name == 'resnet18.a1_in1k'
 
 
 def test_missing_config_is_reported():

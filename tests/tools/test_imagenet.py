@@ -7,8 +7,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import timm
 import torch
 from commands import ROOT, TOOLS, call, run_inside
+from mmcv.transforms import Compose
+from mmengine.config import Config
+from mmpretrain.utils import register_all_modules
+from safetensors.torch import save_file
+
+from repnext_mm.models import RepNeXt
 
 CONFIG = """
 _base_ = '{base}'
@@ -79,3 +86,47 @@ def test_recipe_trains_and_its_averaged_weights_merge(tmp_path):
         assert result.returncode == 0, result.stderr[-3000:]
         metrics.append(json.loads((tmp_path / 'test' / 'metrics.json').read_text())['metrics'])
     assert metrics[0] == metrics[1] and 'accuracy/top1' in metrics[0]
+
+
+SMALL_DATA = """
+_base_ = '{base}'
+loader = dict(num_workers=0, persistent_workers=False, batch_size=3)
+train_dataloader = loader
+val_dataloader = loader
+test_dataloader = loader
+train_cfg = dict(max_epochs=1)
+"""
+
+
+@pytest.mark.distribution
+@pytest.mark.parametrize('name', ['resnet18', 'repnext_tiny'])
+def test_recipe_of_imagewoof_trains_by_name_from_imagenet_weights(name, tmp_path):
+    images = write_images(tmp_path / 'imagewoof2')
+    weights = tmp_path / 'weights'
+    weights.mkdir()
+    torch.manual_seed(0)
+    if name == 'resnet18':
+        save_file(timm.create_model(name).state_dict(), weights / 'resnet18.a1_in1k.safetensors')
+    else:
+        state = {f'backbone.{key}': value for key, value in RepNeXt('tiny').state_dict().items()}
+        torch.save(dict(state_dict=state), weights / 'repnext_tiny.pth')
+    config = tmp_path / 'config.py'
+    base = ROOT / 'configs' / 'repnext_tiny_imagewoof_finetune.py'
+    config.write_text(SMALL_DATA.format(base=base))
+    options = ['--work-dir', tmp_path / 'run', '--backbone', name]
+    variables = dict(IMAGEWOOF_ROOT=str(images), REPNEXT_PRETRAINED=str(weights))
+    result = run_inside('train.py', config, *options, **variables)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert 'accuracy/top1' in result.stdout and 'accuracy/top5' in result.stdout
+    content = torch.load(tmp_path / 'run' / 'epoch_1.pth', weights_only=True)
+    assert content['meta']['iter'] == 2
+
+
+def test_images_of_cifar100_become_96_pixels_wide():
+    cfg = Config.fromfile(ROOT / 'configs' / 'repnext_tiny_cifar100.py')
+    image = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
+    register_all_modules()
+    for pipeline in (cfg.train_pipeline, cfg.test_pipeline):
+        sample = Compose(pipeline)(dict(img=image, gt_label=3))
+        assert tuple(sample['inputs'].shape) == (3, 96, 96)
+        assert int(sample['data_samples'].gt_label) == 3

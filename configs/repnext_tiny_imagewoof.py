@@ -1,0 +1,10 @@
+# RepNeXt-T on ImageWoof at 224x224, from scratch: ConvNeXt's recipe, 300 epochs.
+_base_ = [
+    './_base_/models/classifier_repnext_t.py',
+    './_base_/datasets/imagewoof.py',
+    './_base_/schedules/small_data_300e.py',
+    './_base_/classification_runtime.py',
+]
+
+globals().update(__import__('repnext_mm.configs').configs.with_backbone(_base_, 'repnext_tiny'))
+model['head']['num_classes'] = 10
