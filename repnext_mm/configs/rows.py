@@ -58,10 +58,16 @@ def stages(number: int) -> dict[str, Any]:
 
 # ConvNeXt's published recipes; those of Mask R-CNN are of T alone, and S and B have here the
 # stochastic depth of their Cascade Mask R-CNN.
-TINY = dict(rates=Rates(0.4, 0.4, 0.4, 0.1), decay=Decay(layers(0.95), layers(0.7), stages(6)))
-SMALL = dict(rates=Rates(0.6, 0.6, 0.3, 0.4), decay=Decay(layers(0.95), layers(0.7), stages(12)))
-BASE = dict(rates=Rates(0.7, 0.7, 0.4, 0.5), decay=Decay(layers(0.95), layers(0.8), stages(12)))
-PLAIN_TRANSFORMER = dict(
+TINY: dict[str, Any] = dict(
+    rates=Rates(0.4, 0.4, 0.4, 0.1), decay=Decay(layers(0.95), layers(0.7), stages(6))
+)
+SMALL: dict[str, Any] = dict(
+    rates=Rates(0.6, 0.6, 0.3, 0.4), decay=Decay(layers(0.95), layers(0.7), stages(12))
+)
+BASE: dict[str, Any] = dict(
+    rates=Rates(0.7, 0.7, 0.4, 0.5), decay=Decay(layers(0.95), layers(0.8), stages(12))
+)
+PLAIN_TRANSFORMER: dict[str, Any] = dict(
     rates=Rates(0.1, 0.1, 0.1, 0.1), decay=Decay(layers(0.95), layers(0.7), layers(0.9))
 )
 CLASSIFIER_DROP = Rates(classifier=0.2)
@@ -86,7 +92,7 @@ def replknet(small_kernel: int | None) -> dict[str, Any]:
     )
 
 
-LARGE_KERNELS = dict(channels=(96, 192, 384, 768), rates=TINY['rates'])
+LARGE_KERNELS: dict[str, Any] = dict(channels=(96, 192, 384, 768), rates=TINY['rates'])
 REPVGG = ('A0', 'A1', 'A2', 'B0', 'B1', 'B1g4', 'B2', 'B2g4', 'B3', 'B3g4')
 
 ROWS: dict[str, Row] = {

@@ -40,10 +40,10 @@ def with_backbone(base: Mapping[str, Any], name: str) -> Overrides:
     task = _task(base)
     try:
         if task == 'classifier':
-            model, channels = _classifier(base, row), _channels(row)
+            model = _classifier(base, row)
         else:
-            model, channels = dict(backbone=_backbone(row, task)), _channels(row)
-            model |= _readers(base['model'], row, channels)
+            readers = _readers(base['model'], _layout(row))
+            model = dict(backbone=_backbone(row, task), **readers)
     except ValueError as error:
         if name in ROWS:
             raise
@@ -90,8 +90,8 @@ def _task(base: Mapping[str, Any]) -> str:
     return 'cascade' if kind.startswith('Cascade') else tasks[scope]
 
 
-def _channels(row: Row) -> FeatureLayout:
-    """Channels of the feature maps that a row's backbone has."""
+def _layout(row: Row) -> FeatureLayout:
+    """The feature maps that a row's backbone has."""
     if row.timm:
         return feature_layout(row.timm)
     channels = tuple(RepNeXt.arch_settings[row.arch].channels) if row.arch else row.channels
@@ -106,7 +106,7 @@ def _is_plain(layout: FeatureLayout) -> bool:
 def _backbone(row: Row, task: str) -> Overrides:
     """Config of a backbone with four feature maps, of a Vision Transformer with one or four."""
     rate = getattr(row.rates, task)
-    common = dict(_delete_=True, drop_path_rate=rate)
+    common: Overrides = dict(_delete_=True, drop_path_rate=rate)
     if row.arch:
         common |= dict(type='repnext_mm.RepNeXt', arch=row.arch, norm_cfg=SYNCHRONIZED)
         return common | repnext_weights(row.arch)
@@ -128,7 +128,7 @@ def _timm_weights(name: str) -> Overrides | None:
     return dict(type='Pretrained', checkpoint=f'timm://{name}') if '.' in name else None
 
 
-def _readers(model: Mapping[str, Any], row: Row, layout: FeatureLayout) -> Overrides:
+def _readers(model: Mapping[str, Any], layout: FeatureLayout) -> Overrides:
     """Necks and heads that read feature maps, with their channels."""
     channels, neck = list(layout.channels), model.get('neck')
     if neck is not None and not isinstance(neck.get('in_channels'), list | tuple):
@@ -164,15 +164,16 @@ def _classifier(base: Mapping[str, Any], row: Row) -> Overrides:
     model, rate = base['model'], row.rates.classifier
     pretrained = base.get('from_imagenet', False)
     if not row.timm:
-        common = dict(_delete_=True, drop_path_rate=rate)
+        common: Overrides = dict(_delete_=True, drop_path_rate=rate)
         if row.arch:
-            weights = repnext_weights(row.arch) if pretrained else dict(init_cfg=None)
-            backbone = dict(type='repnext_mm.RepNeXt', arch=row.arch, out_indices=-1, **weights)
+            weights: Overrides = repnext_weights(row.arch) if pretrained else dict(init_cfg=None)
+            backbone: Overrides = dict(type='repnext_mm.RepNeXt', arch=row.arch, out_indices=-1)
+            backbone |= weights
         else:
             backbone = (row.backbone or {}) | dict(out_indices=(3,))
-        head = dict(in_channels=_channels(row).channels[-1])
+        head = dict(in_channels=_layout(row).channels[-1])
         return dict(backbone=common | backbone, head=head)
-    options = dict(drop_path_rate=rate) if rate else {}
+    options: Overrides = dict(drop_path_rate=rate) if rate else {}
     if base.get('image_size', TIMM_SIZE) != TIMM_SIZE:
         for kind in network_kinds(row.timm):
             options |= SIZE_FREE.get(kind, {})
