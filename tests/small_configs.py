@@ -44,7 +44,7 @@ def shrink(cfg: Config) -> Config:
         for head in as_list(model.roi_head.bbox_head):
             head.fc_out_channels = 64
         for stage in as_list(model.train_cfg.rcnn):
-            stage.sampler.num = 32
+            stage.sampler.num = 8
         model.test_cfg.rpn.max_per_img = 50
         model.test_cfg.rcnn.max_per_img = 10
     elif cfg.default_scope == 'mmseg':

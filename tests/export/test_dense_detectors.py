@@ -16,11 +16,8 @@ from repnext_mm.export.tasks import task_named
 from repnext_mm.export.tasks.detection import compare_detections
 from repnext_mm.quantization import quantize_file
 
-pytestmark = [
-    pytest.mark.distribution,
-    # mmdet's ATSS and GFL ask its generator of anchors for a number by an old name.
-    pytest.mark.filterwarnings('ignore:DeprecationWarning. `num_anchors`:UserWarning'),
-]
+# mmdet's ATSS and GFL ask its generator of anchors for a number by an old name.
+pytestmark = pytest.mark.filterwarnings('ignore:DeprecationWarning. `num_anchors`:UserWarning')
 
 SHAPE = (64, 96)
 TEST_CFG = dict(
@@ -106,6 +103,7 @@ def check_sizes(model: torch.nn.Module, path) -> None:
         assert found.masks is None and found.labels.dtype == np.int64
 
 
+@pytest.mark.distribution
 @pytest.mark.parametrize('kind', ['RetinaNet', 'FCOS', 'ATSS', 'RTMDet'])
 def test_detectors_of_one_stage_become_the_same_in_onnx(kind, tmp_path):
     model = detector(kind)

@@ -13,8 +13,12 @@ from commands import run_inside
 FORMS = ['training', 'fused', 'plain']
 EXPORTED = ['fused, ONNX', 'fused, INT8']
 FILES = ['model.onnx', 'model_int8.onnx']
-FEWER = {'benchmark.py': ['--rounds', '1', '--images', '4'], 'quantize.py': ['--images', '3']}
-"""Options after the demo's own: one round of few images shows that a tool runs."""
+FEWER = {
+    'train.py': ['train_dataloader.batch_size=2'],  # goes on after --cfg-options
+    'benchmark.py': ['--rounds', '1', '--images', '4'],
+    'quantize.py': ['--images', '3'],
+}
+"""Options after the demo's own: few images, and one round of them, show that a tool runs."""
 
 
 def run_tool_inside(command: list, **options) -> subprocess.CompletedProcess:

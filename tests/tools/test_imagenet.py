@@ -1,7 +1,6 @@
 """The ImageNet recipe as a user runs it, on a few generated images."""
 
 import json
-import sys
 from pathlib import Path
 
 import cv2
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 import timm
 import torch
-from commands import ROOT, TOOLS, call, run_inside
+from commands import ROOT, run_inside
 from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmpretrain.utils import register_all_modules
@@ -71,8 +70,7 @@ def test_recipe_trains_and_its_averaged_weights_merge(tmp_path):
     assert steps == content['meta']['iter'] == 4
 
     merged = tmp_path / 'merged.pth'
-    command = [sys.executable, TOOLS / 'reparameterize.py', config, run / 'epoch_2.pth', merged]
-    result = call(command, **data)
+    result = run_inside('reparameterize.py', config, run / 'epoch_2.pth', merged, **data)
     assert result.returncode == 0, result.stderr[-3000:]
     options = result.stdout.split('--cfg-options ')[1].split()
     assert options == ['model.backbone.deploy=fused', 'model.head.deploy=fused']
