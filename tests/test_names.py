@@ -18,9 +18,6 @@ OPTIONS_ALLOWED = {
     'experiments/report.py',  # says how a table was made
     'experiments/running.py',  # starts the tools
 }
-ELSEWHERE = ('reparam/',)
-"""Rooms whose errors still name options, or whose names still stand twice."""
-
 TWINS = ('networks/repnext_t.py', 'networks/repnext_m.py', 'models/repnext.py')
 """Two files that build the same parts of different networks, under the same names, and the backbone of
 torch alone under OpenMMLab's contract, which has its name."""
@@ -47,7 +44,7 @@ def definitions(path: Path) -> Iterator[str]:
 def test_every_public_name_means_one_thing():
     places = defaultdict(list)
     for path in MODULES:
-        if name_of(path) in TWINS or name_of(path).startswith(ELSEWHERE):
+        if name_of(path) in TWINS:
             continue
         for name in definitions(path):
             places[name].append(name_of(path))
@@ -57,7 +54,7 @@ def test_every_public_name_means_one_thing():
 def test_the_library_speaks_of_arguments_not_of_options():
     found = {}
     for path in MODULES:
-        if name_of(path) in OPTIONS_ALLOWED or name_of(path).startswith(ELSEWHERE):
+        if name_of(path) in OPTIONS_ALLOWED:
             continue
         nodes = ast.walk(ast.parse(path.read_text()))
         constants = (node.value for node in nodes if isinstance(node, ast.Constant))

@@ -14,10 +14,10 @@ import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 from mmengine.config import DictAction
 
 from repnext_mm.evaluation.benchmark.cases import (
+    BENCHMARK_LAYOUTS,
     COMPILERS,
     DTYPES,
     INT8,
-    LAYOUTS,
     MEASURED_PARTS,
     MEASURED_STEPS,
     RUNTIMES,
@@ -71,7 +71,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--batches', nargs='+', type=int, metavar='N', help='images at a time')
     parser.add_argument('--devices', nargs='+', default=['cpu'], help='such as cpu cuda')
     parser.add_argument('--dtypes', nargs='+', choices=DTYPES, default=['float32'])
-    parser.add_argument('--layouts', nargs='+', choices=LAYOUTS, default=['as-is'])
+    parser.add_argument('--layouts', nargs='+', choices=BENCHMARK_LAYOUTS, default=['as-is'])
     parser.add_argument(
         '--compile',
         nargs='+',

@@ -59,7 +59,7 @@ class SmallMixer(nn.Module):
     def kernel(self, read: layers.Read = layers.exact) -> tuple[Tensor, Tensor]:
         """The mixer as one depthwise 3x3 convolution: weight and bias."""
         if self.serial:
-            lines = [layers.compose_row_column(self.conv_3_w, self.conv_3_h, read)]
+            lines = [layers.compose_convs(self.conv_3_w, self.conv_3_h, read)]
         else:
             lines = [layers.conv_weights(conv, read) for conv in (self.conv_3_w, self.conv_3_h)]
         weight, bias = layers.conv_weights(self.conv_2_2, read)
@@ -94,7 +94,7 @@ class MediumMixer(nn.Module):
             for conv in (self.conv_7_7, self.conv_5_3, self.conv_3_5)
         ]
         serial = [
-            layers.compose_row_column(row, column, read)
+            layers.compose_convs(row, column, read)
             for row, column in ((self.conv_7_w, self.conv_7_h), (self.conv_5_w, self.conv_5_h))
         ]
         return merge_centred([*parallel, *serial], MEDIUM_SIZE)

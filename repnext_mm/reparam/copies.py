@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 GROUP = torch.distributed.ProcessGroup if torch.distributed.is_available() else ()
 """For ``isinstance``."""
 
-STEPS = ('train_step', 'val_step', 'test_step')
+ENTRY_POINTS = ('train_step', 'val_step', 'test_step')
 """The methods that mmengine replaces by compiled ones."""
 
 
@@ -29,7 +29,7 @@ def independent_copy(model: nn.Module) -> nn.Module:
     """
     model = copy.deepcopy(model, _uncopied(model))
     for name, module in model.named_modules():
-        for step in STEPS:
+        for step in ENTRY_POINTS:
             vars(module).pop(step, None)
         forward = vars(module).get('forward')
         own = getattr(inspect.unwrap(forward), '__func__', None) is type(module).forward

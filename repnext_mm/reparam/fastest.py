@@ -4,7 +4,6 @@ Which form is fastest depends on all of these: ``'plain'`` has fewer operations 
 twice the arithmetic, so small images on a GPU may favour what large images on a CPU do not.
 """
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,10 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from repnext_mm.reparam.complete import logger
 from repnext_mm.reparam.convert import inference_forms, mergeable_modules
 from repnext_mm.timing import fastest, processor_name, take_turns
-
-logger = logging.getLogger(__name__)
 
 AS_IS = 'as-is'
 CHANNELS_LAST = 'channels-last'

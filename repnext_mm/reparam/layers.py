@@ -216,9 +216,7 @@ def fuse_conv_norm(conv: nn.Conv2d, norm: nn.Module) -> nn.Conv2d:
     return merge_conv_norm(conv, norm).build()
 
 
-def compose_row_column(
-    row: nn.Conv2d, column: nn.Conv2d, read: Read = exact
-) -> tuple[Tensor, Tensor]:
+def compose_convs(row: nn.Conv2d, column: nn.Conv2d, read: Read = exact) -> tuple[Tensor, Tensor]:
     """``column(row(x))``, depthwise ``1 x k`` and ``l x 1``, as one weight and bias.
 
     Raises:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-TOLERANCE = 1e-5
+AGREEMENT = 1e-5
 """Largest difference from torch's own layers, relative to the largest output, of what is used."""
 
 NONE, RELU, GELU = '', 'relu', 'gelu'
@@ -41,7 +41,7 @@ to reorder the weights in every call, takes less than a hundredth of the time.""
 SIZES_KEPT = 4
 """For how many sizes of the input a convolution keeps packed weights, each a copy of them."""
 
-SAMPLES = 32
+COMPARED_WEIGHTS = 32
 """Weights that are compared with what was packed: changes through ``.data`` count no version."""
 
 
@@ -144,7 +144,7 @@ class _ConvState:
             self.weight = weight.detach()
             """Keeps the memory, so that no other weights can come to lie at its address."""
             count = weight.numel()
-            shape, step = (min(SAMPLES, count),), (max(1, count // SAMPLES),)
+            shape, step = (min(COMPARED_WEIGHTS, count),), (max(1, count // COMPARED_WEIGHTS),)
             self.sample = self.weight.as_strided(shape, step, weight.storage_offset())
             self.sampled = self.sample.clone()
         key = id(conv)
@@ -255,4 +255,4 @@ def _agrees_on(groups: int, size: int) -> bool:
 
 
 def _is_close(result: Tensor, expected: Tensor) -> bool:
-    return bool((result - expected).abs().max() <= TOLERANCE * expected.abs().max())
+    return bool((result - expected).abs().max() <= AGREEMENT * expected.abs().max())

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 
+from repnext_mm.reparam.fastest import AS_IS, CHANNELS_LAST
 from repnext_mm.reparam.forms import AUTO, TRAINING, check_form
 
 MEASURED_PARTS = ('backbone', 'model')
 MEASURED_STEPS = ('inference', 'training')
 DTYPES = ('float32', 'float16', 'bfloat16')
-AS_IS = 'as-is'
-LAYOUTS = (AS_IS, 'contiguous', 'channels-last')
+BENCHMARK_LAYOUTS = (AS_IS, 'contiguous', CHANNELS_LAST)
 """``'as-is'`` leaves the weights as the network has them and feeds contiguous images."""
 
 COMPILERS = ('default', 'reduce-overhead', 'max-autotune', 'graph')
@@ -75,7 +75,7 @@ class Case:
             part=MEASURED_PARTS,
             step=MEASURED_STEPS,
             dtype=DTYPES,
-            layout=LAYOUTS,
+            layout=BENCHMARK_LAYOUTS,
             compiler=(None, *COMPILERS),
             runtime=runtimes,
         )

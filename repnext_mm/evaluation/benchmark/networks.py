@@ -20,13 +20,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from repnext_mm.checkpoints.loading import build_model
 from repnext_mm.evaluation.benchmark.batches import training_batch
-from repnext_mm.evaluation.benchmark.cases import AS_IS, LAYOUTS, Case
+from repnext_mm.evaluation.benchmark.cases import BENCHMARK_LAYOUTS, Case
 from repnext_mm.export.data import draw_shapes
 from repnext_mm.export.image_input import image_input
 from repnext_mm.export.tasks import task_of
 from repnext_mm.reparam import inference_forms
 from repnext_mm.reparam.convert import mergeable_modules
-from repnext_mm.reparam.fastest import ROUNDS
+from repnext_mm.reparam.fastest import AS_IS, ROUNDS
 from repnext_mm.reparam.forms import AUTO, TRAINING
 from repnext_mm.reparam.loading import FormAware
 from repnext_mm.reparam.primitives import primitives
@@ -141,7 +141,7 @@ def _without_primitives(run: Run) -> Run:
 def _fastest_run(networks: Networks, case: Case) -> Run:
     """The run of the inference form and layout that takes the least time for this case."""
     forms = networks.forms(case.network)[1:]
-    layouts = LAYOUTS[1:] if case.layout == AS_IS else (case.layout,)
+    layouts = BENCHMARK_LAYOUTS[1:] if case.layout == AS_IS else (case.layout,)
     runs = {
         f'{form}, {layout}': torch_run(networks, replace(case, form=form, layout=layout))
         for form in forms
