@@ -4,6 +4,7 @@ Which form is fastest depends on all of these: ``'plain'`` has fewer operations 
 twice the arithmetic, so small images on a GPU may favour what large images on a CPU do not.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -11,7 +12,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from repnext_mm.reparam.complete import logger
 from repnext_mm.reparam.convert import inference_forms, mergeable_modules
 from repnext_mm.timing import fastest, processor_name, take_turns
 
@@ -88,7 +88,7 @@ def fastest_form(
     form, layout = dict(zip(runs, pairs, strict=True))[fastest(timings)]
     milliseconds = {name: round(1000 * timing.median, 3) for name, timing in timings.items()}
     choice = Choice(form, layout, milliseconds, _target(model) | target)
-    logger.info('Chosen by time: %s', choice)
+    logging.getLogger(__name__).info('Chosen by time: %s', choice)
     return choice
 
 
