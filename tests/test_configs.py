@@ -134,7 +134,6 @@ def save_small_teacher(cfg: Config, folder: Path) -> None:
     torch.save(dict(state_dict=teacher.state_dict()), cfg.model.teacher_ckpt)
 
 
-@distribution
 @pytest.mark.parametrize('path', SMALL, ids=lambda path: path.stem)
 def test_small_config_trains_one_step(path):
     from mmengine.optim import build_optim_wrapper

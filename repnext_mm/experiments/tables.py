@@ -46,7 +46,8 @@ def form_table(data: Data) -> list[dict[str, str]]:
     """A row for each form and exported file of each row of the experiment, with its speed."""
     metrics = [column for column in columns_of(data) if column.is_metric]
     rows = []
-    for name, row in data['rows'].items():
+    for name in data['experiment']['published']:
+        row = data['rows'].get(name, dict(seeds={}, sizes={}, speed={}))
         for what in [form for form in FORMS if form in row['sizes']] + ['onnx', 'int8']:
             values = {column.title: seed_values(row, what, column) for column in metrics}
             speed = row['speed'].get(what, {})
