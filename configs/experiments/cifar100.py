@@ -7,10 +7,11 @@ description = (
     'second are of an RTX 2060.'
 )
 shape = (96, 96)
-files = ('onnx', 'int8')
 rows = [
     dict(
         name='ResNet50',
+        config='../repnext_tiny_cifar100.py',
+        backbone='resnet50',
         published={
             '#param.': '25.56M',
             'FLOPs': '756M',
@@ -21,6 +22,8 @@ rows = [
     ),
     dict(
         name='EfficientNetV2_s',
+        config='../repnext_tiny_cifar100.py',
+        backbone='efficientnet_v2_s',
         published={
             '#param.': '22.10M',
             'FLOPs': '537M',
@@ -31,6 +34,8 @@ rows = [
     ),
     dict(
         name='ConvNeXt_tiny',
+        config='../repnext_tiny_cifar100.py',
+        backbone='convnext_tiny',
         published={
             '#param.': '28.58M',
             'FLOPs': '822M',
@@ -41,6 +46,8 @@ rows = [
     ),
     dict(
         name='RepNeXtV1_tiny',
+        config='../repnext_tiny_cifar100.py',
+        backbone='repnext_tiny',
         published={
             '#param.': '28.44M --> 51.55M',
             'FLOPs': '814.15M --> 1.51B',

@@ -30,6 +30,25 @@ rows = [
     dict(name='RepVGG-A2', config='../baselines/mask_rcnn_repvgg_a2_coco.py'),
 ]
 rows += [
+    dict(name=name, config='../mask_rcnn_repnext_tiny_3x_coco.py', backbone=backbone)
+    for name, backbone in (
+        ('ResNet-18', 'resnet18'),
+        ('ResNet-34', 'resnet34'),
+        ('ResNet-101', 'resnet101'),
+        ('MobileNetV3-S', 'mobilenet_v3_small'),
+        ('MobileNetV3-L', 'mobilenet_v3_large'),
+        ('EfficientNet-B1', 'efficientnet_b1'),
+        ('EfficientNet-B2', 'efficientnet_b2'),
+        ('EfficientNet-B3', 'efficientnet_b3'),
+        ('EfficientNetV2-S', 'efficientnet_v2_s'),
+        ('ViT-S', 'vit_small'),
+        ('Swin-S', 'swin_small'),
+        ('Swin-B', 'swin_base'),
+        ('RepViT-M1.1', 'repvit_m1_1'),
+        ('RepViT-M1.5', 'repvit_m1_5'),
+    )
+]
+rows += [
     dict(
         name=f'RepNeXt{version}_tiny',
         config='../mask_rcnn_repnext_tiny_3x_coco.py',

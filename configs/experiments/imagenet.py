@@ -7,16 +7,34 @@ description = (
     'those of the papers for the others.'
 )
 shape = (224, 224)
-files = ('onnx', 'int8')
 rows = [
-    dict(name=name, published={'top1 acc': accuracy})
-    for name, accuracy in (
-        ('SwinT_tiny', '81.3'),
-        ('ConvNeXt_tiny', '82.1'),
-        ('ConvNeXtER_tiny', '81.6'),
-        ('RepNeXtV1_tiny', '81.7'),
-        ('RepNeXtV2_tiny', '81.8'),
-        ('RepNeXtV3_tiny', '81.9'),
+    dict(name=name, config='../repnext_tiny_imagenet.py', backbone=backbone)
+    for name, backbone in (
+        ('ResNet50', 'resnet50'),
+        ('EfficientNet_B0', 'efficientnet_b0'),
+        ('EfficientNet_B1', 'efficientnet_b1'),
+        ('EfficientNet_B2', 'efficientnet_b2'),
+        ('EfficientNet_B3', 'efficientnet_b3'),
+        ('ViT_S', 'vit_small'),
+        ('ViT_B', 'vit_base'),
+        ('RepViT_M1.1', 'repvit_m1_1'),
+        ('RepViT_M1.5', 'repvit_m1_5'),
+    )
+]
+rows += [
+    dict(
+        name=name,
+        config='../repnext_tiny_imagenet.py',
+        backbone=backbone,
+        published={'top1 acc': accuracy},
+    )
+    for name, backbone, accuracy in (
+        ('SwinT_tiny', 'swin_tiny', '81.3'),
+        ('ConvNeXt_tiny', 'convnext_tiny', '82.1'),
+        ('ConvNeXtER_tiny', 'repnext_convnext_er_tiny', '81.6'),
+        ('RepNeXtV1_tiny', 'repnext_tiny', '81.7'),
+        ('RepNeXtV2_tiny', 'repnext_tiny_v2', '81.8'),
+        ('RepNeXtV3_tiny', 'repnext_tiny_v3', '81.9'),
     )
 ]
 rows += [

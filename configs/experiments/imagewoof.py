@@ -7,10 +7,11 @@ description = (
     'second are of an RTX 2060.'
 )
 shape = (224, 224)
-files = ('onnx', 'int8')
 rows = [
     dict(
         name='ResNet50',
+        config='../repnext_tiny_imagewoof.py',
+        backbone='resnet50',
         published={
             '#param.': '25.6M',
             'FLOPs': '4.1B',
@@ -21,6 +22,8 @@ rows = [
     ),
     dict(
         name='ConvNeXt_tiny',
+        config='../repnext_tiny_imagewoof.py',
+        backbone='convnext_tiny',
         published={
             '#param.': '28.6M',
             'FLOPs': '4.5B',
@@ -31,6 +34,8 @@ rows = [
     ),
     dict(
         name='RepNeXtV1_tiny',
+        config='../repnext_tiny_imagewoof.py',
+        backbone='repnext_tiny',
         published={
             '#param.': '28.4M --> 51.6M',
             'FLOPs': '4.4B --> 8.2B',
@@ -39,8 +44,28 @@ rows = [
             'top5 acc': '99.0',
         },
     ),
-    dict(name='RepNeXtV2_tiny', published={'#param.': '28.4M --> 51.6M', 'top1 acc': '90.7'}),
-    dict(name='RepNeXtV3_tiny', published={'top1 acc': '90.8'}),
-    dict(name='RepLKNet_tiny', published={'#param.': '44.0M', 'top1 acc': '84.9'}),
-    dict(name='RepLKNet_tiny_3rep', published={'#param.': '44.0M', 'top1 acc': '85.6'}),
+    dict(
+        name='RepNeXtV2_tiny',
+        config='../repnext_tiny_imagewoof.py',
+        backbone='repnext_tiny_v2',
+        published={'#param.': '28.4M --> 51.6M', 'top1 acc': '90.7'},
+    ),
+    dict(
+        name='RepNeXtV3_tiny',
+        config='../repnext_tiny_imagewoof.py',
+        backbone='repnext_tiny_v3',
+        published={'top1 acc': '90.8'},
+    ),
+    dict(
+        name='RepLKNet_tiny',
+        config='../repnext_tiny_imagewoof.py',
+        backbone='replknet_tiny_without_rep',
+        published={'#param.': '44.0M', 'top1 acc': '84.9'},
+    ),
+    dict(
+        name='RepLKNet_tiny_3rep',
+        config='../repnext_tiny_imagewoof.py',
+        backbone='replknet_tiny',
+        published={'#param.': '44.0M', 'top1 acc': '85.6'},
+    ),
 ]

@@ -57,7 +57,7 @@ def check_rows(experiment: Experiment, rows: list[ExperimentRow]) -> dict[str, C
     for row in rows:
         if row.config is None:
             continue
-        cfg = config_of(row.config, dict(row.options))
+        cfg = config_of(row.config, dict(row.options), backbone=row.backbone)
         try:
             check_data(cfg, 'train', 'val', 'test')
             check_pretrained(cfg)

@@ -126,6 +126,7 @@ class SeedRun:
         """Runs a tool on the row's config, and returns its work dir."""
         row, folder = self.checked.row, self.folder / step.replace(' ', '_')
         given = [row.config, *arguments, '--work-dir', folder]
+        given += ['--backbone', row.backbone] if row.backbone else []
         given += config_options({**row.options, **(options or {})})
         log = folder.with_suffix('.log')
         status = run_logged(self.launcher.command(tool, given, alone), log, self.say)

@@ -67,6 +67,9 @@ class ExperimentRow:
     published: Mapping[str, str] = field(default_factory=dict)
     """Published values by titles of columns, shown as such."""
 
+    backbone: str | None = None
+    """Another backbone for the config's recipe; see :func:`repnext_mm.configs.with_backbone`."""
+
     def __post_init__(self) -> None:
         if not FOLDER_NAME.fullmatch(self.name):
             raise ValueError(
@@ -78,6 +81,8 @@ class ExperimentRow:
                 f'row {self.name!r}: the option {nested[0]!r} is a dict, which a command line cannot '
                 f'give: use dotted keys, such as {nested[0]}.NAME'
             )
+        if self.config is None and (self.backbone or self.options):
+            raise ValueError(f'row {self.name!r} changes a config and names none: add its config')
         if self.config is None and not self.published:
             raise ValueError(f'row {self.name!r} has neither config nor published values')
 

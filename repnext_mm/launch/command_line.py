@@ -140,7 +140,10 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def config_of(
-    path: str | Path, options: dict[str, Any] | None = None, release_memory: bool = False
+    path: str | Path,
+    options: dict[str, Any] | None = None,
+    release_memory: bool = False,
+    backbone: str | None = None,
 ) -> Config:
     """Reads a config as the tools do, for one process that only looks at it or measures.
 
@@ -148,12 +151,13 @@ def config_of(
         path: Of the config.
         options: Changes to it by dotted keys.
         release_memory: Whether memory of large tensors goes back to the system at once.
+        backbone: Name of another backbone; see :func:`repnext_mm.configs.with_backbone`.
 
     Raises:
         FileNotFoundError, ImportError: As :func:`load_config`.
     """
     given = dict(config=str(path), cfg_options=options, launcher='none', local_rank=0)
-    given |= dict(work_dir=None, release_memory=release_memory)
+    given |= dict(work_dir=None, release_memory=release_memory, backbone=backbone)
     return load_config(argparse.Namespace(**given))
 
 

@@ -58,6 +58,14 @@ def calls(work_dir, row, seed=0):
     return path.read_text().splitlines()
 
 
+def test_the_backbone_of_a_row_reaches_every_tool(work_dir, launcher):
+    row = ExperimentRow('a', 'x.py', backbone='resnet18')
+    table = Experiment('fake', 'A table', COLUMNS, [row], (8, 8), forms=('training',))
+    run(table, work_dir, launcher)
+    (call,) = calls(work_dir, 'a')
+    assert '--backbone resnet18' in call
+
+
 def test_all_seeds_and_forms_are_in_the_table(work_dir, launcher):
     table = experiment(('a', {}), ('b', {'model.depth': 3, 'x.sizes': [1, 2]}))
     data, lines = run(table, work_dir, launcher)

@@ -5,8 +5,12 @@ from pathlib import Path
 import pytest
 from commands import ROOT
 
+from repnext_mm.configs.rows import ROWS
 from repnext_mm.experiments.specification import Column, Experiment, ExperimentRow, read_experiment
 
+AUTHORS = (
+    'imagenet', 'imagewoof', 'cifar100', 'coco_mask_rcnn', 'coco_cascade', 'ade20k_upernet'
+)  # fmt: skip
 FILES = sorted((ROOT / 'configs' / 'experiments').glob('*.py'))
 
 
@@ -18,6 +22,8 @@ def test_experiments_of_the_repository_can_be_read(path):
     for row in experiment.rows:
         assert row.config is None or Path(row.config).is_file()
         assert set(row.published) <= titles
+        assert row.backbone is None or row.backbone in ROWS
+        assert row.config or path.stem not in AUTHORS, row.name
 
 
 def test_every_experiment_is_documented_and_every_small_recipe_is_in_one():
@@ -46,13 +52,14 @@ def write(path, **changes):
     [
         (dict(seed=3), 'may have .*seeds.*; got .*seed'),
         (dict(shape=None), 'needs title, columns, rows and shape'),
-        (dict(rows=[dict(name='a', conifg='c.py')]), 'unknown conifg in .*; choose from config'),
+        (dict(rows=[dict(name='a', conifg='c.py')]), 'unknown conifg in .*; choose from .*config'),
         (dict(rows=[dict(name='a/b', config='c.py')]), "'a/b' cannot name a folder"),
         (
             dict(rows=[dict(name='a', config='c.py', options={'b': dict(c=1)})]),
             "'b' is a dict.*b.NAME",
         ),
         (dict(rows=[dict(name='a')]), 'neither config nor published'),
+        (dict(rows=[dict(name='a', backbone='resnet18')]), 'changes a config and names none'),
         (dict(rows=[dict(name='a', config='c.py')] * 2), "twice there: \\['a'\\]"),
         (dict(forms=['merged']), "unknown form 'merged'"),
         (dict(forms=['plain']), "table_form='training' is not among"),

@@ -31,7 +31,7 @@ train_pipeline = [
     dict(type='PackInputs'),
 ]
 test_pipeline = [resize, dict(type='PackInputs')]
-dataset = dict(type='CIFAR100', data_root=data_root)
+dataset = dict(type='CIFAR100', data_root=data_root, download=False)
 train_dataloader = dict(
     batch_size=256,
     num_workers=8,

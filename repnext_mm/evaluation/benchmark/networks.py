@@ -16,7 +16,6 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from repnext_mm.checkpoints.loading import build_model
 from repnext_mm.evaluation.benchmark.batches import training_batch
@@ -25,6 +24,7 @@ from repnext_mm.export.data import draw_shapes
 from repnext_mm.export.image_input import image_input
 from repnext_mm.export.tasks import task_of
 from repnext_mm.reparam import inference_forms
+from repnext_mm.reparam.complete import batch_norms, unmergeable_batch_norms
 from repnext_mm.reparam.convert import mergeable_modules
 from repnext_mm.reparam.fastest import AS_IS, ROUNDS
 from repnext_mm.reparam.forms import AUTO, TRAINING
@@ -63,8 +63,8 @@ class Networks:
         model = self.model(name)
         if mergeable_modules(model):
             return (TRAINING, *inference_forms(model))
-        has_norms = any(isinstance(module, _BatchNorm) for module in model.modules())
-        return (TRAINING, 'fused') if has_norms else (TRAINING,)
+        merges = batch_norms(model) and not unmergeable_batch_norms(model)
+        return (TRAINING, 'fused') if merges else (TRAINING,)
 
     def model(self, name: str, form: str = TRAINING) -> Any:
         """A whole model in evaluation mode on the CPU, which the caller must not change.
@@ -109,11 +109,12 @@ def _fewer_logs() -> Iterator[None]:
 
 
 def without_downloads(cfg: Config) -> Config:
-    """A copy of a config whose backbone is initialized at random: speed does not need weights."""
+    """A copy of a config whose network is initialized at random: speed does not need weights."""
     cfg = cfg.copy()
-    init_cfg = cfg.model.backbone.get('init_cfg') or {}
-    if isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained':
-        cfg.model.backbone.init_cfg = None
+    for part in (cfg.model, cfg.model.get('backbone') or {}):
+        init_cfg = part.get('init_cfg') or {}
+        if isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained':
+            part['init_cfg'] = None
     return cfg
 
 
