@@ -5,6 +5,14 @@ from mmpretrain.structures import DataSample
 from torch import nn
 
 LOSS = dict(type='mmpretrain.CrossEntropyLoss', use_soft=True)
+TEACHER = dict(
+    type='mmpretrain.ImageClassifier',
+    backbone=dict(type='mmpretrain.MobileNetV2', widen_factor=0.1),
+    neck=dict(type='mmpretrain.GlobalAveragePooling'),
+    head=dict(type='mmpretrain.LinearClsHead', num_classes=3, in_channels=1280),
+    data_preprocessor=dict(type='mmpretrain.ClsDataPreprocessor'),
+)
+"""A small classifier that students learn from."""
 
 
 def samples(labels: list[int], classes: int = 3) -> list[DataSample]:

@@ -7,7 +7,7 @@ import mmpretrain
 import pytest
 import timm
 import torch
-from classifiers import LOSS, samples
+from classifiers import LOSS, TEACHER, samples
 from helpers import slim
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
@@ -15,14 +15,6 @@ from mmengine.registry import DefaultScope
 from repnext_mm.classification import DistilledClassifier
 
 pytestmark = pytest.mark.distribution
-
-TEACHER = dict(
-    type='mmpretrain.ImageClassifier',
-    backbone=dict(type='mmpretrain.MobileNetV2', widen_factor=0.1),
-    neck=dict(type='mmpretrain.GlobalAveragePooling'),
-    head=dict(type='mmpretrain.LinearClsHead', num_classes=3, in_channels=1280),
-    data_preprocessor=dict(type='mmpretrain.ClsDataPreprocessor'),
-)
 
 
 def student(teacher: dict = TEACHER):

@@ -7,12 +7,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from classifiers import LOSS, samples
+from classifiers import LOSS, TEACHER, samples
 from helpers import assert_same_state, randomize, slim, state_of
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader, Runner
 from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
-from test_distillation import TEACHER
 
 from repnext_mm.classification import LabelFreeDataPreprocessor, SoftDistilledClassifier
 from repnext_mm.distillation import JensenShannonDivergence
@@ -128,7 +127,10 @@ def config_of(folder: Path, teacher: str) -> Config:
             default_scope='mmpretrain',
             model=model,
             data_preprocessor=dict(num_classes=3),
-            train_dataloader=dict(loader, dataset=dict(type='ConcatDataset', datasets=datasets)),
+            train_dataloader=dict(
+                loader,
+                dataset=dict(type='ConcatDataset', datasets=datasets, ignore_keys=['classes']),
+            ),
             val_dataloader=dict(loader, dataset=images('labelled')),
             val_evaluator=dict(type='Accuracy'),
             train_cfg=dict(by_epoch=True, max_epochs=2, val_interval=2),
@@ -152,11 +154,6 @@ def test_run_learns_from_images_without_labels_too(tmp_path):
     assert_same_state(runner.model.teacher.model, before)
     content = CheckpointLoader.load_checkpoint(str(tmp_path / 'run' / 'epoch_2.pth'))
     assert list(content['state_dict']) == list(start)
-    assert not torch.equal(
-        content['state_dict']['backbone.stem.stem.0.conv.weight'],
-        start['backbone.stem.stem.0.conv.weight'],
-    )
-    assert (
-        'accuracy/top1' in runner.message_hub.get_info('loop_stage', '')
-        or runner.message_hub.log_scalars['val/accuracy/top1']
-    )
+    first = 'backbone.stem.stem.0.conv.weight'
+    assert not torch.equal(content['state_dict'][first], start[first])
+    assert 'val/accuracy/top1' in runner.message_hub.log_scalars
