@@ -174,3 +174,18 @@ def test_what_cannot_be_pruned_is_refused_and_stays(options, message):
 def test_ratio_must_leave_something_and_remove_something(ratio):
     with pytest.raises(ValueError, match='between 0'):
         check_ratio(ratio)
+
+
+@pytest.mark.parametrize(
+    ('widths', 'message'),
+    [
+        (dict(hidden_channels=[[4], [4], [4], [4]]), r'needs \(1, 1, 2, 1\) positive ints'),
+        (dict(hidden_channels=[[4], [4], [4, 0], [4]]), 'positive ints'),
+        (dict(input_channels=[[4], [4], [4, 4], [4]]), "needs 'hidden_channels' too"),
+        (dict(hidden_channels=[[4], [4], [4, 4], [4]], variant='m0'), r'needs \(2, 2, 3, 2\)'),
+        (dict(widths=[4]), 'got keys'),
+    ],
+)
+def test_widths_that_fit_no_architecture_are_refused(widths, message):
+    with pytest.raises(ValueError, match=message):
+        RepNeXt(slim() | widths)
