@@ -8,7 +8,7 @@ def images(size: int, count: int = 2) -> list[torch.Tensor]:
     return [torch.randint(0, 256, (3, size, size), dtype=torch.uint8) for _ in range(count)]
 
 
-def detection_batch(size: int = 96) -> dict:
+def detection_batch(size: int = 64) -> dict:
     """Two images with two boxes and masks each."""
     from mmdet.structures import DetDataSample
     from mmdet.structures.mask import BitmapMasks
@@ -16,7 +16,7 @@ def detection_batch(size: int = 96) -> dict:
 
     samples = []
     for number in range(2):
-        boxes = torch.tensor([[8.0, 8, 40, 48], [30, 20, 90, 80]])
+        boxes = torch.tensor([[4.0, 4, 28, 32], [20, 12, 60, 54]])
         masks = np.zeros((2, size, size), np.uint8)
         for mask, (x1, y1, x2, y2) in zip(masks, boxes.int().tolist(), strict=True):
             mask[y1:y2, x1:x2] = 1
@@ -32,7 +32,7 @@ def detection_batch(size: int = 96) -> dict:
     return dict(inputs=images(size), data_samples=samples)
 
 
-def segmentation_batch(size: int = 64) -> dict:
+def segmentation_batch(size: int = 32) -> dict:
     """Two images with a label for each pixel."""
     from mmengine.structures import PixelData
     from mmseg.structures import SegDataSample
@@ -46,7 +46,7 @@ def segmentation_batch(size: int = 64) -> dict:
     return dict(inputs=images(size), data_samples=samples)
 
 
-def classification_batch(size: int = 64) -> dict:
+def classification_batch(size: int = 32) -> dict:
     """Two images with a class each."""
     from mmpretrain.structures import DataSample
 

@@ -48,7 +48,7 @@ def shrink(cfg: Config) -> Config:
         model.test_cfg.rpn.max_per_img = 50
         model.test_cfg.rcnn.max_per_img = 10
     elif cfg.default_scope == 'mmseg':
-        model.data_preprocessor.size = (64, 64)
+        model.data_preprocessor.size = (32, 32)
     elif 'teacher' in model:
         model.teacher = TEACHER
     if 'teacher_config' in model:  # the student again
