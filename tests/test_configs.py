@@ -1,8 +1,6 @@
 """Every config parses anywhere, builds, and does one training and one test step."""
 
 import re
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -60,17 +58,9 @@ LOSSES = dict(
 
 
 @distribution
-def test_configs_parse_from_another_folder(tmp_path):
-    code = """
-import sys
-from mmengine.config import Config
-for path in sys.argv[1:]:
-    print(Config.fromfile(path).model.type)
-"""
-    command = [sys.executable, '-W', 'ignore', '-c', code, *map(str, CONFIGS)]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert result.returncode == 0, result.stderr
-    assert len(result.stdout.split()) == len(CONFIGS)
+def test_configs_parse_from_another_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert all(read(path).model.type for path in CONFIGS)
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
