@@ -19,7 +19,7 @@ from repnext_mm.launch.command_line import build_parser, load_config
 from repnext_mm.launch.data_checks import check_data
 from repnext_mm.pruning.channels import CRITERIA, torch_pruning
 from repnext_mm.pruning.pipeline import (
-    FORMS,
+    PRUNABLE_FORMS,
     Request,
     check_output,
     prune_checkpoint,
@@ -40,7 +40,9 @@ def parse_args() -> argparse.Namespace:
         '--criterion', default='magnitude', help=f'one of {CRITERIA}; default: magnitude'
     )
     parser.add_argument(
-        '--form', default=TRAINING, help=f'form to prune, one of {FORMS}; default: {TRAINING}'
+        '--form',
+        default=TRAINING,
+        help=f'form to prune, one of {PRUNABLE_FORMS}; default: {TRAINING}',
     )
     parser.add_argument(
         '--scope',

@@ -63,9 +63,9 @@ class PlainBlock(ConvSequential, Reparameterizable):
     def divided(self) -> 'DividedPlainBlock':
         """An equal block of depthwise and pointwise convolutions alone."""
         mixer, expand = self.mixer, self.expand
+        weight, bias = layers.conv_weights(mixer)
         mixed, carried = (
-            layers.build_conv(*(value[part::2] for value in layers.conv_weights(mixer)), mixer)
-            for part in range(2)
+            layers.build_conv(weight[part::2], bias[part::2], mixer) for part in range(2)
         )
         weight, bias = layers.conv_weights(expand)
         weight = torch.cat((weight[:, ::2], weight[:, 1::2]), dim=1)

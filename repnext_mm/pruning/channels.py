@@ -189,8 +189,9 @@ def _removals(graph: Any, group: Any, names: dict[nn.Module, str]) -> Iterator[R
 
 def _pruners(pruning: ModuleType, model: nn.Module) -> dict[type, Any]:
     """Tells torch-pruning how layers lose channels that are no torch layers."""
+    base: Any = pruning.BasePruningFunc
 
-    class ChannelwisePruner(pruning.BasePruningFunc):
+    class ChannelwisePruner(base):
         """Prunes the convolutions that read the channels."""
 
         def prune_out_channels(self, layer: Any, idxs: Sequence[int]) -> nn.Module:

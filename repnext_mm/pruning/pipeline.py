@@ -22,7 +22,7 @@ from repnext_mm.models import RepNeXt
 from repnext_mm.pruning.channels import CRITERIA, Removal, check_ratio, prune_channels
 from repnext_mm.pruning.gradients import accumulate_gradients
 from repnext_mm.pruning.pruned_config import (
-    READERS,
+    FEATURE_READERS,
     Changes,
     changed,
     config_changes,
@@ -35,12 +35,12 @@ from repnext_mm.reparam import TRAINING, compare_keys, reparameterize_model
 from repnext_mm.reparam.difference import relative_difference
 from repnext_mm.version import __version__
 
-FORMS = (TRAINING, 'plain')
+PRUNABLE_FORMS = (TRAINING, 'plain')
 """The forms that can be pruned: with residual connections, and without."""
 
-BACKBONE = 'model.backbone'
+PRUNED_PART = 'model.backbone'
 IMAGE_SIZE = 64
-TOLERANCE = 1e-5
+REBUILD_TOLERANCE = 1e-5
 """Allowed relative difference between the pruned network and the one built from its config."""
 
 
@@ -59,7 +59,7 @@ class Request:
     """One of :data:`repnext_mm.pruning.channels.CRITERIA`."""
 
     form: str = TRAINING
-    """One of :data:`FORMS`: the form that is pruned."""
+    """One of :data:`PRUNABLE_FORMS`: the form that is pruned."""
 
     scope: str = HIDDEN
     """One of :data:`repnext_mm.pruning.targets.SCOPES`."""
@@ -69,7 +69,7 @@ class Request:
 
     def __post_init__(self) -> None:
         check_ratio(self.ratio)
-        for name, allowed in (('criterion', CRITERIA), ('form', FORMS), ('scope', SCOPES)):
+        for name, allowed in (('criterion', CRITERIA), ('form', PRUNABLE_FORMS), ('scope', SCOPES)):
             if getattr(self, name) not in allowed:
                 value = getattr(self, name)
                 raise ValueError(f'unknown {name} {value!r}: choose from {allowed}')
@@ -178,7 +178,7 @@ def _checked_parts(cfg: Config, request: Request) -> list[str]:
         ValueError: If its model has no RepNeXt as a backbone, or builds another form.
     """
     parts = form_aware_parts(cfg.model)
-    backbone = parts.get(BACKBONE, {})
+    backbone = parts.get(PRUNED_PART, {})
     if type_name(backbone) != RepNeXt.__name__:
         raise ValueError(
             'there is nothing to prune: the model of the config needs '
@@ -187,7 +187,7 @@ def _checked_parts(cfg: Config, request: Request) -> list[str]:
     built = backbone.get('deploy') or TRAINING
     if built not in (TRAINING, request.form):
         raise ValueError(
-            f'the config builds its backbone merged ({BACKBONE}.deploy={built!r}), and the form to '
+            f'the config builds its backbone merged ({PRUNED_PART}.deploy={built!r}), and the form to '
             f'prune is {request.form!r}: leave deploy out of the config and give a checkpoint of '
             'the training form' + (", or prune the form 'plain'" if built == 'plain' else '')
         )
@@ -222,7 +222,7 @@ def run_features(model: Any, images: Tensor) -> list[Tensor]:
     """
     features = model.extract_feat(images)
     outputs = list(features)
-    for name in READERS:
+    for name in FEATURE_READERS:
         part = getattr(model, name, None)
         for head in part if isinstance(part, nn.ModuleList) else [part]:
             if head is not None:
@@ -245,7 +245,7 @@ def _rebuilt(model: Any, cfg: Config, request: Request) -> BaseModel:
     if not report.exact:
         raise ValueError(
             f'the config cannot describe the pruned network ({report}): something reads the '
-            f'features of the backbone that is not its neck or one of {READERS}; use the scope '
+            f'features of the backbone that is not its neck or one of {FEATURE_READERS}; use the scope '
             f'{HIDDEN!r}, which leaves their widths as they are'
         )
     rebuilt.load_state_dict(model.state_dict(), strict=True)
@@ -256,9 +256,9 @@ def _rebuilt(model: Any, cfg: Config, request: Request) -> BaseModel:
     with torch.no_grad():
         pairs = zip(run_features(model, images), run_features(rebuilt, images), strict=True)
         difference = max(relative_difference(expected, actual) for expected, actual in pairs)
-    if not difference <= TOLERANCE:
+    if not difference <= REBUILD_TOLERANCE:
         raise ValueError(
             f'the network that the config builds differs from the pruned one by {difference:.1e} '
-            f'(maximum relative difference of features), more than {TOLERANCE:.0e}'
+            f'(maximum relative difference of features), more than {REBUILD_TOLERANCE:.0e}'
         )
     return rebuilt

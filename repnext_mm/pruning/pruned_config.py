@@ -14,7 +14,7 @@ from repnext_mm.networks import RepNeXt
 from repnext_mm.pruning.targets import arch_of, is_plain
 from repnext_mm.reparam import TRAINING
 
-READERS = ('head', 'decode_head', 'auxiliary_head')
+FEATURE_READERS = ('head', 'decode_head', 'auxiliary_head')
 """Parts of a model that read the backbone's features, if there is no neck that does."""
 
 Changes = dict[str, Any]
@@ -106,7 +106,7 @@ def _reader_changes(model: Mapping[str, Any], widths: list[int]) -> Changes:
     if 'in_channels' in (model.get('neck') or {}):
         return {'model.neck.in_channels': _in_channels(model['neck'], widths)}
     changes: Changes = {}
-    for name in READERS:
+    for name in FEATURE_READERS:
         part = model.get(name)
         if isinstance(part, list | tuple):
             changes[f'model.{name}'] = [

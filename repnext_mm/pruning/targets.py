@@ -1,7 +1,7 @@
 """Which channels of a backbone may be pruned, and which only together."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -33,7 +33,7 @@ def targets_of(backbone: RepNeXt, scope: str) -> Iterator[Target]:
         scope: One of :data:`SCOPES`.
     """
     tied = not is_plain(backbone)
-    for index, stage in enumerate(backbone.stages):
+    for index in range(len(backbone.stages)):
         layers = layers_of(backbone, index)
         for layer in layers:
             *hidden, last = dense_convs(layer)
@@ -41,13 +41,13 @@ def targets_of(backbone: RepNeXt, scope: str) -> Iterator[Target]:
             if tied:
                 if scope == ALL and layer is layers[0]:
                     yield Target(last, backbone.family.chunks)
-            elif scope == ALL or layer is not stage.blocks[-1]:
+            elif scope == ALL or layer is not layers[-1]:
                 yield Target(last)
 
 
 def layers_of(backbone: RepNeXt, stage: int) -> list[nn.Module]:
     """The stem or the downsampling layer, and the blocks behind it, in the order in which they run."""
-    layers = backbone.stages[stage]
+    layers: Any = backbone.stages[stage]
     return [layers.downsample if stage else backbone.stem, *layers.blocks]
 
 
@@ -64,12 +64,14 @@ def dense_convs(layer: nn.Module) -> list[nn.Conv2d]:
 
 def is_plain(backbone: RepNeXt) -> bool:
     """Whether the backbone's blocks have no residual connections; also while they are divided."""
-    return all(layer.form == 'plain' for stage in backbone.stages for layer in stage.blocks)
+    stages: Any = backbone.stages
+    return all(block.form == 'plain' for stage in stages for block in stage.blocks)
 
 
 def divide_blocks(backbone: RepNeXt) -> None:
     """Replaces blocks, in place, by equal ones through which channels can be followed."""
-    for stage in backbone.stages:
+    stages: Any = backbone.stages
+    for stage in stages:
         for index, block in enumerate(stage.blocks):
             if isinstance(block, Divisible):
                 stage.blocks[index] = block.divided()
@@ -77,7 +79,8 @@ def divide_blocks(backbone: RepNeXt) -> None:
 
 def unite_blocks(backbone: RepNeXt) -> None:
     """The reverse of :func:`divide_blocks`."""
-    for stage in backbone.stages:
+    stages: Any = backbone.stages
+    for stage in stages:
         for index, block in enumerate(stage.blocks):
             if isinstance(block, Divided):
                 stage.blocks[index] = block.united()
