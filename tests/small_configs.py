@@ -30,9 +30,13 @@ SHORT: dict[str, dict] = dict(
 
 
 def shrink(cfg: Config) -> Config:
-    """The same model with thin stages and without weights, so that a step takes a second."""
+    """The same model with thin stages and without weights, so that a step takes a second.
+
+    Every batch is a step.
+    """
     model = cfg.model
     model.backbone.pop('init_cfg', None)
+    cfg.optim_wrapper.pop('accumulative_counts', None)
     short = SHORT.get(model.backbone.get('name', '').partition('.')[0])
     if short:
         model.backbone.options = short

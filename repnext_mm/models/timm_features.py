@@ -1,5 +1,6 @@
 """Any network of timm as a backbone of mmdet and mmseg."""
 
+import difflib
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -67,7 +68,7 @@ def check_name(name: str) -> None:
     timm = _timm()
     base = name.partition('.')[0]
     if not timm.is_model(base):
-        similar = timm.list_models(f'*{base.split("_")[0]}*')[:8]
+        similar = difflib.get_close_matches(base, timm.list_models(), 8)
         raise ValueError(
             f'timm {timm.__version__} has no network {name!r}; similar are {similar or "none"}, '
             'and timm.list_models() lists all'
@@ -159,8 +160,13 @@ class TimmFeatures(BaseModule):
         return tuple(getattr(self, f'norm{i}')(features) for i, features in enumerate(maps))
 
     def switch_to_deploy(self) -> None:
-        """Merges parallel branches, in place, where timm's network has some (RepVGG, RepViT)."""
-        self.network = _timm().utils.reparameterize_model(self.network, inplace=True)
+        """Merges parallel branches, in place, where timm's network has some (RepVGG, RepViT).
+
+        timm makes the merged layers of some networks in float32 on the CPU, whatever the network is.
+        """
+        like = next(self.network.parameters())
+        merged = _timm().utils.reparameterize_model(self.network, inplace=True)
+        self.network = merged.to(like.device, like.dtype)
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Numbers the parameters from stem to head, for layer-wise learning rates.

@@ -56,7 +56,8 @@ def swapped(base: Config, name: str) -> Config:
 def shapes_of(backbone: dict[str, Any]) -> list[tuple[int, int]]:
     """Channels and strides of a backbone's outputs, computed without values."""
     init_default_scope('mmdet')
-    network: Any = MODELS.build({k: v for k, v in backbone.items() if k != 'init_cfg'})
+    with torch.device('meta' if 'name' in backbone else 'cpu'):  # RepLKNet computes its rates
+        network: Any = MODELS.build({k: v for k, v in backbone.items() if k != 'init_cfg'})
     network = network.to('meta')
     network.eval()
     maps = network(torch.empty(1, 3, 224, 224, device='meta'))
