@@ -2,6 +2,9 @@
 
 from collections.abc import Collection, Iterable, Iterator
 
+WEIGHTS_FOLDER = 'REPNEXT_PRETRAINED'
+"""Environment variable: the folder with checkpoints of RepNeXt, and of timm where it has some."""
+
 
 def type_name(cfg: dict) -> str:
     """Tells the class that a config dict names, as ``type='mmdet.FPN'`` or ``type=FPN``.

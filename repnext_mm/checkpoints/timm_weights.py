@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from repnext_mm.compat import require
+from repnext_mm.config_dicts import WEIGHTS_FOLDER
 
 SCHEME = 'timm://'
-VARIABLE = 'REPNEXT_PRETRAINED'
-"""Environment variable: the folder with checkpoints."""
 
-SUFFIXES = ('.safetensors', '.pth', '.bin')
-PURPOSE = f'a checkpoint {SCHEME}NAME'
+WEIGHT_SUFFIXES = ('.safetensors', '.pth', '.bin')
+WEIGHTS_PURPOSE = f'a checkpoint {SCHEME}NAME'
 
 
 def load_from_timm(filename: str, map_location: Any = None) -> dict[str, Any]:
@@ -34,7 +33,7 @@ def load_from_timm(filename: str, map_location: Any = None) -> dict[str, Any]:
             says what to fetch from where.
         ValueError: If timm knows no weights of this name.
     """
-    timm = require('timm', PURPOSE)
+    timm = require('timm', WEIGHTS_PURPOSE)
     name = filename.removeprefix(SCHEME)
     origin = published_at(name)
     local = local_file(name)
@@ -44,11 +43,11 @@ def load_from_timm(filename: str, map_location: Any = None) -> dict[str, Any]:
     except Exception as error:  # whatever the hub's client raises without a network
         if local:
             raise
-        folder = os.environ.get(VARIABLE) or 'FOLDER'
+        folder = os.environ.get(WEIGHTS_FOLDER) or 'FOLDER'
         raise FileNotFoundError(
             f'the weights {name!r} cannot be downloaded ({type(error).__name__}): fetch them from '
-            f'{origin}, save them as {folder}/{name}{SUFFIXES[0]} and name the folder with '
-            f'{VARIABLE}={folder}; with init_cfg=None training starts from scratch'
+            f'{origin}, save them as {folder}/{name}{WEIGHT_SUFFIXES[0]} and name the folder with '
+            f'{WEIGHTS_FOLDER}={folder}; with init_cfg=None training starts from scratch'
         ) from error
     return dict(state_dict=network.state_dict())
 
@@ -62,7 +61,7 @@ def published_at(name: str) -> str:
     Raises:
         ValueError: If timm knows no weights of this name.
     """
-    timm = require('timm', PURPOSE)
+    timm = require('timm', WEIGHTS_PURPOSE)
     base = name.partition('.')[0]
     known = timm.list_pretrained(f'{base}.*') or timm.list_pretrained(f'{base.split("_")[0]}*')
     if name not in known:
@@ -77,8 +76,8 @@ def published_at(name: str) -> str:
 
 def local_file(name: str) -> Path | None:
     """The file of some weights in the folder that the environment names; None if it is not there."""
-    folder = os.environ.get(VARIABLE)
+    folder = os.environ.get(WEIGHTS_FOLDER)
     if not folder:
         return None
-    paths = (Path(folder).expanduser() / f'{name}{suffix}' for suffix in SUFFIXES)
+    paths = (Path(folder).expanduser() / f'{name}{suffix}' for suffix in WEIGHT_SUFFIXES)
     return next((path for path in paths if path.is_file()), None)

@@ -20,7 +20,7 @@ class Decay(NamedTuple):
     segmentor: dict[str, Any]
 
 
-class Row(NamedTuple):
+class BackboneRow(NamedTuple):
     """A backbone."""
 
     title: str
@@ -58,13 +58,13 @@ def stages(number: int) -> dict[str, Any]:
 
 # ConvNeXt's published recipes; those of Mask R-CNN are of T alone, and S and B have here the
 # stochastic depth of their Cascade Mask R-CNN.
-TINY: dict[str, Any] = dict(
+CONVNEXT_TINY: dict[str, Any] = dict(
     rates=Rates(0.4, 0.4, 0.4, 0.1), decay=Decay(layers(0.95), layers(0.7), stages(6))
 )
-SMALL: dict[str, Any] = dict(
+CONVNEXT_SMALL: dict[str, Any] = dict(
     rates=Rates(0.6, 0.6, 0.3, 0.4), decay=Decay(layers(0.95), layers(0.7), stages(12))
 )
-BASE: dict[str, Any] = dict(
+CONVNEXT_BASE: dict[str, Any] = dict(
     rates=Rates(0.7, 0.7, 0.4, 0.5), decay=Decay(layers(0.95), layers(0.8), stages(12))
 )
 PLAIN_TRANSFORMER: dict[str, Any] = dict(
@@ -92,60 +92,60 @@ def replknet(small_kernel: int | None) -> dict[str, Any]:
     )
 
 
-LARGE_KERNELS: dict[str, Any] = dict(channels=(96, 192, 384, 768), rates=TINY['rates'])
+LARGE_KERNELS: dict[str, Any] = dict(channels=(96, 192, 384, 768), rates=CONVNEXT_TINY['rates'])
 REPVGG = ('A0', 'A1', 'A2', 'B0', 'B1', 'B1g4', 'B2', 'B2g4', 'B3', 'B3g4')
 
-ROWS: dict[str, Row] = {
-    'repnext_tiny': Row('RepNeXt-T', arch='tiny', **TINY),
-    'repnext_tiny_v2': Row('RepNeXt-T V2', arch='tiny_v2', **TINY),
-    'repnext_tiny_v3': Row('RepNeXt-T V3', arch='tiny_v3', **TINY),
-    'repnext_convnext_er_tiny': Row('ConvNeXtER-T', arch='convnext_er_tiny', **TINY),
-    'repnext_small': Row('RepNeXt-S', arch='small', **SMALL),
-    'repnext_base': Row('RepNeXt-B', arch='base', **BASE),
-    **{f'repnext_m{i}': Row(f'RepNeXt-M{i}', arch=f'm{i}') for i in range(6)},
-    **{f'resnet{depth}': Row(f'ResNet-{depth}', f'resnet{depth}.a1_in1k') for depth in (18, 34, 50, 101)},
-    'mobilenet_v2': Row('MobileNetV2', 'mobilenetv2_100.ra_in1k'),
-    'mobilenet_v3_small': Row('MobileNetV3-S', 'mobilenetv3_small_100.lamb_in1k'),
-    'mobilenet_v3_large': Row('MobileNetV3-L', 'mobilenetv3_large_100.ra_in1k'),
-    'efficientnet_b0': Row('EfficientNet-B0', 'efficientnet_b0.ra_in1k', rates=CLASSIFIER_DROP),
-    'efficientnet_b1': Row('EfficientNet-B1', 'efficientnet_b1.ft_in1k', rates=CLASSIFIER_DROP),
-    'efficientnet_b2': Row('EfficientNet-B2', 'efficientnet_b2.ra_in1k', rates=CLASSIFIER_DROP),
-    'efficientnet_b3': Row('EfficientNet-B3', 'efficientnet_b3.ra2_in1k', rates=CLASSIFIER_DROP),
-    'efficientnet_v2_s': Row(
+ROWS: dict[str, BackboneRow] = {
+    'repnext_tiny': BackboneRow('RepNeXt-T', arch='tiny', **CONVNEXT_TINY),
+    'repnext_tiny_v2': BackboneRow('RepNeXt-T V2', arch='tiny_v2', **CONVNEXT_TINY),
+    'repnext_tiny_v3': BackboneRow('RepNeXt-T V3', arch='tiny_v3', **CONVNEXT_TINY),
+    'repnext_convnext_er_tiny': BackboneRow('ConvNeXtER-T', arch='convnext_er_tiny', **CONVNEXT_TINY),
+    'repnext_small': BackboneRow('RepNeXt-S', arch='small', **CONVNEXT_SMALL),
+    'repnext_base': BackboneRow('RepNeXt-B', arch='base', **CONVNEXT_BASE),
+    **{f'repnext_m{i}': BackboneRow(f'RepNeXt-M{i}', arch=f'm{i}') for i in range(6)},
+    **{f'resnet{depth}': BackboneRow(f'ResNet-{depth}', f'resnet{depth}.a1_in1k') for depth in (18, 34, 50, 101)},
+    'mobilenet_v2': BackboneRow('MobileNetV2', 'mobilenetv2_100.ra_in1k'),
+    'mobilenet_v3_small': BackboneRow('MobileNetV3-S', 'mobilenetv3_small_100.lamb_in1k'),
+    'mobilenet_v3_large': BackboneRow('MobileNetV3-L', 'mobilenetv3_large_100.ra_in1k'),
+    'efficientnet_b0': BackboneRow('EfficientNet-B0', 'efficientnet_b0.ra_in1k', rates=CLASSIFIER_DROP),
+    'efficientnet_b1': BackboneRow('EfficientNet-B1', 'efficientnet_b1.ft_in1k', rates=CLASSIFIER_DROP),
+    'efficientnet_b2': BackboneRow('EfficientNet-B2', 'efficientnet_b2.ra_in1k', rates=CLASSIFIER_DROP),
+    'efficientnet_b3': BackboneRow('EfficientNet-B3', 'efficientnet_b3.ra2_in1k', rates=CLASSIFIER_DROP),
+    'efficientnet_v2_s': BackboneRow(
         'EfficientNetV2-S', 'tf_efficientnetv2_s.in1k', rates=CLASSIFIER_DROP
     ),
-    'vit_small': Row('ViT-S/16', 'deit_small_patch16_224.fb_in1k', **PLAIN_TRANSFORMER),
-    'vit_base': Row('ViT-B/16', 'deit_base_patch16_224.fb_in1k', **PLAIN_TRANSFORMER),
-    'swin_tiny': Row(
+    'vit_small': BackboneRow('ViT-S/16', 'deit_small_patch16_224.fb_in1k', **PLAIN_TRANSFORMER),
+    'vit_base': BackboneRow('ViT-B/16', 'deit_base_patch16_224.fb_in1k', **PLAIN_TRANSFORMER),
+    'swin_tiny': BackboneRow(
         'Swin-T', 'swin_tiny_patch4_window7_224.ms_in1k', out_norm=True, rates=Rates(0.2, 0.2, 0.3, 0.2)
     ),
-    'swin_small': Row(
+    'swin_small': BackboneRow(
         'Swin-S', 'swin_small_patch4_window7_224.ms_in1k', out_norm=True, rates=Rates(0.2, 0.2, 0.3, 0.3)
     ),
-    'swin_base': Row(
+    'swin_base': BackboneRow(
         'Swin-B', 'swin_base_patch4_window7_224.ms_in1k', out_norm=True, rates=Rates(0.3, 0.3, 0.3, 0.5)
     ),
-    'convnext_tiny': Row('ConvNeXt-T', 'convnext_tiny.fb_in1k', out_norm=True, **TINY),
-    'convnext_small': Row('ConvNeXt-S', 'convnext_small.fb_in1k', out_norm=True, **SMALL),
-    'convnext_base': Row('ConvNeXt-B', 'convnext_base.fb_in1k', out_norm=True, **BASE),
+    'convnext_tiny': BackboneRow('ConvNeXt-T', 'convnext_tiny.fb_in1k', out_norm=True, **CONVNEXT_TINY),
+    'convnext_small': BackboneRow('ConvNeXt-S', 'convnext_small.fb_in1k', out_norm=True, **CONVNEXT_SMALL),
+    'convnext_base': BackboneRow('ConvNeXt-B', 'convnext_base.fb_in1k', out_norm=True, **CONVNEXT_BASE),
     **{
-        f'repvgg_{name.lower()}': Row(f'RepVGG-{name}', f'repvgg_{name.lower()}.rvgg_in1k')
+        f'repvgg_{name.lower()}': BackboneRow(f'RepVGG-{name}', f'repvgg_{name.lower()}.rvgg_in1k')
         for name in REPVGG
     },
-    'replknet_tiny': Row('RepLKNet-T', backbone=replknet(5), **LARGE_KERNELS),
-    'replknet_tiny_without_rep': Row(
+    'replknet_tiny': BackboneRow('RepLKNet-T', backbone=replknet(5), **LARGE_KERNELS),
+    'replknet_tiny_without_rep': BackboneRow(
         'RepLKNet-T without small kernels', backbone=replknet(None), **LARGE_KERNELS
     ),
-    'repvit_m1_1': Row('RepViT-M1.1', 'repvit_m1_1.dist_300e_in1k'),
-    'repvit_m1_5': Row('RepViT-M1.5', 'repvit_m1_5.dist_300e_in1k'),
+    'repvit_m1_1': BackboneRow('RepViT-M1.1', 'repvit_m1_1.dist_300e_in1k'),
+    'repvit_m1_5': BackboneRow('RepViT-M1.5', 'repvit_m1_5.dist_300e_in1k'),
 }  # fmt: skip
-"""By the names that ``--backbone`` and :func:`repnext_mm.configs.with_backbone` take."""
+"""By the names that :func:`repnext_mm.configs.with_backbone` takes, and so the tools."""
 
 
-def row_of(name: str) -> Row:
+def row_of(name: str) -> BackboneRow:
     """The row of a name; of another network of timm, one without rates of its own.
 
     Args:
         name: Of :data:`ROWS`, or of a network of timm, with its weights as ``NAME.TAG``.
     """
-    return ROWS.get(name) or Row(name, timm=name)
+    return ROWS.get(name) or BackboneRow(name, timm=name)

@@ -4,15 +4,12 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from repnext_mm.config_dicts import type_name
-from repnext_mm.configs.rows import ROWS, Row, row_of
+from repnext_mm.config_dicts import WEIGHTS_FOLDER, type_name
+from repnext_mm.configs.rows import ROWS, BackboneRow, row_of
 from repnext_mm.models import RepNeXt
 from repnext_mm.models.timm_features import SIZE_FREE, FeatureLayout, feature_layout, network_kinds
 
-VARIABLE = 'REPNEXT_PRETRAINED'
-"""Environment variable: the folder with checkpoints of RepNeXt, and of timm where it has some."""
-
-SYNCHRONIZED = dict(type='SyncBN', requires_grad=True)
+SYNC_BN = dict(type='SyncBN', requires_grad=True)
 TIMM_SIZE = 224
 """Side in pixels of the images that timm's networks are made for."""
 
@@ -72,7 +69,7 @@ def repnext_weights(arch: str) -> Overrides:
     Returns:
         Empty for RepNeXt-T without the variable.
     """
-    folder = os.environ.get(VARIABLE)
+    folder = os.environ.get(WEIGHTS_FOLDER)
     mobile = arch[0] == 'm'
     if not folder and not mobile:
         return {}
@@ -90,7 +87,7 @@ def _task(base: Mapping[str, Any]) -> str:
     return 'cascade' if kind.startswith('Cascade') else tasks[scope]
 
 
-def _layout(row: Row) -> FeatureLayout:
+def _layout(row: BackboneRow) -> FeatureLayout:
     """The feature maps that a row's backbone has."""
     if row.timm:
         return feature_layout(row.timm)
@@ -103,12 +100,12 @@ def _is_plain(layout: FeatureLayout) -> bool:
     return len(set(layout.strides)) == 1
 
 
-def _backbone(row: Row, task: str) -> Overrides:
+def _backbone(row: BackboneRow, task: str) -> Overrides:
     """Config of a backbone with four feature maps, of a Vision Transformer with one or four."""
     rate = getattr(row.rates, task)
     common: Overrides = dict(_delete_=True, drop_path_rate=rate)
     if row.arch:
-        common |= dict(type='repnext_mm.RepNeXt', arch=row.arch, norm_cfg=SYNCHRONIZED)
+        common |= dict(type='repnext_mm.RepNeXt', arch=row.arch, norm_cfg=SYNC_BN)
         return common | repnext_weights(row.arch)
     if row.backbone:
         return common | row.backbone | dict(norm_intermediate_features=True)
@@ -144,7 +141,7 @@ def _readers(model: Mapping[str, Any], layout: FeatureLayout) -> Overrides:
             return dict(neck=dict(_delete_=True, **pyramid, **sizes))
         pyramid = dict(type='Feature2Pyramid', embed_dim=width, rescales=[4, 2, 1, 0.5])
         heads = _heads(model, [width] * 4)
-        return dict(neck=dict(**pyramid, norm_cfg=SYNCHRONIZED), **heads)
+        return dict(neck=dict(**pyramid, norm_cfg=SYNC_BN), **heads)
     if neck is not None:
         return dict(neck=dict(in_channels=channels))
     return _heads(model, channels)
@@ -159,7 +156,7 @@ def _heads(model: Mapping[str, Any], channels: list[int]) -> Overrides:
     return heads
 
 
-def _classifier(base: Mapping[str, Any], row: Row) -> Overrides:
+def _classifier(base: Mapping[str, Any], row: BackboneRow) -> Overrides:
     """Model of a classifier: RepNeXt with our recipe's head, timm's with their own."""
     model, rate = base['model'], row.rates.classifier
     pretrained = base.get('from_imagenet', False)

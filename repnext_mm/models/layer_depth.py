@@ -5,7 +5,7 @@ from collections.abc import Sequence
 SPLIT_STAGE = 2
 """Index of the long stage, which is split into groups of blocks."""
 
-GROUP = 3
+GROUP_BLOCKS = 3
 """Blocks of such a group."""
 
 
@@ -28,7 +28,7 @@ def staged_depth(depths: Sequence[int], stage: int | None, block: int = 0) -> tu
     layers = 1
     for index, depth in enumerate(depths):
         starts.append(layers)
-        layers += -(-depth // GROUP) if index == SPLIT_STAGE else 1
+        layers += -(-depth // GROUP_BLOCKS) if index == SPLIT_STAGE else 1
     if stage is None:
         return 0, layers + 1
-    return starts[stage] + (block // GROUP if stage == SPLIT_STAGE else 0), layers + 1
+    return starts[stage] + (block // GROUP_BLOCKS if stage == SPLIT_STAGE else 0), layers + 1

@@ -16,7 +16,7 @@ from repnext_mm.models.layer_depth import staged_depth
 from repnext_mm.registry import MODELS, register
 from repnext_mm.reparam.convert import replace_modules
 
-STRIDES = (4, 8, 16, 32)
+PYRAMID_STRIDES = (4, 8, 16, 32)
 """Of the feature maps that necks and heads read."""
 
 SIZE_FREE: dict[str, dict[str, Any]] = dict(
@@ -25,14 +25,14 @@ SIZE_FREE: dict[str, dict[str, Any]] = dict(
 )
 """Options with which networks of a class, by its name, take images of any size."""
 
-PURPOSE = 'a backbone of timm'
+BACKBONE_PURPOSE = 'a backbone of timm'
 
 
 class FeatureLayout(NamedTuple):
     """The feature maps of a network of timm."""
 
     indices: tuple[int, ...]
-    """Of the maps with the strides of :data:`STRIDES`; of a network with one stride, all maps."""
+    """Of the maps with the strides of :data:`PYRAMID_STRIDES`; of a network with one stride, all maps."""
 
     channels: tuple[int, ...]
     strides: tuple[int, ...]
@@ -53,12 +53,12 @@ def feature_layout(name: str) -> FeatureLayout:
         info = _timm().create_model(name, num_classes=0).feature_info
     maps = {index: (part['num_chs'], part['reduction']) for index, part in enumerate(info)}
     plain = len({stride for _, stride in maps.values()}) == 1
-    kept = {index: part for index, part in maps.items() if plain or part[1] in STRIDES}
+    kept = {index: part for index, part in maps.items() if plain or part[1] in PYRAMID_STRIDES}
     strides = tuple(stride for _, stride in kept.values())
-    if not plain and strides != STRIDES:
+    if not plain and strides != PYRAMID_STRIDES:
         raise ValueError(
             f'{name!r} of timm has feature maps of the strides {[s for _, s in maps.values()]}; '
-            f'necks and heads need {STRIDES}, or a plain Vision Transformer with one stride'
+            f'necks and heads need {PYRAMID_STRIDES}, or a plain Vision Transformer with one stride'
         )
     return FeatureLayout(tuple(kept), tuple(width for width, _ in kept.values()), strides)
 
@@ -229,7 +229,7 @@ class TimmFeatures(BaseModule):
 
 def _timm() -> Any:
     """The package, which is imported where it is needed: RepNeXt does without."""
-    return require('timm', PURPOSE)
+    return require('timm', BACKBONE_PURPOSE)
 
 
 @cache

@@ -205,7 +205,7 @@ def _prune(model: Any, cfg: Config, request: Request) -> list[Removal]:
     images = torch.randn(1, model.backbone.in_channels, *size, device=device)
     targets = list(targets_of(model.backbone, request.scope))
     removals = prune_channels(
-        model, run_features, images, targets, request.ratio, request.criterion
+        model, features_and_scores, images, targets, request.ratio, request.criterion
     )
     unite_blocks(model.backbone)
     model.zero_grad()
@@ -213,7 +213,7 @@ def _prune(model: Any, cfg: Config, request: Request) -> list[Removal]:
     return removals
 
 
-def run_features(model: Any, images: Tensor) -> list[Tensor]:
+def features_and_scores(model: Any, images: Tensor) -> list[Tensor]:
     """Runs all that reads the backbone's features: the neck, and heads that need no boxes.
 
     Args:
@@ -254,7 +254,9 @@ def _rebuilt(model: Any, cfg: Config, request: Request) -> BaseModel:
         1, model.backbone.in_channels, *size, generator=torch.Generator().manual_seed(0)
     )
     with torch.no_grad():
-        pairs = zip(run_features(model, images), run_features(rebuilt, images), strict=True)
+        pairs = zip(
+            features_and_scores(model, images), features_and_scores(rebuilt, images), strict=True
+        )
         difference = max(relative_difference(expected, actual) for expected, actual in pairs)
     if not difference <= REBUILD_TOLERANCE:
         raise ValueError(

@@ -15,8 +15,8 @@ from repnext_mm.export import ExportOptions, export_model
 from repnext_mm.pruning.pipeline import (
     Request,
     check_output,
+    features_and_scores,
     prune_checkpoint,
-    run_features,
     write_pruned,
 )
 
@@ -51,7 +51,9 @@ def dense(tmp_path):
 
 @torch.no_grad()
 def outputs(model) -> list[torch.Tensor]:
-    return run_features(model, torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(1)))
+    return features_and_scores(
+        model, torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+    )
 
 
 @pytest.mark.distribution
