@@ -46,7 +46,7 @@ def segmentation_batch(size: int = 32) -> dict:
     return dict(inputs=images(size), data_samples=samples)
 
 
-def classification_batch(size: int = 32) -> dict:
+def classification_batch(size: int = 64) -> dict:
     """Two images with a class each."""
     from mmpretrain.structures import DataSample
 
