@@ -180,28 +180,31 @@ class RepNeXt(FormAware):
         """The stem, or the downsampling layer before a later stage, in training form."""
         inputs = self.architecture.input_channels
         channels = inputs[stage][0] if inputs else self.channels[stage]
-        hidden = self._hidden_channels(stage, -1) if self.family.hidden_in_entries else None
+        hidden = self._hidden_channels(stage, -1) if self.family.hidden_in_entries else ()
         if stage == 0:
-            return self.family.build_stem(self.in_channels, channels, self.norm_layer, hidden)
+            return self.family.build_stem(self.in_channels, channels, self.norm_layer, *hidden)
         before = self.channels[stage - 1]
-        return self.family.build_downsample(before, channels, self.norm_layer, hidden)
+        return self.family.build_downsample(before, channels, self.norm_layer, *hidden)
 
     def _build_block(self, stage: int, number: int, drop_path_rate: float) -> nn.Module:
         """A block in training form; of a network pruned in the form ``'plain'``, in that."""
         hidden, inputs = self._hidden_channels(stage, number), self.architecture.input_channels
         if inputs is None:
             width = self.channels[stage]
-            return self.family.build_block(width, drop_path_rate, self.norm_layer, hidden)
+            return self.family.build_block(width, drop_path_rate, self.norm_layer, *hidden)
         widths = *inputs[stage], self.channels[stage]
-        assert self.family.build_plain_block is not None and hidden is not None
-        return self.family.build_plain_block(widths[number], hidden, widths[number + 1])
+        assert self.family.build_plain_block is not None  # resolve_architecture made sure
+        return self.family.build_plain_block(widths[number], *hidden, widths[number + 1])
 
-    def _hidden_channels(self, stage: int, number: int) -> int | None:
-        """The width inside a block, or with -1 inside the layer before the stage's blocks."""
+    def _hidden_channels(self, stage: int, number: int) -> tuple[int, ...]:
+        """The width inside a block, or with -1 inside the layer before the stage's blocks.
+
+        Empty if it is the family's own.
+        """
         widths = self.architecture.hidden_channels
         if widths is None:
-            return None
-        return widths[stage][number + int(self.family.hidden_in_entries)]
+            return ()
+        return (widths[stage][number + int(self.family.hidden_in_entries)],)
 
     def initialize(self) -> None:
         """Draws the family's initial weights; for the training form."""

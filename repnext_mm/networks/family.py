@@ -12,18 +12,18 @@ NormLayer = Callable[[int], nn.Module]
 class Family(NamedTuple):
     """A family of networks: builders of its layers in training form, and their initial weights.
 
-    ``hidden_channels`` is the width inside a layer, of a network that was pruned; None for the
-    family's own.
+    Of a pruned network the builders of layers that have hidden channels get their number as a
+    last argument; else the family has its own.
     """
 
-    build_stem: Callable[[int, int, NormLayer, int | None], nn.Module]
-    """``(in_channels, channels, norm_layer, hidden_channels)``: image to stage 1, stride 4."""
+    build_stem: Callable[..., nn.Module]
+    """``(in_channels, channels, norm_layer[, hidden_channels])``: image to stage 1, stride 4."""
 
-    build_downsample: Callable[[int, int, NormLayer, int | None], nn.Module]
-    """``(in_channels, channels, norm_layer, hidden_channels)``: one stage to the next, stride 2."""
+    build_downsample: Callable[..., nn.Module]
+    """``(in_channels, channels, norm_layer[, hidden_channels])``: one stage to the next, stride 2."""
 
-    build_block: Callable[[int, float, NormLayer, int | None], nn.Module]
-    """``(channels, drop_path_rate, norm_layer, hidden_channels)``: ``(N, C, H, W)`` to the same."""
+    build_block: Callable[..., nn.Module]
+    """``(channels, drop_path_rate, norm_layer[, hidden_channels])``: ``(N, C, H, W)`` to the same."""
 
     build_head: Callable[[int, int], nn.Module]
     """``(in_channels, num_classes)``: pooled features ``(N, C)`` to scores ``(N, num_classes)``."""
@@ -31,7 +31,7 @@ class Family(NamedTuple):
     initialize: Callable[[nn.Module], None]
     """Draws the initial weights of one convolution or batch norm; leaves other layers alone."""
 
-    build_plain_block: Callable[[int, int, int], nn.Module] | None = None
+    build_plain_block: Callable[..., nn.Module] | None = None
     """``(in_channels, hidden_channels, channels)``: a block in the form ``'plain'``, in which
     nothing ties the three widths to each other; None if the family has no such form."""
 

@@ -223,20 +223,6 @@ class Block(LiveMerging):
         return Block(mixer, self.expand, self.project).eval()
 
 
-def build_stem(
-    in_channels: int, channels: int, norm_layer: NormLayer, hidden_channels: int | None = None
-) -> Stem:
-    """A stem in training form, which has no hidden channels."""
-    return Stem(in_channels, channels, norm_layer)
-
-
-def build_downsample(
-    in_channels: int, channels: int, norm_layer: NormLayer, hidden_channels: int | None = None
-) -> Downsample:
-    """A downsampling layer in training form, which has no hidden channels."""
-    return Downsample(in_channels, channels, norm_layer)
-
-
 def build_block(
     branches: tuple[Branch, ...],
     channels: int,
@@ -265,8 +251,8 @@ def initialize(layer: nn.Module) -> None:
 def family(branches: tuple[Branch, ...]) -> Family:
     """RepNeXt-T with the given RepUnit."""
     return Family(
-        build_stem,
-        build_downsample,
+        Stem,
+        Downsample,
         partial(build_block, branches),
         LinearHead,
         initialize,
