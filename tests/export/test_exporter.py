@@ -166,12 +166,13 @@ def test_detector_without_masks(tmp_path):
 @pytest.mark.parametrize('name', BASELINES)
 def test_backbones_of_baselines(name, tmp_path):
     model = small_model(small_config(name))
-    static = any(kind in name for kind in ('efficientnet', 'swin'))
-    report = export(model, tmp_path / 'model.onnx', part='backbone', static=static)
+    # timm resamples the position embeddings for other sizes in a way that ONNX lacks.
+    own_size = dict(static=True, shape=(224, 224)) if 'vit' in name else {}
+    report = export(model, tmp_path / 'model.onnx', part='backbone', **own_size)
     onnx_model = onnx.load(report.path)
     assert 'BatchNormalization' not in {node.op_type for node in onnx_model.graph.node}
-    if static:  # these fix sizes or batches in Python
-        with pytest.raises(ValueError, match=r'features at .*static=True'):
+    if own_size:
+        with pytest.raises(torch.onnx.errors.OnnxExporterError, match='upsample_bicubic2d_aa'):
             export(model, tmp_path / 'dynamic.onnx', part='backbone')
 
 
