@@ -35,6 +35,7 @@ def shrink(cfg: Config) -> Config:
     Every batch is a step.
     """
     model = cfg.model
+    cfg.optim_wrapper.pop('accumulative_counts', None)  # so that the first step counts
     model.backbone.pop('init_cfg', None)
     cfg.optim_wrapper.pop('accumulative_counts', None)
     short = SHORT.get(model.backbone.get('name', '').partition('.')[0])
