@@ -170,11 +170,12 @@ class RepNeXt(FormAware):
         """Yields the stages up to the last of ``out_indices``."""
         rates = iter(torch.linspace(0, drop_path_rate, sum(self.depths), device='cpu').tolist())
         for index in range(max(self.out_indices) + 1):
+            downsample = self._build_entry(index) if index else None
             blocks = [
                 self._build_block(index, number, next(rates))
                 for number in range(self.depths[index])
             ]
-            yield Stage(self._build_entry(index) if index else None, blocks, with_cp)
+            yield Stage(downsample, blocks, with_cp)
 
     def _build_entry(self, stage: int) -> nn.Module:
         """The stem, or the downsampling layer before a later stage, in training form."""

@@ -15,7 +15,7 @@ import repnext_mm.registry
 from repnext_mm.launch.allocator import keep_memory
 import torch
 def faults():
-    for _ in range(2):
+    for _ in range(5):  # the heap grows to its size
         torch.ones(25_000_000)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(5):
