@@ -57,8 +57,8 @@ def check_rows(experiment: Experiment, rows: list[ExperimentRow]) -> dict[str, C
     for row in rows:
         if row.config is None:
             continue
-        cfg = config_of(row.config, dict(row.options), backbone=row.backbone)
         try:
+            cfg = config_of(row.config, dict(row.options), backbone=row.backbone)
             check_data(cfg, 'train', 'val', 'test')
             check_pretrained(cfg)
             check_heads(cfg)
@@ -110,7 +110,10 @@ def class_counts(part: Any, key: str) -> Iterator[tuple[str, int]]:
     """The numbers of classes that heads have, with their keys in the config."""
     if isinstance(part, Mapping):
         for name, value in part.items():
-            if name == 'num_classes' and isinstance(value, int) and 'head' in key:
+            predicts = (
+                'head' in key or key == 'model'
+            )  # timm's classifiers have no head of their own
+            if name == 'num_classes' and isinstance(value, int) and predicts:
                 yield f'{key}.{name}', value
             elif name != 'teacher':
                 yield from class_counts(value, f'{key}.{name}')

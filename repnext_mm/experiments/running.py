@@ -169,6 +169,7 @@ def run_rows(
         results.update_row(
             name,
             config=row.row.config,
+            backbone=row.row.backbone,
             options=dict(row.row.options),
             fingerprint=row.fingerprint,
             sizes={form: vars(size) for form, size in row.sizes.items()},

@@ -7,7 +7,14 @@ from mmengine.config import Config
 from PIL import Image
 
 from repnext_mm.experiments.checks import check_heads, check_rows, class_counts, fingerprint_of
-from repnext_mm.experiments.specification import Column, Experiment, ExperimentRow
+from repnext_mm.experiments.specification import (
+    Column,
+    Experiment,
+    ExperimentRow,
+    read_experiment,
+)
+from repnext_mm.export.data import classes_and_palette, dataset_meta_of
+from repnext_mm.launch.command_line import config_of
 
 CONFIG = str(ROOT / 'configs' / 'small' / 'repnext_slim_cifar10.py')
 SLIM = {'model.backbone.arch.channels': [8, 8, 8], 'model.head.in_channels': 8}
@@ -67,6 +74,7 @@ def test_missing_data_names_the_tool_that_makes_it(tmp_path, monkeypatch):
 def test_heads_are_found_at_any_depth():
     model = dict(
         bbox_head=[dict(num_classes=1), dict(num_classes=2)],
+        num_classes=4,
         teacher=dict(head=dict(num_classes=1000)),
         data_preprocessor=dict(num_classes=5),
         roi_head=dict(mask_head=dict(num_classes=3)),
@@ -74,6 +82,7 @@ def test_heads_are_found_at_any_depth():
     assert list(class_counts(model, 'model')) == [
         ('model.bbox_head[0].num_classes', 1),
         ('model.bbox_head[1].num_classes', 2),
+        ('model.num_classes', 4),
         ('model.roi_head.mask_head.num_classes', 3),
     ]
 
@@ -84,6 +93,21 @@ def test_classes_come_from_the_metainfo_of_the_data():
     cfg = Config(dict(default_scope='mmseg', test_dataloader=dict(dataset=dataset), model=model))
     with pytest.raises(ValueError, match=r'decode_head.num_classes=3, .* 2 classes \(sky, road\)'):
         check_heads(cfg)
+
+
+@pytest.mark.parametrize('name', ['imagenet', 'imagewoof', 'cifar100', 'nuclei', 'camvid'])
+def test_rows_of_the_repository_have_heads_for_their_data(name, monkeypatch):
+    monkeypatch.setattr('repnext_mm.experiments.checks.classes_of', known_classes)
+    experiment = read_experiment(ROOT / 'configs' / 'experiments' / f'{name}.py')
+    for row in experiment.rows:
+        if row.config:
+            check_heads(config_of(row.config, dict(row.options), backbone=row.backbone))
+
+
+def known_classes(cfg):
+    """The classes of the test data; those of folders by their number, as data is not here."""
+    classes, _ = classes_and_palette(dataset_meta_of(cfg))
+    return classes or ('folder',) * cfg.data_preprocessor.num_classes
 
 
 def test_fingerprint_changes_with_training_but_not_with_places():
