@@ -159,8 +159,10 @@ def build_student(
     Raises:
         KeyError: If no class is registered as ``student``.
         TypeError: If that is no model with losses.
-        ValueError: As :class:`FeatureStudent`.
+        ValueError: If the teacher has no weights, or as :class:`FeatureStudent`.
     """
+    if not teacher_ckpt:
+        raise ValueError('a teacher needs trained weights: name their file with model.teacher_ckpt')
     teacher = Teacher(teacher_config, teacher_ckpt)
     return student_class(model_class(student))(teacher=teacher, features=features, **model)
 

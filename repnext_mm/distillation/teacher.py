@@ -60,7 +60,8 @@ class Teacher:
         if isinstance(config, str | Path):
             whole = Config.fromfile(config)
             config, scope = whole.model, scope or whole.get('default_scope')
-        scope = scope or str(config['type']).rpartition('.')[0]
+        if not scope and isinstance(config['type'], str):
+            scope = config['type'].rpartition('.')[0]
         # In its own scope: whoever builds the student may have set another one.
         model = MODELS.build({**(dict(_scope_=scope) if scope else {}), **config})
         model = revert_sync_batchnorm(model)  # nothing is synchronized in evaluation mode

@@ -243,6 +243,11 @@ def test_features_are_named_once(features):
         tiny_student('teacher.pth', features)
 
 
+def test_teacher_needs_weights():
+    with pytest.raises(ValueError, match=r'trained weights.*model\.teacher_ckpt'):
+        tiny_student(None, NECK)
+
+
 def test_student_must_be_a_model():
     arguments = dict(teacher_config={}, teacher_ckpt='x.pth', features=NECK)
     with pytest.raises(KeyError, match="'MaskRNN'"):
