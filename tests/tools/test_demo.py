@@ -41,7 +41,7 @@ START = subprocess.run
     [('detection', ['box AP', 'mask AP']), ('segmentation', ['mIoU', 'mAcc'])],
 )
 def test_demo_runs_from_data_to_table(task, metrics, tmp_path):
-    sizes = ['--train-images', 8, '--val-images', 13, '--iterations', 8, '--any-result']
+    sizes = ['--train-images', 8, '--val-images', 6, '--iterations', 4, '--any-result']
     with patch('subprocess.run', run_tool_inside):
         result = run_inside('demo.py', '--task', task, '--work-dir', tmp_path, *sizes)
     assert result.returncode == 0, result.stderr[-3000:]
