@@ -2,6 +2,9 @@
 
 from collections.abc import Collection, Iterable, Iterator
 
+TEACHERS = ('teacher', 'teacher_config')
+"""Arguments that configure the teacher of a student; it is no part of the student."""
+
 WEIGHTS_FOLDER = 'REPNEXT_PRETRAINED'
 """Environment variable: the folder with checkpoints of RepNeXt, and of timm where it has some."""
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from repnext_mm.checkpoints.files import sha256
 from repnext_mm.checkpoints.identity import dataset_meta
 from repnext_mm.checkpoints.loading import build_model
-from repnext_mm.config_dicts import type_name
+from repnext_mm.config_dicts import TEACHERS, type_name
 from repnext_mm.deprecation import renamed_argument
 from repnext_mm.models import RepNeXt
 from repnext_mm.reparam import INFERENCE_FORMS, FormAware, reparameterize_model
@@ -26,9 +26,6 @@ from repnext_mm.version import __version__
 
 TOLERANCE = 1e-4
 """Allowed maximum relative difference of features; float32 rounding gives about 1e-6."""
-
-TEACHERS = ('teacher', 'teacher_config')
-"""Arguments that configure the teacher of a student; it is no part of the student."""
 
 
 @renamed_argument('mode', 'form')

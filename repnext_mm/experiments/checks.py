@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
+from repnext_mm.config_dicts import TEACHERS
 from repnext_mm.evaluation.benchmark.networks import Networks, Source
 from repnext_mm.evaluation.complexity import Complexity, complexity_of
 from repnext_mm.experiments.specification import Experiment, ExperimentRow
@@ -115,7 +116,7 @@ def class_counts(part: Any, key: str) -> Iterator[tuple[str, int]]:
             )  # timm's classifiers have no head of their own
             if name == 'num_classes' and isinstance(value, int) and predicts:
                 yield f'{key}.{name}', value
-            elif name != 'teacher':
+            elif name not in TEACHERS:
                 yield from class_counts(value, f'{key}.{name}')
     elif isinstance(part, list | tuple):
         for number, value in enumerate(part):
