@@ -103,7 +103,10 @@ def entry_of(model: Mapping[str, Any], root: Path) -> ZooEntry:
 
 def backbone_key(cfg: Config) -> str:
     """The part of a config's backbone that decides on its speed, as text."""
-    neutral = ('init_cfg', 'drop_path_rate', 'norm_eval', 'norm_cfg', 'out_indices', 'with_cp')
+    neutral = (
+        'init_cfg', 'drop_path_rate', 'norm_eval', 'norm_cfg', 'out_indices', 'with_cp',
+        'merge_frozen_norms',
+    )  # fmt: skip
     kept = {key: value for key, value in cfg.model.backbone.items() if key not in neutral}
     return json.dumps(kept, sort_keys=True, default=str)
 
@@ -238,7 +241,8 @@ def draw_accuracy(entries: Sequence[ZooEntry], speeds: Speeds, root: Path, path:
         for metric, value in entry.published.items() if ratios else ():
             title = f'{TITLES[entry.scope]}, {metric}'
             assert ratios is not None
-            points.setdefault(title, []).append((1 / max(ratios.values()), value, entry.name))
+            name = entry.name.rpartition('_')[0]  # without the data, which the title says
+            points.setdefault(title, []).append((1 / max(ratios.values()), value, name))
     panels = {title: found for title, found in points.items() if len(found) > 1}
     if not panels:
         return
@@ -246,9 +250,14 @@ def draw_accuracy(entries: Sequence[ZooEntry], speeds: Speeds, root: Path, path:
     for axes, (title, found) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
     ):
+        middle = sum(x for x, _, _ in found) / len(found)
         for x, y, name in found:
             axes.plot(x, y, 'o', color='tab:blue' if 'repnext' in name else 'tab:gray')
-            axes.annotate(name, (x, y), fontsize=6, xytext=(3, 3), textcoords='offset points')
+            side = (
+                dict(ha='left', xytext=(5, 3)) if x <= middle else dict(ha='right', xytext=(-5, 3))
+            )
+            axes.annotate(name, (x, y), fontsize=7, textcoords='offset points', **side)
+        axes.margins(0.15)
         axes.set(title=f'{title}, published', xlabel='measured time of the backbone / ConvNeXt-T')
         axes.grid(alpha=0.3)
     with replaced(path) as draft:
