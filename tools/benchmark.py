@@ -148,14 +148,14 @@ def main() -> int:
             check_data(source.cfg, 'test')
     gpus = [device for device in args.devices if device != 'cpu']
     header = describe_machine((gpus or ['cpu'])[0])
-    rates = [matrix_rate()]
+    rates = [] if gpus else [matrix_rate()]
     header['command'] = ' '.join(['tools/benchmark.py', *sys.argv[1:]])
     report = BenchmarkReport(Path(args.work_dir) / f'benchmark_{args.what}', header, busy)
     report.sizes = sizes_of(networks, tables_of(question, networks))
     for result in answer(question, networks, limits, lambda text: print(text, flush=True)):
         report.add(result)
-    rates.append(matrix_rate())
     if not gpus:
+        rates.append(matrix_rate())
         report.header[MATRIX_RATE] = round(max(rates) / 1e9, 1)
     finish(report, question)
     print(f'Written to {report.path}.json, .md and .png')

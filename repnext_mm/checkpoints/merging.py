@@ -99,8 +99,12 @@ def image_shape(model: BaseModel, shape: tuple[int, int] | None) -> tuple[int, i
     """
     if shape is None:
         raise ValueError("form='auto' measures on an image: give its height and width as shape")
-    in_channels = next((m.in_channels for m in model.modules() if isinstance(m, RepNeXt)), 3)
-    return (1, in_channels, *shape)
+    return (1, _in_channels(model), *shape)
+
+
+def _in_channels(model: BaseModel) -> int:
+    """Channels of the images that a model takes."""
+    return next((m.in_channels for m in model.modules() if isinstance(m, RepNeXt)), 3)
 
 
 def _check_mergeable(cfg: Config, form: str) -> None:
@@ -140,8 +144,7 @@ def compare_forms(model: BaseModel, merged: BaseModel) -> float:
     Returns:
         The maximum relative difference on two random images of 224x288 pixels.
     """
-    in_channels = next((m.in_channels for m in model.modules() if isinstance(m, RepNeXt)), 3)
-    shape = (2, in_channels, 224, 288)
+    shape = (2, _in_channels(model), 224, 288)
     images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
     def run(form: Any) -> None:

@@ -16,7 +16,7 @@ from repnext_mm.export.options import ExportOptions
 from repnext_mm.export.preparation import prepare
 from repnext_mm.reparam.fastest import AS_IS, ROUNDS, Choice, forms_to_try
 from repnext_mm.runtime import SESSIONS, open_session
-from repnext_mm.timing import fastest, processor_name, take_turns
+from repnext_mm.timing import processor_name, take_turns
 from repnext_mm.trained import plain_copy
 
 
@@ -48,14 +48,13 @@ def fastest_file(
             runs[form] = _Run(path, ready.images[0])
         timings = take_turns(runs, rounds)
         runs.clear()
-    milliseconds = {form: round(1000 * timing.median, 3) for form, timing in timings.items()}
     target = dict(
         device=f'cpu, {processor_name()}',
         runtime=next(iter(SESSIONS[form_of_file.suffix])),
         precision='float16' if options.half else 'float32',
         shape=list(ready.images[0].shape),
     )
-    choice = Choice(fastest(timings), AS_IS, milliseconds, target)
+    choice = Choice.of({form: (form, AS_IS) for form in timings}, timings, target)
     print_log(f'Chosen by time: {choice}', 'current', logging.INFO)
     return choice
 

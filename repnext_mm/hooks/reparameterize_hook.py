@@ -165,14 +165,13 @@ class ReparameterizeHook(Hook):
         self, runner: Runner, data_batch: dict | tuple | list | None, half: bool
     ) -> nn.Module:
         model = unwrapped(runner.model)
-        if self.fold_conv_bn:
-            for problem in unmergeable_batch_norms(copy_to_merge(model)).values():
-                runner.logger.warning(f'Evaluating a merged copy, except that {problem}')
         form, layout = self.form, self.layout
         if form == AUTO:
             self.choice = self._choose(runner, model, data_batch, half)
             form, layout = self.choice.form, self.choice.layout
         merged = arranged(self._merged(model, form), layout)
+        for problem in unmergeable_batch_norms(merged).values() if self.fold_conv_bn else ():
+            runner.logger.warning(f'Evaluating a merged copy, except that {problem}')
         before, after = (sum(p.numel() for p in m.parameters()) for m in (model, merged))
         runner.logger.info(
             f'Evaluating a merged copy, form {label(form, layout)!r}: {before:,} -> {after:,} parameters'

@@ -201,8 +201,7 @@ def _prune(model: Any, cfg: Config, request: Request) -> list[Removal]:
     divide_blocks(model.backbone)
     if request.criterion == 'taylor':
         accumulate_gradients(model, cfg, request.batches)
-    size = IMAGE_SIZE, IMAGE_SIZE
-    images = torch.randn(1, model.backbone.in_channels, *size, device=device)
+    images = _random_images(model).to(device)
     targets = list(targets_of(model.backbone, request.scope))
     removals = prune_channels(
         model, features_and_scores, images, targets, request.ratio, request.criterion
@@ -230,6 +229,12 @@ def features_and_scores(model: Any, images: Tensor) -> list[Tensor]:
     return outputs
 
 
+def _random_images(model: Any) -> Tensor:
+    """A batch of one image that a model takes, always the same."""
+    shape = (1, model.backbone.in_channels, IMAGE_SIZE, IMAGE_SIZE)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
 def _tensors(output: Any) -> Iterator[Tensor]:
     yield from [output] if isinstance(output, Tensor) else output
 
@@ -249,10 +254,7 @@ def _rebuilt(model: Any, cfg: Config, request: Request) -> BaseModel:
             f'{HIDDEN!r}, which leaves their widths as they are'
         )
     rebuilt.load_state_dict(model.state_dict(), strict=True)
-    size = IMAGE_SIZE, IMAGE_SIZE
-    images = torch.randn(
-        1, model.backbone.in_channels, *size, generator=torch.Generator().manual_seed(0)
-    )
+    images = _random_images(model)
     with torch.no_grad():
         pairs = zip(
             features_and_scores(model, images), features_and_scores(rebuilt, images), strict=True

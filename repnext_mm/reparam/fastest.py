@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from repnext_mm.reparam.convert import inference_forms, mergeable_modules
-from repnext_mm.timing import fastest, processor_name, take_turns
+from repnext_mm.timing import Timing, fastest, processor_name, take_turns
 
 AS_IS = 'as-is'
 CHANNELS_LAST = 'channels-last'
@@ -39,6 +39,24 @@ class Choice:
 
     target: Mapping[str, Any] = field(default_factory=dict)
     """Device, precision, threads, version and input for which the choice holds."""
+
+    @classmethod
+    def of(
+        cls,
+        candidates: Mapping[str, tuple[str, str]],
+        timings: Mapping[str, Timing],
+        target: Mapping[str, Any],
+    ) -> 'Choice':
+        """The fastest of some candidates, or the first of those that are as fast.
+
+        Args:
+            candidates: Form and layout by name.
+            timings: Of each.
+            target: What the choice holds for.
+        """
+        form, layout = candidates[fastest(timings)]
+        milliseconds = {name: round(1000 * timing.median, 3) for name, timing in timings.items()}
+        return cls(form, layout, milliseconds, target)
 
     def to_json(self) -> dict[str, Any]:
         """The choice as plain values, for the metadata of a file."""
@@ -81,13 +99,12 @@ def fastest_form(
     pairs = [(form, layout) for form in forms_to_try(model) for layout in layouts]
     if not pairs:
         raise ValueError(f'there is nothing to choose from: the layouts are {tuple(layouts)}')
+    candidates = {label(*pair): pair for pair in pairs}
     runs = {
-        label(form, layout): _run_of(arranged(merge(form), layout), run) for form, layout in pairs
+        name: _run_of(arranged(merge(form), layout), run)
+        for name, (form, layout) in candidates.items()
     }
-    timings = take_turns(runs, rounds)
-    form, layout = dict(zip(runs, pairs, strict=True))[fastest(timings)]
-    milliseconds = {name: round(1000 * timing.median, 3) for name, timing in timings.items()}
-    choice = Choice(form, layout, milliseconds, _target(model) | target)
+    choice = Choice.of(candidates, take_turns(runs, rounds), _target(model) | target)
     logging.getLogger(__name__).info('Chosen by time: %s', choice)
     return choice
 

@@ -27,7 +27,6 @@ from repnext_mm.export import (
     ExportOptions,
     export_model,
     exporter,
-    fastest,
     open_session,
     preparation,
 )
@@ -35,6 +34,7 @@ from repnext_mm.export.formats import FORMATS
 from repnext_mm.export.tasks import task_named
 from repnext_mm.export.tasks.detection import compare_detections
 from repnext_mm.models import RepNeXt
+from repnext_mm.reparam import fastest
 from repnext_mm.runtime import Classifier, Detector, ExportedNetwork, Segmentor, open_reader
 
 SHAPE = (64, 96)

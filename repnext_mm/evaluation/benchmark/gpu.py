@@ -140,7 +140,7 @@ def _table(rows: Sequence[Case], shape: tuple[int, int], dtype: str, batch: int)
 
 
 def _rows(plan: Plan, networks: Networks) -> list[Case]:
-    """Each network in the forms that it ships in, in both layouts and as a CUDA graph, and ours chosen."""
+    """Each network in its forms, in both layouts and as a CUDA graph; ours also as ``'auto'``."""
     modes: list[tuple[str, str | None]] = [('contiguous', None), ('channels-last', None)]
     if plan.device.startswith('cuda'):
         modes.append(('channels-last', 'graph'))
