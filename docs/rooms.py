@@ -17,6 +17,7 @@ FLOORS = (
     ('networks', 'trained', 'training', 'visualization', 'distillation'),
     ('timm', 'models', 'hooks', 'runtime'),
     ('checkpoints', 'classification', 'configs', 'export', 'quantization'),
+    ('checks',),
     ('launch', 'installation', 'demo', 'evaluation'),
     ('pruning', 'experiments'),
 )
