@@ -1,5 +1,6 @@
 """Our configs, made small enough for a step a second."""
 
+from collections.abc import Set
 from pathlib import Path
 
 from helpers import slim
@@ -28,6 +29,10 @@ SHORT: dict[str, dict] = dict(
 )
 """Fewer or thinner layers with the channels of the real ones, by timm's name."""
 
+NARROWER = 16
+"""By which the channels of necks and heads are divided: those that must agree agree as before."""
+WIDTHS = {'channels', 'conv_out_channels', 'feat_channels', 'in_channels', 'out_channels'}
+
 
 def shrink(cfg: Config) -> Config:
     """The same model with thin stages and without weights, so that a step takes a second.
@@ -37,12 +42,13 @@ def shrink(cfg: Config) -> Config:
     model = cfg.model
     cfg.optim_wrapper.pop('accumulative_counts', None)  # so that the first step counts
     model.backbone.pop('init_cfg', None)
-    cfg.optim_wrapper.pop('accumulative_counts', None)
     short = SHORT.get(model.backbone.get('name', '').partition('.')[0])
     if short:
         model.backbone.options = short
     if type_name(model.backbone) == 'RepNeXt':
         set_channels(model, thin_stages(model.backbone))
+    if cfg.default_scope in ('mmdet', 'mmseg'):
+        narrow_heads(model)
     if cfg.default_scope == 'mmdet':
         for extractor in ('bbox_roi_extractor', 'mask_roi_extractor'):
             model.roi_head[extractor].roi_layer.sampling_ratio = 2
@@ -73,6 +79,28 @@ def thin_stages(backbone: dict) -> list[int]:
     variant = arch if isinstance(arch, str) else arch.get('variant', 'tiny')
     backbone.arch = slim(variant, depths=(1, 1, 1, 1))
     return backbone.arch['channels']
+
+
+def narrow_heads(model: dict) -> None:
+    """Divides all channels behind the backbone; its own, which the first part reads, stay."""
+    readers = {'neck'}
+    if 'out_channels' not in model.get('neck', {}):  # no neck, or one that keeps them
+        readers |= {'decode_head', 'auxiliary_head'}
+    for name in ('neck', 'rpn_head', 'roi_head', 'decode_head', 'auxiliary_head'):
+        divide(model.get(name, {}), WIDTHS - {'in_channels'} if name in readers else WIDTHS)
+
+
+def divide(part: dict | list, keys: Set[str]) -> None:
+    """Divides the channels under these keys, at any depth."""
+    if isinstance(part, dict):
+        for key in keys & set(part):
+            widths = as_list(part[key])
+            assert not any(width % NARROWER for width in widths), f'{key}={part[key]}'
+            narrow = [width // NARROWER for width in widths]
+            part[key] = narrow if isinstance(part[key], list) else narrow[0]
+    for child in part.values() if isinstance(part, dict) else part:
+        if isinstance(child, dict | list):
+            divide(child, keys)
 
 
 def set_channels(model: dict, channels: list[int]) -> None:
