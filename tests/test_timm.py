@@ -6,7 +6,7 @@ import warnings
 import pytest
 import torch
 from golden import GOLDEN, image, official_state
-from helpers import assert_close, assert_same_state, randomize, state_of
+from helpers import assert_close, assert_same_state, randomize, slim, state_of
 from official_files import IMAGENET_LAYOUTS, save
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -19,6 +19,15 @@ from repnext_mm.reparam import reparameterize_model  # noqa: E402
 
 NAMES = dict(own.NAMES)
 SMALL = ['repnext_m0', 'repnext_tiny_v3']
+
+
+@pytest.fixture
+def slim_rows(monkeypatch):
+    """Few channels and blocks under the names of :data:`SMALL`, in layers of the same kinds."""
+    for arch in map(NAMES.get, SMALL):
+        row = slim(arch)
+        sizes = {key: tuple(row[key]) for key in ('channels', 'depths')}
+        monkeypatch.setitem(ARCHITECTURES, arch, ARCHITECTURES[arch]._replace(**sizes))
 
 
 def norms(model: nn.Module) -> int:
@@ -49,6 +58,7 @@ def test_features_have_the_stated_channels_and_strides(name):
     ]
 
 
+@pytest.mark.usefixtures('slim_rows')
 @pytest.mark.parametrize('name', SMALL)
 @pytest.mark.parametrize('feature_cls', ['list', 'getter', 'hook'])
 def test_features_are_those_of_the_backbone(name, feature_cls):
@@ -62,6 +72,7 @@ def test_features_are_those_of_the_backbone(name, feature_cls):
         assert_close(features(x), backbone(x), 1e-6)
 
 
+@pytest.mark.usefixtures('slim_rows')
 @pytest.mark.parametrize('name', SMALL)
 @pytest.mark.parametrize('options', [{}, dict(features_only=True)], ids=['classifier', 'features'])
 def test_timm_merges_exactly(name, options):
@@ -89,6 +100,7 @@ def test_we_merge_timms_models_too(name, form):
         assert reparameterize_model(model, form).form == form
 
 
+@pytest.mark.usefixtures('slim_rows')
 @pytest.mark.parametrize('name', SMALL)
 def test_classifiers_behave_as_timms(name):
     model = create(name, num_classes=5, drop_rate=0.2, drop_path_rate=0.1)
@@ -111,6 +123,7 @@ def test_classifiers_behave_as_timms(name):
     assert timm.create_model(name, num_classes=0).get_classifier().__class__ is nn.Identity
 
 
+@pytest.mark.usefixtures('slim_rows')
 @pytest.mark.parametrize('name', SMALL)
 def test_learning_rates_by_layer_cover_every_parameter(name):
     from timm.optim import create_optimizer_v2
@@ -125,6 +138,7 @@ def test_learning_rates_by_layer_cover_every_parameter(name):
     assert sum(len(group['params']) for group in optimizer.param_groups) == len(groups)
 
 
+@pytest.mark.usefixtures('slim_rows')
 @pytest.mark.parametrize('name', SMALL)
 def test_recomputed_activations_give_equal_gradients(name):
     results = []
