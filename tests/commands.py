@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -19,6 +20,7 @@ from mmengine.utils import ManagerMixin
 from torch.utils.data import DataLoader
 
 from repnext_mm.compat import trust_mmengine_checkpoints
+from repnext_mm.evaluation.benchmark import machine
 
 ROOT = Path(__file__).parents[1]
 TOOLS = ROOT / 'tools'
@@ -95,6 +97,8 @@ def as_new_process(
         fresh_managers(),
         torch_settings(),
         quick_runners(workers),
+        # Twenty products of large matrices take seconds, and say nothing of a busy machine.
+        patch.object(machine, 'matrix_rate', partial(machine.matrix_rate, side=128)),
     ):
         yield
 
@@ -145,19 +149,17 @@ def quick_runners(workers: bool = False) -> Iterator[None]:
 
     A runner formats the text of its config five times, its data sets collect the garbage of the
     whole process, and workers that a loader still has when it is garbage take five seconds each:
-    loaders have none, whatever the config says.
+    loaders have none, whatever the config says. What is frozen stays so, as in conftest.py.
     """
     names = ('yapf.yapflib.yapf_api.FormatCode', 'mmengine.config.config.FormatCode')
     unformatted = [patch(name, lambda text, **options: (text, True), create=True) for name in names]
     start = DataLoader.__init__
     alone = {} if workers else dict(num_workers=0, persistent_workers=False)
     workerless = patch.object(DataLoader, '__init__', lambda *a, **k: start(*a, **(k | alone)))
+    gc.collect()
     gc.freeze()
-    try:
-        with unformatted[0], unformatted[1], workerless:
-            yield
-    finally:
-        gc.unfreeze()
+    with unformatted[0], unformatted[1], workerless:
+        yield
 
 
 def train(data: Path, work_dir: Path, iterations: int, *arguments: str) -> None:
