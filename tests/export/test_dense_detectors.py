@@ -115,11 +115,13 @@ def test_detectors_of_one_stage_become_the_same_in_onnx(kind, tmp_path):
 
 @pytest.mark.parametrize('suffix', ['.xml', '.pt2'])
 def test_detectors_of_one_stage_become_the_same_in_other_formats(suffix, tmp_path):
-    model = detector('RetinaNet')
-    options = ExportOptions(shape=(320, 384))  # two pixels of the coarsest level, at least
+    """Of RTMDet, whose three levels are the fewest: torch.export takes its time for each."""
+    model = detector('RTMDet')
+    options = ExportOptions(shape=(160, 192))  # two pixels of the coarsest level, at least
     report = export_model(model, tmp_path / f'model{suffix}', options=options)
-    image = noise(305, 297)
-    found = Detector(report.path).detect(image, (1.0, 1.0), (305, 297))
+    image = noise(145, 181)
+    found = Detector(report.path).detect(image, (1.0, 1.0), (145, 181))
+    assert len(found.scores) > 0
     differences = compare_detections(predict(model, 'detection', image), found)
     assert differences['unmatched'] <= 0.1 and differences['score'] < 1e-4
 
