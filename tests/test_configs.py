@@ -30,6 +30,8 @@ CONFIGS = sorted(
     p for p in (ROOT / 'configs').rglob('*.py') if not set(NO_MODELS) & set(p.parent.parts)
 )
 
+OWN_NECK = ('upernet_vit_base_ade20k',)
+
 distribution = pytest.mark.distribution
 
 
@@ -37,11 +39,13 @@ def marks_of(path: Path) -> list[pytest.MarkDecorator]:
     """Runs a config on the classic packages if no other one there has its parts.
 
     Configs of one recipe with RepNeXt-T differ in rows of our architectures alone, and so do those
-    with RepNeXt-M. The baselines' backbones are in Mask R-CNN, too, and Cascade R-CNN has ours.
+    with RepNeXt-M. The baselines' backbones are in Mask R-CNN, too, and Cascade R-CNN and UperNet
+    have ours; only the neck of UperNet with ViT is nowhere else.
     """
     found = re.search(r'(?:^|_)repnext_([a-z]+\d?)_', path.stem)
     if found is None:
-        return [] if path.stem.startswith('cascade') else [distribution]
+        elsewhere = path.stem.startswith(('cascade', 'upernet')) and path.stem not in OWN_NECK
+        return [] if elsewhere else [distribution]
     first = path.with_name(path.name.replace(found[1], 'm3' if found[1][0] == 'm' else 'tiny'))
     return [] if first != path and first in CONFIGS else [distribution]
 
