@@ -7,7 +7,7 @@
 PYTHON ?= python3
 VENV := .venv
 CLASSIC := .venv-openmmlab
-# Two files of tests at a time, each process with one thread: most of the time goes into imports.
+# Two files of tests at a time, each process with one thread: the networks are small.
 # They begin in the order of tests/conftest.py, the longest first, so that none runs on alone.
 # A process that dies ends the run: with one in its place, the others may wait for ever.
 PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
