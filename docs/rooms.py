@@ -23,7 +23,7 @@ FLOORS = (
 )
 """From the bottom: a room imports rooms of the floors below it, and of the ground."""
 
-GROUND = ('compat', 'files', 'config_dicts', 'timing', 'deprecation', 'version')
+GROUND = ('compat', 'files', 'integrity', 'config_dicts', 'timing', 'deprecation', 'version')
 """Rooms that every other may import, and that import none but each other."""
 
 MM_PACKAGES = frozenset({'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain'})

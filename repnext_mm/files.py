@@ -1,5 +1,7 @@
 """Writing files that are whole or not there."""
 
+import json
+import math
 import os
 import shutil
 import tempfile
@@ -87,6 +89,30 @@ def write_text(path: str | Path, text: str) -> None:
     """Writes ``text`` to a temporary file and renames it to ``path``; makes its folder."""
     with replaced(path) as draft:
         draft.write_text(text, encoding='utf-8')
+
+
+def to_json(content: object, indent: int | None = 2) -> str:
+    """Writes JSON that every reader takes: NaN and infinity, which JSON lacks, become ``null``.
+
+    Args:
+        content: Nested dicts, lists and values; tensors, arrays and NumPy's numbers too.
+        indent: Spaces for each level; None for one line.
+    """
+    return json.dumps(_finite(content), indent=indent, allow_nan=False)
+
+
+def _finite(content: object) -> object:
+    """The same in JSON's types."""
+    if isinstance(content, dict):
+        return {str(key): _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    if isinstance(content, float) and not math.isfinite(content):
+        return None
+    if content is None or type(content) in (bool, int, float, str):
+        return content
+    plain = to_plain(content)
+    return plain if isinstance(plain, str) else _finite(plain)
 
 
 def to_plain(value: object) -> object:

@@ -5,7 +5,6 @@ cost more than --max-loss are found and stay in float. Writes quantization.json 
 """
 
 import argparse
-import json
 import sys
 import uuid
 from collections.abc import Callable, Iterator
@@ -25,7 +24,7 @@ from repnext_mm.compat import is_installed
 from repnext_mm.evaluation.exported_model import check_config, use_exported
 from repnext_mm.export.data import dataset_images, innermost_dataset
 from repnext_mm.export.tasks import TASKS, Task, task_named
-from repnext_mm.files import replaced_together, to_plain, write_text
+from repnext_mm.files import replaced_together, to_json, write_text
 from repnext_mm.launch.command_line import build_parser, build_runner, load_config
 from repnext_mm.launch.data_checks import check_data
 from repnext_mm.quantization import Quantizer, Search, search
@@ -240,7 +239,7 @@ def main() -> int:
     report = build_report(args, cfg, evaluation, result)
     print_table(report)
     path = Path(cfg.work_dir) / 'quantization.json'
-    write_text(path, json.dumps(report, indent=2, default=to_plain))
+    write_text(path, to_json(report))
     print(f'Written to {args.output} and {path}')
     return 0 if result.reached else 1
 

@@ -4,7 +4,6 @@ In the checkpoint's place may stand a file of tools/export.py, which is tested a
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
@@ -12,8 +11,12 @@ import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 # isort: split
 from mmengine.dist import is_main_process
 
+from repnext_mm.checks.batches import check_batches
+from repnext_mm.checks.checkpoint_fit import CheckpointFitHook
+from repnext_mm.checks.findings import report
+from repnext_mm.checks.settings import check_settings
 from repnext_mm.evaluation.exported_model import is_exported, use_exported
-from repnext_mm.files import to_plain, write_text
+from repnext_mm.files import to_json, write_text
 from repnext_mm.hooks import ReparameterizeHook
 from repnext_mm.launch.command_line import (
     add_form_option,
@@ -24,7 +27,7 @@ from repnext_mm.launch.command_line import (
 from repnext_mm.launch.data_checks import check_data
 from repnext_mm.launch.forms import choose_form
 from repnext_mm.launch.pictures import enable_pictures
-from repnext_mm.launch.predictions import prediction_metric
+from repnext_mm.launch.predictions import PredictionHook
 from repnext_mm.launch.test_time_augmentation import enable_tta
 from repnext_mm.reparam.fastest import LAYOUTS
 from repnext_mm.reparam.forms import AUTO, FORMS
@@ -55,6 +58,11 @@ def parse_args() -> argparse.Namespace:
         help='draw predictions, beside the ground truth if there is one, in this folder',
     )
     parser.add_argument('--wait-time', type=float, default=2, help='seconds for each --show')
+    parser.add_argument(
+        '--allow-partial',
+        action='store_true',
+        help='test a checkpoint that lacks a part of the model, which stays random',
+    )
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     args = parser.parse_args()
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
@@ -77,7 +85,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     cfg = load_config(args)
+    report(check_settings(cfg, 'test'))
     check_data(cfg, 'test')
+    report(check_batches(cfg, 'test'))
+    cfg.resume = False  # a config that a resumed training left behind says otherwise
     if args.exported:
         form = use_exported(cfg, args.checkpoint, args.runtime).form
     else:
@@ -88,14 +99,15 @@ def main() -> None:
     if args.tta:
         enable_tta(cfg)
     runner = build_runner(cfg)
+    if not args.exported:
+        runner.register_hook(CheckpointFitHook(args.checkpoint, args.allow_partial))
     if args.out:
-        scope = cfg.get('default_scope')
-        runner.test_evaluator.metrics.append(prediction_metric(scope, args.out))
+        runner.register_hook(PredictionHook(cfg.get('default_scope'), args.out))
     metrics = runner.test()
     if is_main_process():
         hooks = [hook for hook in runner.hooks if isinstance(hook, ReparameterizeHook)]
         choice = hooks[0].choice if hooks else None
-        report = dict(
+        summary = dict(
             config=args.config,
             checkpoint=args.checkpoint,
             form=choice.form if choice else form,
@@ -105,7 +117,7 @@ def main() -> None:
             metrics=metrics,
         )
         path = Path(runner.work_dir) / 'metrics.json'
-        write_text(path, json.dumps(report, indent=2, default=to_plain))
+        write_text(path, to_json(summary))
         runner.logger.info(f'Metrics written to {path}')
 
 

@@ -2,8 +2,14 @@
 
 import argparse
 
+from repnext_mm.checks.batches import check_batches, explained_batch_errors
+from repnext_mm.checks.findings import report
+from repnext_mm.checks.metric_keys import check_metric_keys
+from repnext_mm.checks.schedule import check_schedule
+from repnext_mm.checks.settings import check_settings
 from repnext_mm.launch.command_line import build_parser, build_runner, load_config
 from repnext_mm.launch.data_checks import check_data, check_pretrained
+from repnext_mm.launch.replaced_weights import drop_replaced_weights
 from repnext_mm.training.resume import LATEST, make_deterministic, prepare_resume
 
 
@@ -32,10 +38,14 @@ def main() -> None:
             )
         cfg.auto_scale_lr.enable = True
     prepare_resume(cfg, args.resume)
+    drop_replaced_weights(cfg)
     make_deterministic(cfg)
+    report([*check_settings(cfg, 'train', 'val'), *check_metric_keys(cfg), *check_schedule(cfg)])
     check_data(cfg, 'train', 'val')
     check_pretrained(cfg)
-    build_runner(cfg).train()
+    report(check_batches(cfg, 'train', 'val'))
+    with explained_batch_errors():
+        build_runner(cfg).train()
 
 
 if __name__ == '__main__':

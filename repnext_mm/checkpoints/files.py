@@ -26,6 +26,7 @@ from torch import Tensor
 
 from repnext_mm.checkpoints.timm_weights import SCHEME, load_from_timm
 from repnext_mm.files import check_place, replaced, to_plain
+from repnext_mm.integrity import damage
 from repnext_mm.networks.layouts import to_openmmlab
 
 SAFETENSORS = '.safetensors'
@@ -60,6 +61,11 @@ def load_from_local(filename: str, map_location: MapLocation = None) -> Any:
         ValueError: If it is a TorchScript archive, no checkpoint, damaged, or holds code.
     """
     path = Path(filename).expanduser()
+    if path.is_file() and (problem := damage(path)):
+        raise ValueError(
+            f'{filename} cannot be loaded: {problem}. Copy or download it again; a training has '
+            'older checkpoints in its work dir'
+        )
     if path.is_file() and _is_torchscript(path):
         raise ValueError(
             f'{filename} is a TorchScript archive, a network that was merged and compiled for '

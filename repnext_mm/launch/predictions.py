@@ -1,8 +1,11 @@
-"""Files of predictions, written by a metric in the words of each package."""
+"""Files of predictions, written in the words of each package."""
 
 from collections.abc import Sequence
 
 from mmengine.evaluator import DumpResults
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmengine.structures import BaseDataElement
 
 from repnext_mm.compat import require
 
@@ -35,3 +38,39 @@ def prediction_metric(scope: str | None, path: str) -> DumpResults:
     if scope == 'mmdet':
         return require('mmdet.evaluation', 'writing detections').DumpDetResults(out_file_path=path)
     return (DumpLabels if scope == 'mmseg' else DumpResults)(out_file_path=path)
+
+
+class PredictionHook(Hook):
+    """Writes the predictions of a test, whatever evaluator the config has.
+
+    In the evaluator such a metric would be one of a single test set, where ``MultiDatasetsEvaluator``
+    has several. The file has the predictions for all of them, in the order of the data.
+
+    Args:
+        scope: Default scope of the config.
+        path: Pickle file to write.
+
+    Raises:
+        ImportError: As :func:`prediction_metric`.
+    """
+
+    priority = 'LOW'
+    """After the hooks that put the model back."""
+
+    def __init__(self, scope: str | None, path: str):
+        self.metric = prediction_metric(scope, path)
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | tuple | list | None = None,
+        outputs: Sequence | None = None,
+    ) -> None:
+        """Takes the predictions of a batch, as the evaluator's metrics get them."""
+        samples = [o.to_dict() if isinstance(o, BaseDataElement) else o for o in outputs or ()]
+        self.metric.process(data_batch, samples)
+
+    def after_test_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        """Writes the file."""
+        self.metric.evaluate(len(runner.test_dataloader.dataset))

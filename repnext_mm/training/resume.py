@@ -1,4 +1,4 @@
-"""Training that goes on after a kill, from the last complete checkpoint."""
+"""Training that goes on after a kill, from the last good checkpoint."""
 
 import logging
 import os
@@ -6,6 +6,7 @@ import pickle
 import re
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -13,11 +14,18 @@ from mmengine.logging import print_log
 
 from repnext_mm.compat import trust_mmengine_checkpoints
 from repnext_mm.config_dicts import type_name
+from repnext_mm.integrity import damage, named_tensors, not_finite, shown
 
 LATEST = 'auto'
 CHECKPOINT = re.compile(r'(?:epoch|iter)_(\d+)\.pth')
 TRAINING_STATE = ('meta', 'message_hub', 'optimizer')
 """Entries of a checkpoint that ``Runner.resume`` needs besides the weights."""
+WEIGHTS = ('state_dict', 'ema_state_dict', 'optimizer')
+"""Entries of a checkpoint that must be finite to go on from."""
+DIVERGED = (
+    'The training had diverged when it was written: resume from an earlier checkpoint, or start '
+    'anew with a lower learning rate'
+)
 
 
 def prepare_resume(cfg: Config, source: str | None) -> None:
@@ -25,13 +33,13 @@ def prepare_resume(cfg: Config, source: str | None) -> None:
 
     Args:
         cfg: A config; ``resume=True`` without ``load_from`` asks for the latest, too.
-        source: A checkpoint, or ``'auto'`` for the latest complete one of the work
-            dir; if there is none yet, training starts as without resuming, from
+        source: A checkpoint, or ``'auto'`` for the latest good one of the work dir; if there is none yet, training starts as without resuming, from
             ``load_from`` if that is set. None leaves it to the config.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is incomplete or lacks the state of a training.
+        ValueError: If it is not as :func:`check_training_state` wants it, or the weights of all
+            that the work dir has are not finite.
     """
     if source is None and cfg.get('resume'):
         source = cfg.get('load_from') or LATEST
@@ -51,11 +59,17 @@ def prepare_resume(cfg: Config, source: str | None) -> None:
 
 
 def latest_checkpoint(work_dir: str | Path) -> str | None:
-    """The newest complete checkpoint of a training.
+    """The newest good checkpoint of a training: complete, undamaged, with weights that are finite.
 
-    That is what ``last_checkpoint`` names; if it is missing or incomplete, the
-    ``epoch_*.pth`` or ``iter_*.pth`` with the highest number that is complete, in the work
-    dir or next to the named one. A warning names what was skipped.
+    That is what ``last_checkpoint`` names; if it is none, the ``epoch_*.pth`` or
+    ``iter_*.pth`` with the highest number that is good, in the work dir or next to the named
+    one. A warning names what was skipped and why.
+
+    In a copy of a work dir ``last_checkpoint`` still names the file of the old one: then the copy's
+    own files count alone.
+
+    Raises:
+        ValueError: If there are complete ones, and the weights of all are not finite.
     """
     work_dir = Path(work_dir)
     pointer = work_dir / 'last_checkpoint'
@@ -63,30 +77,52 @@ def latest_checkpoint(work_dir: str | Path) -> str | None:
     if '://' in named:
         return named
     folders = {work_dir, Path(named).parent} if named else {work_dir}
+    if named and _is_of_another_run(Path(named), work_dir):
+        named, folders = str(work_dir / Path(named).name), {work_dir}
+    diverged = False
+    for path in _candidates(Path(named) if named else None, folders):
+        problem = _problem(path)
+        if problem is None and (problem := _not_finite_weights(path)):
+            diverged = True
+        if problem is None:
+            return str(path)
+        _log(f'Skipping the checkpoint {path}: {problem}', logging.WARNING)
+    if diverged:
+        raise ValueError(
+            f'no checkpoint in {work_dir} has weights that are finite: the training had diverged '
+            'before the first of them. Start anew, without --resume and in another --work-dir, with '
+            'a lower learning rate'
+        )
+    return None
+
+
+def _is_of_another_run(named: Path, work_dir: Path) -> bool:
+    """Whether ``last_checkpoint`` of a work dir names a file of the folder that it was copied from."""
+    if named.parent.resolve() == work_dir.resolve():
+        return False
+    return (work_dir / named.name).is_file() or (named.parent / 'last_checkpoint').is_file()
+
+
+def _candidates(named: Path | None, folders: set[Path]) -> list[Path]:
+    """The named checkpoint, then the others, the highest number first."""
     files = [path for folder in folders for path in folder.glob('*.pth')]
     numbers = {path: match for path in files if (match := CHECKPOINT.fullmatch(path.name))}
     # Of equal numbers, the file that was written last.
-    candidates = sorted(
+    others = sorted(
         numbers,
         key=lambda path: (int(numbers[path].group(1)), path.stat().st_mtime),
         reverse=True,
     )
-    for path in [Path(named), *candidates] if named else candidates:
-        problem = _problem(path)
-        if problem is None:
-            return str(path)
-        _log(f'Skipping the checkpoint {path}: {problem}', logging.WARNING)
-    return None
+    return [*([named] if named else []), *(path for path in others if path != named)]
 
 
 def check_training_state(path: str) -> None:
     """Makes sure that a training can be resumed from a file; URLs are not looked at.
 
-    Reads the file's structure, not its weights.
-
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is incomplete or lacks the state of a training.
+        ValueError: If it is incomplete or damaged, lacks the state of a training, or holds
+            weights that are not finite.
     """
     if '://' in path or Path(path).is_dir():
         return
@@ -96,6 +132,8 @@ def check_training_state(path: str) -> None:
     if problem is None:
         lacking = [repr(key) for key in TRAINING_STATE if key not in _top_level(path)]
         problem = f'it lacks {", ".join(lacking)}' if lacking else None
+    if problem is None and (problem := _not_finite_weights(Path(path))):
+        raise ValueError(f'no training can be resumed from {path!r}: {problem}. {DIVERGED}')
     if problem is not None:
         raise ValueError(
             f'no training can be resumed from {path!r}: {problem}. To start a new training from '
@@ -136,7 +174,7 @@ def make_deterministic(cfg: Config) -> None:
 
 
 def _problem(path: Path) -> str | None:
-    """Why a file is no complete checkpoint: ``torch.save`` writes zip archives, their index last."""
+    """Why a file is no whole checkpoint: ``torch.save`` writes zip archives, their index last."""
     if path.is_dir():
         return None  # DeepSpeed's, which has no such index
     if not path.is_file():
@@ -146,17 +184,45 @@ def _problem(path: Path) -> str | None:
             complete = any(name.endswith('/data.pkl') for name in archive.namelist())
     except zipfile.BadZipFile:
         complete = False
-    return None if complete else 'it is incomplete, or not a file of torch.save'
+    return damage(path) if complete else 'it is incomplete, or not a file of torch.save'
+
+
+def _not_finite_weights(path: Path) -> str | None:
+    """What is not finite in weights and optimizer of a whole checkpoint; None if all is.
+
+    None, too, for files that hold more than data, which the loader will refuse.
+    """
+    if path.is_dir():
+        return None
+    content = read_state(path, 'cpu')
+    parts = {key: content.get(key) for key in WEIGHTS} if isinstance(content, dict) else {}
+    names = not_finite(dict(named_tensors(parts)))
+    return f'it is not finite in {shown(names)}' if names else None
 
 
 def _top_level(path: str) -> tuple[str, ...]:
     """The keys of a checkpoint; those of a training if it cannot be read as data."""
-    trust_mmengine_checkpoints()
-    try:
-        content = torch.load(path, map_location='meta', mmap=True, weights_only=True)
-    except pickle.UnpicklingError:
+    content = read_state(path, 'meta')
+    if content is None:
         return TRAINING_STATE
     return tuple(content) if isinstance(content, dict) else ()
+
+
+def read_state(path: str | Path, device: str) -> Any:
+    """Reads a whole file of ``torch.save``, its weights mapped into memory, not copied.
+
+    Args:
+        path: Of the file.
+        device: ``'cpu'``, or ``'meta'`` for no values.
+
+    Returns:
+        The content; None if it is more than data, which could run code.
+    """
+    trust_mmengine_checkpoints()
+    try:
+        return torch.load(path, map_location=device, mmap=True, weights_only=True)
+    except pickle.UnpicklingError:
+        return None
 
 
 def _log(message: str, level: int = logging.INFO) -> None:
