@@ -1,8 +1,12 @@
 """Files are whole or not there."""
 
-import pytest
+import json
 
-from repnext_mm.files import remove_drafts, replaced, replaced_together, write_text
+import numpy as np
+import pytest
+import torch
+
+from repnext_mm.files import remove_drafts, replaced, replaced_together, to_json, write_text
 
 
 def test_text_is_written_with_its_folder_and_over_what_was_there(tmp_path):
@@ -58,3 +62,28 @@ def test_files_of_one_format_move_together_whatever_others_left(tmp_path):
         draft.parent.mkdir()
         raise KeyError
     assert (tmp_path / 'model.xml').read_text() == 'first' and len(list(tmp_path.iterdir())) == 2
+
+
+def test_json_has_null_for_what_is_not_finite_and_plain_numbers(tmp_path):
+    nan, inf = float('nan'), float('inf')
+    content = {
+        'mean': np.float64(nan),
+        'list': [1.5, inf, (-inf, True, None)],
+        3: np.arange(2),
+        'tensor': torch.tensor([1.0, nan]),
+        'path': tmp_path,
+        'größe': np.int64(4),
+    }
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    assert json.loads(to_json(content), parse_constant=refuse) == {
+        'mean': None,
+        'list': [1.5, None, [None, True, None]],
+        '3': [0, 1],
+        'tensor': [1.0, None],
+        'path': str(tmp_path),
+        'größe': 4,
+    }
+    assert to_json([1, 2], indent=None) == '[1, 2]'

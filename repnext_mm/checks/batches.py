@@ -12,6 +12,7 @@ from PIL import Image
 
 from repnext_mm.checks.findings import Finding
 from repnext_mm.config_dicts import type_name
+from repnext_mm.export.data import innermost_dataset
 
 POOLING_HEADS = {
     'UPerHead': (1, 2, 3, 6),
@@ -111,9 +112,7 @@ def _single_values(cfg: Config) -> Iterator[Finding]:
 
 
 def _unequal_images(cfg: Config, loader: Mapping, split: str) -> Iterator[Finding]:
-    dataset = loader.get('dataset') or {}
-    while isinstance(dataset.get('dataset'), Mapping):
-        dataset = dataset['dataset']
+    dataset = innermost_dataset(cfg, split)
     if not _must_be_equal(cfg, loader):
         return
     sizes = dict(_image_sizes(dataset))

@@ -5,6 +5,8 @@ from pathlib import Path
 from mmengine.config import Config
 
 from repnext_mm.config_dicts import type_name
+from repnext_mm.export.data import innermost_dataset
+from repnext_mm.visualization.fonts import use_readable_font
 
 
 def enable_pictures(
@@ -12,7 +14,8 @@ def enable_pictures(
 ) -> None:
     """Makes a config's visualization hook draw every test image.
 
-    Segmentors get a legend, unless the config has a visualizer of its own.
+    Segmentors get a legend, unless the config has a visualizer of its own. Class names that the
+    usual font lacks are written in another that is installed; if there is none, a warning says so.
 
     Args:
         cfg: A config for mmdet, mmseg or mmpretrain.
@@ -29,6 +32,7 @@ def enable_pictures(
             'pictures need a visualization hook: add default_hooks.visualization to the config, '
             "such as dict(type='DetVisualizationHook')"
         )
+    use_readable_font(_class_names(cfg))
     hook.show, hook.wait_time = show, wait_time
     hook.interval = 1  # mmpretrain and OpenMMLab's mmseg skip images in tests too
     scope = cfg.get('default_scope')
@@ -56,3 +60,9 @@ def _draw_label_maps(cfg: Config, target: str | None) -> None:
             visualizer.picture_dir = target
     elif target:
         visualizer.save_dir = target
+
+
+def _class_names(cfg: Config) -> list[str]:
+    """The names that the config gives to the classes of its test data; those of packages are ASCII."""
+    names = (innermost_dataset(cfg).get('metainfo') or {}).get('classes') or ()
+    return [names] if isinstance(names, str) else [str(name) for name in names]

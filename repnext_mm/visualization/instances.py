@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from repnext_mm.visualization.fonts import font_for
 
 MASK_OPACITY = 0.45
 SMALLEST_FONT = 10
@@ -14,7 +16,6 @@ FIRST_COLOUR = (230, 25, 75)
 
 Colour = tuple[int, int, int]
 Rectangle = tuple[int, int, int, int]
-Font = ImageFont.FreeTypeFont
 
 
 class Style(NamedTuple):
@@ -146,7 +147,7 @@ def _write(
     draw: ImageDraw.ImageDraw, named: Sequence[tuple[str, Rectangle, Colour]], style: Style
 ) -> None:
     """Captions on their colours, where they hide those before them the least."""
-    font = _font(style.font_size)
+    font = font_for([caption for caption, _, _ in named], style.font_size)
     ascent, descent = font.getmetrics()
     margin = max(1, ascent // 6)
     taken: list[Rectangle] = []
@@ -197,11 +198,3 @@ def _overlap(place: Rectangle, others: Sequence[Rectangle]) -> int:
     widths = np.minimum(rights, place[2]) - np.maximum(lefts, place[0]) + 1
     heights = np.minimum(bottoms, place[3]) - np.maximum(tops, place[1]) + 1
     return int((widths.clip(0) * heights.clip(0)).sum())
-
-
-def _font(size: int) -> Font:
-    try:
-        from matplotlib.font_manager import findfont
-    except ImportError:  # Pillow's own has fewer letters
-        return cast(Font, ImageFont.load_default(size))
-    return ImageFont.truetype(findfont('DejaVu Sans'), size)

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import matplotlib.font_manager
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from repnext_mm.visualization.fonts import font_for
 from repnext_mm.visualization.instances import Colour
 
 LABEL_OPACITY = 0.6
@@ -81,7 +81,7 @@ def with_legend(
     Returns:
         ``(H + ..., W + ..., 3)`` uint8.
     """
-    font = ImageFont.truetype(matplotlib.font_manager.findfont('DejaVu Sans'), FONT_SIZE)
+    font = font_for([*titles, *(entry.name for entry in entries)], FONT_SIZE)
     height = panels[0].shape[0]
     lefts = np.cumsum([0, *[panel.shape[1] + GAP for panel in panels]])
     column = max([font.getlength(entry.name) for entry in entries], default=0)

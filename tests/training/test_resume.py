@@ -1,6 +1,7 @@
 """Which checkpoint a training resumes from, and what makes it deterministic."""
 
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from interrupted import runner
 from mmengine.config import Config
 
-from repnext_mm.checkpoints.files import write_checkpoint
+from repnext_mm.checkpoints.files import load_from_local, write_checkpoint
 from repnext_mm.training import resume
 from repnext_mm.training.resume import (
     check_training_state,
@@ -70,6 +71,58 @@ def test_work_dir_may_have_moved_and_out_dir_be_another(tmp_path, log):
     assert latest_checkpoint(tmp_path / 'moved') == str(tmp_path / 'out' / 'iter_4.pth')
     point(tmp_path / 'moved', 's3://bucket/run/iter_4.pth')
     assert latest_checkpoint(tmp_path / 'moved') == 's3://bucket/run/iter_4.pth'
+
+
+def punch(path: Path, value: float = 7.0) -> None:
+    """Changes a weight in the file, whose structure stays whole."""
+    content = path.read_bytes()
+    start = content.index(bytes(400))
+    path.write_bytes(content[:start] + torch.tensor(value).numpy().tobytes() + content[start + 4 :])
+
+
+def test_a_copy_of_a_work_dir_is_resumed_from_its_own_files(tmp_path, log):
+    first, copy = tmp_path / 'first', tmp_path / 'copy'
+    save(first / 'epoch_3.pth')
+    point(first, first / 'epoch_3.pth')
+    shutil.copytree(first, copy)
+    assert latest_checkpoint(copy) == str(copy / 'epoch_3.pth')
+    save(first / 'epoch_4.pth')
+    point(first, first / 'epoch_4.pth')
+    point(copy, first / 'epoch_4.pth')  # copied while the first went on
+    assert latest_checkpoint(copy) == str(copy / 'epoch_3.pth')
+    assert 'epoch_4.pth: there is no such file' in log[-1]
+    (copy / 'epoch_3.pth').unlink()
+    assert latest_checkpoint(copy) is None
+    assert latest_checkpoint(first) == str(first / 'epoch_4.pth')
+
+
+def test_damaged_checkpoints_are_skipped_and_refused(tmp_path, log):
+    paths = [save(tmp_path / f'iter_{step}.pth') for step in (2, 4)]
+    point(tmp_path, paths[1])
+    assert latest_checkpoint(tmp_path) == str(paths[1])
+    punch(paths[1])
+    assert torch.load(paths[1], weights_only=True)['state_dict']['weight'][0] == 7
+    assert latest_checkpoint(tmp_path) == str(paths[0])
+    assert len(log) == 1 and 'iter_4.pth: it is damaged: its part' in log[0]
+    with pytest.raises(ValueError, match='damaged'):
+        check_training_state(str(paths[1]))
+    with pytest.raises(ValueError, match=r'iter_4\.pth cannot be loaded: it is damaged'):
+        load_from_local(str(paths[1]))
+
+
+@pytest.mark.parametrize('key', ['state_dict', 'ema_state_dict', 'optimizer'])
+def test_training_is_not_resumed_from_weights_that_are_not_finite(key, tmp_path, log):
+    good = save(tmp_path / 'iter_2.pth')
+    bad = dict(state_dict=dict(weight=torch.zeros(2)), meta={}, message_hub={}, optimizer={})
+    bad[key] = dict(weight=torch.zeros(2), bias=torch.tensor([0, float('nan')]))
+    torch.save(bad, tmp_path / 'iter_4.pth')
+    assert latest_checkpoint(tmp_path) == str(good)
+    assert f"iter_4.pth: it is not finite in '{key}.bias'" in log[0]
+    with pytest.raises(ValueError, match=rf"'{key}\.bias'.*earlier checkpoint"):
+        check_training_state(str(tmp_path / 'iter_4.pth'))
+    good.unlink()
+    with pytest.raises(ValueError, match=r'no checkpoint in .* has weights that are finite'):
+        latest_checkpoint(tmp_path)
 
 
 def test_there_may_be_none(tmp_path, log):
