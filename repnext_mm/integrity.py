@@ -2,7 +2,7 @@
 
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -58,6 +58,25 @@ def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
         if not finite
     }
     return [name for name in tensors if name in bad]
+
+
+def divergence(tensors: Mapping[str, Tensor], meant: Collection[str] = ()) -> str | None:
+    """Says which entries of a checkpoint hold NaN or infinity.
+
+    Args:
+        tensors: Entries by their names in the model.
+        meant: Names of those that the model itself has infinite, such as masks of attention.
+
+    Returns:
+        A clause; None if all others are finite.
+    """
+    bad = [name for name in not_finite(tensors) if name not in meant]
+    if not bad:
+        return None
+    return (
+        f'{len(bad)} of its entries hold NaN or infinity, the first is {bad[0]!r}: the training had '
+        'diverged when it was written'
+    )
 
 
 def named_tensors(content: object, prefix: str = '') -> Iterator[tuple[str, Tensor]]:

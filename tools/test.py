@@ -11,7 +11,7 @@ import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 # isort: split
 from mmengine.dist import is_main_process
 
-from repnext_mm.checks.batches import check_batches
+from repnext_mm.checks.batches import check_batches, explained_batch_errors
 from repnext_mm.checks.checkpoint_fit import CheckpointFitHook
 from repnext_mm.checks.findings import report
 from repnext_mm.checks.settings import check_settings
@@ -103,7 +103,8 @@ def main() -> None:
         runner.register_hook(CheckpointFitHook(args.checkpoint, args.allow_partial))
     if args.out:
         runner.register_hook(PredictionHook(cfg.get('default_scope'), args.out))
-    metrics = runner.test()
+    with explained_batch_errors():
+        metrics = runner.test()
     if is_main_process():
         hooks = [hook for hook in runner.hooks if isinstance(hook, ReparameterizeHook)]
         choice = hooks[0].choice if hooks else None

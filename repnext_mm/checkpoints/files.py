@@ -87,11 +87,22 @@ def load_from_http(filename: str, map_location: MapLocation = None, **options) -
         filename: A URL.
         map_location: As for :func:`load_from_local`.
         **options: For mmengine's loader, such as ``model_dir``; safetensors ignore them.
+
+    Raises:
+        ValueError: If the file is damaged.
     """
     if Path(urlsplit(filename).path).suffix == SAFETENSORS:
         with get_local_path(filename) as path:
             return to_openmmlab(_read_safetensors(Path(path), map_location))
-    return to_openmmlab(mmengine_checkpoint.load_from_http(filename, map_location, **options))
+    content = mmengine_checkpoint.load_from_http(filename, map_location, **options)
+    folder = options.get('model_dir') or Path(torch.hub.get_dir(), 'checkpoints')
+    kept = Path(folder, Path(urlsplit(filename).path).name)
+    if kept.is_file() and (problem := damage(kept)):
+        raise ValueError(
+            f'{filename} cannot be loaded: {problem}. Remove {kept}, where it was kept, so that it '
+            'is downloaded again'
+        )
+    return to_openmmlab(content)
 
 
 def write_checkpoint(path: str | Path, state: Mapping[str, Tensor], meta: dict[str, Any]) -> None:

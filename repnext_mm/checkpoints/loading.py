@@ -10,6 +10,7 @@ from mmengine.registry import MODELS
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
+from repnext_mm.integrity import divergence, not_finite
 from repnext_mm.reparam import KeyReport
 
 
@@ -47,7 +48,7 @@ def load_parts(model: nn.Module, source: str, parts: Collection[str]) -> Mapping
         The whole content of the file.
 
     Raises:
-        ValueError: If an entry is missing.
+        ValueError: If an entry is missing or not finite.
         RuntimeError: If an entry has another shape.
     """
     checkpoint = CheckpointLoader.load_checkpoint(source, map_location='cpu')
@@ -59,6 +60,7 @@ def load_parts(model: nn.Module, source: str, parts: Collection[str]) -> Mapping
         if name.removeprefix('module.').startswith(prefixes)
     )
     state._metadata = getattr(entries, '_metadata', {})  # type: ignore[attr-defined]
+    check_finite(state, not_finite(model.state_dict()), source)
     missing = [name for name in report_loading(state, model).missing if name.startswith(prefixes)]
     if missing:
         raise ValueError(
@@ -66,6 +68,21 @@ def load_parts(model: nn.Module, source: str, parts: Collection[str]) -> Mapping
             'is it of another config, or of a backbone alone?'
         )
     return checkpoint
+
+
+def check_finite(state: Mapping[str, Tensor], meant: Collection[str], source: str) -> None:
+    """Makes sure that no entry of a checkpoint holds NaN or infinity.
+
+    Args:
+        state: Entries by the names that they have in the model.
+        meant: Names of those that the model has infinite as it is built.
+        source: Name of the file.
+
+    Raises:
+        ValueError: If one does; the message names the first.
+    """
+    if problem := divergence(state, meant):
+        raise ValueError(f'{source} is of no use: {problem}. Take an earlier checkpoint')
 
 
 def build_model(cfg: Config) -> BaseModel:

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from repnext_mm.checkpoints.files import sha256
 from repnext_mm.checkpoints.identity import dataset_meta
-from repnext_mm.checkpoints.loading import build_model
+from repnext_mm.checkpoints.loading import build_model, check_finite
 from repnext_mm.config_dicts import TEACHERS, type_name
 from repnext_mm.deprecation import renamed_argument
+from repnext_mm.integrity import not_finite
 from repnext_mm.models import RepNeXt
 from repnext_mm.reparam import INFERENCE_FORMS, FormAware, reparameterize_model
 from repnext_mm.reparam.difference import feature_differences
@@ -69,11 +70,14 @@ def merge_checkpoint(
 
     Raises:
         RuntimeError: If the checkpoint does not have every entry of the model, or more.
-        ValueError: If the model has no RepNeXt, cannot take the form, or the forms differ.
+        ValueError: If the model has no RepNeXt, cannot take the form, or the forms differ, or an
+            entry is not finite.
     """
     _check_mergeable(cfg, form)
     model = build_model(cfg)
+    meant = not_finite(model.state_dict())
     loaded = load_checkpoint(model, source, map_location='cpu', strict=True)
+    check_finite(model.state_dict(), meant, source)
     model.eval()
     meta = _metadata(model, source, loaded)
     if form == AUTO:

@@ -75,16 +75,17 @@ def explained_batch_errors() -> Iterator[None]:
     try:
         yield
     except (ValueError, RuntimeError, AssertionError) as error:
+        said = (str(error).strip().splitlines() or [''])[-1]  # after the traceback of a worker
         if ONE_VALUE in str(error):
             raise ValueError(
-                f'a batch norm got one value per channel to normalize ({error}), because a batch '
+                f'a batch norm got one value per channel to normalize ({said}), because a batch '
                 'had one image: set train_dataloader.batch_size to 2 or more (per process), and '
                 'train_dataloader.drop_last=True if the last batch of an epoch may be of one image; '
                 "or choose another norm_cfg, such as dict(type='GN', num_groups=8)"
             ) from error
         if UNEQUAL.search(str(error)):
             raise ValueError(
-                f'the images of a batch have several sizes ({error}): {EQUALIZE}'
+                f'the images of a batch have several sizes ({said}): {EQUALIZE}'
             ) from error
         raise
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from repnext_mm.checkpoints.identity import dataset_meta
 from repnext_mm.checks.findings import Finding, Level, report
 from repnext_mm.checks.origins import describe_origin
-from repnext_mm.integrity import named_tensors, not_finite, shown
+from repnext_mm.integrity import divergence, not_finite
 from repnext_mm.reparam.loading import FormAware, compare_keys
 from repnext_mm.trained import unwrapped
 
@@ -67,21 +67,13 @@ def check_fit(
         allow_partial: Whether missing entries, and those of another shape, are warnings.
     """
     state = _entries(checkpoint)
-    bad = not_finite(dict(named_tensors(state)))
-    meant = set(not_finite(model.state_dict()))
-    if bad := [name for name in bad if name not in meant]:
-        yield Finding(
-            'error',
-            'not-finite',
-            source,
-            f'{len(bad)} of its entries hold NaN or infinity, the first is {shown(bad)}',
-            'Take an earlier checkpoint: the training had diverged when this one was written',
-        )
+    if problem := divergence(state, not_finite(model.state_dict())):
+        yield Finding('error', 'not-finite', source, problem, 'Take an earlier checkpoint')
     level: Level = 'warning' if allow_partial else 'error'
     missing, mismatched, refusals = _load(state, model, allow_partial)
     if not missing and not mismatched and not refusals:
         return
-    origin = describe_origin(checkpoint, state)
+    origin = describe_origin(checkpoint, state, model.state_dict())
     for refusal in refusals:
         yield Finding('error', KIND, source, f'{refusal}. {origin}'.rstrip('. '), f'Or {PARTIAL}')
     if mismatched:

@@ -38,24 +38,28 @@ PARTS: dict[str, str] = {
 """By the beginnings of names beside ``backbone.``."""
 
 
-def describe_origin(checkpoint: Mapping[str, Any], state: Iterable[str]) -> str:
-    """A sentence about what a file is, or nothing where its names tell nothing.
+def describe_origin(
+    checkpoint: Mapping[str, Any], state: Iterable[str], wanted: Iterable[str] = ()
+) -> str:
+    """A sentence about what a file is, or nothing where its names tell nothing new.
 
     Args:
         checkpoint: Content of the file.
         state: Names of the weights, as mmengine finds them.
+        wanted: Names of the model's.
     """
+    of_model = list(wanted)
     if 'pytorch-lightning_version' in checkpoint:
         return 'It is a checkpoint of PyTorch Lightning. '
     names = list(state) or [str(name) for name in unwrap(checkpoint)]
     if names and all(name.startswith('backbone.') for name in names):
         return "It is a backbone's file: it has no neck and no heads. "
-    for prefix, owner in PARTS.items():
-        if any(n.startswith('backbone.') for n in names) and any(
-            n.startswith(prefix) for n in names
-        ):
-            return f'By the names of its entries it is {owner}. '
     for pattern, framework in FRAMEWORKS.items():
-        if any(re.match(pattern, name) for name in names):
+        has, needs = (any(re.match(pattern, n) for n in part) for part in (names, of_model))
+        if has and not needs:
             return f'By the names of its entries it is of {framework}, another framework. '
+    for prefix, owner in PARTS.items():
+        has, needs = (any(n.startswith(prefix) for n in part) for part in (names, of_model))
+        if has and not needs and any(name.startswith('backbone.') for name in names):
+            return f'By the names of its entries it is {owner}. '
     return ''

@@ -128,6 +128,7 @@ def test_a_test_ends_before_its_first_batch(deploy, tta, state, tmp_path):
     [
         (['backbone.bottom_up.res2.0.conv1.weight'], 'detectron2'),
         (['backbone.body.layer1.0.conv1.weight', 'rpn.head.conv.weight'], 'torchvision'),
+        (['backbone.body.layer1.0.conv1.weight', 'head.conv.weight'], 'torchvision'),
         (['conv1.weight', 'layer1.0.conv1.weight', 'fc.weight'], 'ResNet'),
         (['blocks.0.attn.qkv.weight', 'patch_embed.proj.weight'], 'timm'),
         (['stages.0.blocks.0.conv_dw.weight'], 'timm'),
@@ -144,6 +145,7 @@ def test_files_of_others_are_told_by_their_names(names, words):
     state = dict.fromkeys(names, torch.zeros(1))
     text = describe_origin(dict(model=state), state)
     assert words in text and bool(words) == bool(text)
+    assert describe_origin(dict(model=state), state, names) == ''  # the model is of the same kind
     assert describe_origin({'state_dict': {}, 'pytorch-lightning_version': '2'}, state).count(
         'Lightning'
     )

@@ -125,7 +125,8 @@ def test_two_processes_train(data, tmp_path):
 def test_config_hook_is_replaced_by_the_command_line(data, checkpoint, tmp_path):
     hook = "custom_hooks=[dict(type='repnext_mm.ReparameterizeHook',form='plain')]"
     path = tmp_path / 'config.py'
-    path.write_text(f"_base_ = '{CONFIG}'\n{hook}\n")
+    resumed = "resume = True\nload_from = 'gone.pth'"  # as a resumed training leaves its config
+    path.write_text(f"_base_ = '{CONFIG}'\n{hook}\n{resumed}\n")
     command = ['test.py', path, checkpoint, '--form', 'fused', '--work-dir', tmp_path / 'run']
     result = run_inside(*command, '--cfg-options', *SLIM, data=data)
     assert result.returncode == 0, result.stderr[-3000:]
@@ -134,9 +135,12 @@ def test_config_hook_is_replaced_by_the_command_line(data, checkpoint, tmp_path)
 
 def test_errors_come_early_and_say_what_to_do(data, checkpoint, tmp_path):
     coco = ROOT / 'configs' / 'mask_rcnn_repnext_tiny_coco.py'
+    best = 'default_hooks.checkpoint.save_best=bbox_mAP'
+    old = ['--work-dir', tmp_path, '--cfg-options', best, 'lr_config.policy=step']
     for arguments, words in (
         (['train.py', coco], ['instances_train2017.json', 'cocodataset.org', 'COCO_ROOT']),
         (['train.py', 'missing.py'], ["'missing.py'"]),
+        (['train.py', CONFIG, *old], ["'coco/bbox_mAP'", 'lr_config', 'param_scheduler']),
         (['test.py', CONFIG, 'missing.pth'], ["'missing.pth'"]),
         (['test.py', CONFIG, checkpoint, '--out', 'x.json'], ['.pkl', "'x.json'"]),
         (['test.py', CONFIG, checkpoint, '--form', 'merged'], ["'merged'", 'fused', 'plain']),
