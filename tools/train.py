@@ -25,6 +25,11 @@ def parse_args() -> argparse.Namespace:
         const=LATEST,
         help='resume from this checkpoint, or from the latest complete one of the work dir, if any',
     )
+    parser.add_argument(
+        '--new-schedule',
+        action='store_true',
+        help="when resuming: learning rate and schedule of the config, not the checkpoint's",
+    )
     return parser.parse_args()
 
 
@@ -38,6 +43,9 @@ def main() -> None:
             )
         cfg.auto_scale_lr.enable = True
     prepare_resume(cfg, args.resume)
+    if args.new_schedule:
+        hooks = list(cfg.get('custom_hooks') or [])
+        cfg.custom_hooks = [*hooks, dict(type='repnext_mm.ConfigScheduleHook')]
     drop_replaced_weights(cfg)
     make_deterministic(cfg)
     report([*check_settings(cfg, 'train', 'val'), *check_metric_keys(cfg), *check_schedule(cfg)])

@@ -11,6 +11,7 @@ from repnext_mm.config_dicts import type_name
 from repnext_mm.training.resume import read_state
 
 KIND = 'schedule'
+NEW_SCHEDULE = 'ConfigScheduleHook'
 UNLIMITED = 10**8
 """Steps that no training has; mmengine's INF for the end of a schedule is more."""
 
@@ -39,7 +40,8 @@ def check_schedule(cfg: Config) -> Iterator[Finding]:
         return
     yield from _ended_in_config(cfg, limit, by_epoch)
     source = cfg.get('load_from')
-    if cfg.get('resume') and isinstance(source, str) and '://' not in source:
+    replaced = any(type_name(hook) == NEW_SCHEDULE for hook in cfg.get('custom_hooks') or ())
+    if cfg.get('resume') and isinstance(source, str) and '://' not in source and not replaced:
         yield from _resumed(read_state(source, 'meta'), cfg, source, limit, by_epoch)
 
 
@@ -90,8 +92,8 @@ def _resumed(state: Any, cfg: Config, source: str, limit: int, by_epoch: bool) -
     reached = (state.get('meta') or {}).get('epoch' if by_epoch else 'iter', 0)
     unit = 'epoch' if by_epoch else 'iteration'
     remedy = (
-        f"To train on with the config's schedule, start anew from these weights: load_from={source!r} "
-        'without --resume, and in another --work-dir'
+        "--new-schedule, the hook repnext_mm.ConfigScheduleHook, goes on with the config's; to begin "
+        f'that from its start, set load_from={source!r} without --resume, in another --work-dir'
     )
     rates = _rates(state.get('optimizer'))
     if reached < limit and rates and max(rates) == 0 and all(map(_has_ended, schedules)):

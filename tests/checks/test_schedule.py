@@ -71,9 +71,11 @@ def test_a_resumed_schedule_that_has_ended_is_told(resumed):
         findings = find(schedule, resume=True, load_from=path)
         (finding,) = [finding for finding in findings if finding.place == path]
         assert 'learning rate is 0 from iteration 5 to 12' in finding.message
-        assert f'load_from={path!r}' in finding.remedy
+        assert f'load_from={path!r}' in finding.remedy and '--new-schedule' in finding.remedy
     assert find(poly(4), limit=4, resume=True, load_from=path) == []
     assert find(poly(12), load_from=path) == []
+    hooks = [dict(type='repnext_mm.ConfigScheduleHook')]
+    assert find(poly(12), resume=True, load_from=path, custom_hooks=hooks) == []
 
 
 @pytest.mark.distribution
