@@ -121,7 +121,8 @@ def _unequal_images(cfg: Config, loader: Mapping, split: str) -> Iterator[Findin
     results = {path: _final_size(size, steps) for path, size in sizes.items()}
     if not results or any(result is None for result in results.values()):
         return
-    limit = _padded_size(cfg) if split == 'train' else (0, 0)
+    pads = split == 'train' and cfg.get('default_scope') == 'mmseg'
+    limit = _padded_size(cfg) if pads else (0, 0)
     padded = {p: (max(r[0], limit[0]), max(r[1], limit[1])) for p, r in results.items() if r}
     random = any(_draws_a_size(step) for step in steps) and not any(map(_fixes, steps))
     if len(set(padded.values())) > 1 or random:

@@ -48,7 +48,7 @@ def check_metric_keys(cfg: Config) -> Iterator[Finding]:
                 'metric-key',
                 place,
                 f'validation gives no {key!r}, but {", ".join(map(repr, given))}',
-                f'Set {_nearest(key, given)!r} or {AUTO!r}, which is the first of them',
+                f'Set {_nearest(key, given)} or {AUTO!r}, which is the first of them',
             )
 
 
@@ -146,9 +146,10 @@ def _is_of_a_class(key: str, cfg: Config) -> bool:
 
 
 def _nearest(key: str, given: list[str]) -> str:
+    """The key that was meant, as far as spelling tells."""
     ends = [name for name in given if name.split('/')[-1] == key.split('/')[-1]]
-    close = get_close_matches(key, given, n=1, cutoff=0.0)
-    return (ends or close or [AUTO])[0]
+    close = [*ends, *get_close_matches(key, given, n=1)]
+    return repr(close[0]) if close else 'one of these'
 
 
 def _as_list(value: Any) -> list:

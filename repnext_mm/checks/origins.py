@@ -52,12 +52,12 @@ def describe_origin(
     if 'pytorch-lightning_version' in checkpoint:
         return 'It is a checkpoint of PyTorch Lightning. '
     names = list(state) or [str(name) for name in unwrap(checkpoint)]
-    if names and all(name.startswith('backbone.') for name in names):
-        return "It is a backbone's file: it has no neck and no heads. "
     for pattern, framework in FRAMEWORKS.items():
         has, needs = (any(re.match(pattern, n) for n in part) for part in (names, of_model))
         if has and not needs:
             return f'By the names of its entries it is of {framework}, another framework. '
+    if names and all(name.startswith('backbone.') for name in names):
+        return "It is a backbone's file: it has no neck and no heads. "
     for prefix, owner in PARTS.items():
         has, needs = (any(n.startswith(prefix) for n in part) for part in (names, of_model))
         if has and not needs and any(name.startswith('backbone.') for name in names):

@@ -26,7 +26,7 @@ def _differs_from(path: str) -> Callable[[Any, Mapping], bool]:
     def differs(value: Any, cfg: Mapping) -> bool:
         used: Any = cfg
         for key in path.split('.'):
-            used = used.get(key) if isinstance(used, Mapping) else None
+            used = used.get(key) if isinstance(used, Mapping | Config) else None
         if isinstance(value, Mapping) and isinstance(used, Mapping):
             return any(used.get(key) != inner for key, inner in value.items())
         return used != value

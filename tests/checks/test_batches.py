@@ -59,7 +59,7 @@ def test_the_heads_are_those_that_fail_and_the_error_says_why(kind):
     cfg = dict(type=kind, in_channels=[4, 4] if several else 4, in_index=[0, 1] if several else 0)
     if kind == 'DepthwiseSeparableASPPHead':
         cfg |= dict(c1_in_channels=0, c1_channels=0)
-    head = MODELS.build(dict(cfg, channels=4, num_classes=2, norm_cfg=BN)).train()
+    head = MODELS.build(dict(cfg, channels=4, num_classes=3, norm_cfg=BN)).train()
     features = [torch.rand(1, 4, 8, 8), torch.rand(1, 4, 8, 8)]
     with (
         pytest.raises(ValueError, match=r'train_dataloader\.batch_size to 2'),

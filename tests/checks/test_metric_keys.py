@@ -24,7 +24,7 @@ def find(key, evaluator, **hooks) -> list:
         ('bbox_mAP', COCO, 'coco/bbox_mAP'),
         ('coco/segm_map', COCO, 'coco/segm_mAP'),
         ('coco/bbox_mAP', dict(COCO, prefix='parts'), 'parts/bbox_mAP'),
-        ('mIoU', dict(type='IoUMetric', iou_metrics=['mDice']), 'mDice'),
+        ('mioU', dict(type='IoUMetric', iou_metrics=['mIoU']), 'mIoU'),
         ('accuracy/top1', dict(type='Accuracy', topk=(5,)), 'accuracy/top5'),
         (['coco/bbox_mAP', 'top1'], [COCO, dict(type='Accuracy')], 'accuracy/top1'),
         (
@@ -59,6 +59,11 @@ def test_a_key_that_will_not_come_is_an_error_with_the_nearest(key, evaluator, r
 )
 def test_other_keys_and_unknown_metrics_are_left_alone(key, evaluator):
     assert find(key, evaluator) == []
+
+
+def test_a_key_that_is_like_none_is_told_all_of_them():
+    (finding,) = find('mIoU', dict(type='IoUMetric', iou_metrics=['mDice']))
+    assert "'aAcc', 'mDice', 'mAcc'" in finding.message and 'one of these' in finding.remedy
 
 
 def test_early_stopping_and_missing_validation_are_looked_at():
