@@ -13,13 +13,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from repnext_mm.reparam.primitives.activations import GELU, NONE, RELU
+from repnext_mm.reparam.primitives.convolutions import (
+    is_close,
+    output_shape,
+    small_case,
+    takes_primitive,
+)
 
 AGREEMENT = 1e-5
 """Largest difference from torch's own layers, relative to the largest output, of what is used."""
-
-NONE, RELU, GELU = '', 'relu', 'gelu'
-"""The activations that a primitive computes, under oneDNN's names. Of GELU it is the exact one."""
 
 UNARY: dict[str, tuple] = {
     NONE: ('none', [], ''),
@@ -45,6 +49,16 @@ COMPARED_WEIGHTS = 32
 """Weights that are compared with what was packed: changes through ``.data`` count no version."""
 
 
+def is_allowed(x: Tensor) -> bool:
+    """Whether there are primitives for this dtype, and nothing forbids them."""
+    return (
+        x.dtype is torch.float32
+        and x.layout is torch.strided
+        and torch._C._get_mkldnn_enabled()
+        and not torch.is_autocast_enabled('cpu')
+    )
+
+
 def run_primitive(
     x: Tensor, conv: nn.Conv2d, activation: str, other: Tensor | None = None
 ) -> Tensor | None:
@@ -56,12 +70,14 @@ def run_primitive(
     Args:
         x: float32 on the CPU, in any layout.
         conv: A convolution that is ``nn.Conv2d`` and nothing else.
-        activation: :data:`NONE`, :data:`RELU` or, without ``other``, :data:`GELU`.
+        activation: None, ReLU or, without ``other``, the exact GELU.
         other: Tensor to add, of the shape of the output.
 
     Returns:
         The output, channels-last; None where the primitive does not compute it.
     """
+    if other is not None and activation not in BINARY:
+        return None
     state = _states.get(id(conv))
     if state is None or not state.is_current(conv):
         state = _states[id(conv)] = _ConvState(conv)
@@ -165,8 +181,8 @@ class _ConvState:
 
     def add_plan(self, conv: nn.Conv2d, shape: torch.Size) -> _Plan:
         """A new plan for inputs of a shape; the oldest one of many is forgotten."""
-        output_shape = _output_shape(conv, shape) if self.usable else None
-        plan = _Plan(self.parameter, self.geometry, shape, output_shape)
+        output = output_shape(conv, shape) if self.usable else None
+        plan = _Plan(self.parameter, self.geometry, shape, output)
         # A new dict, because other threads may read the old one.
         kept = list(self.plans.items())[1 - SIZES_KEPT :]
         self.plans = dict([*kept, (shape, plan)])
@@ -182,41 +198,14 @@ def _geometry(conv: nn.Conv2d) -> tuple:
 
 
 def _usable(conv: nn.Conv2d) -> bool:
-    """Whether parameters and geometry are such as a primitive takes."""
-    parameters = [parameter for parameter in conv._parameters.values() if parameter is not None]
-    weight = conv._parameters.get('weight')
-    return (
-        weight is not None
-        and conv.padding_mode == 'zeros'
-        and type(conv.padding) is tuple
-        and all(
-            type(parameter) is nn.Parameter
-            and parameter.dtype is torch.float32
-            and parameter.is_cpu
-            and parameter.layout is torch.strided
-            and not parameter.is_inference()  # it counts no versions
-            for parameter in parameters
-        )
-        and (weight.is_contiguous() or weight.is_contiguous(memory_format=torch.channels_last))
-    )
-
-
-def _output_shape(conv: nn.Conv2d, shape: torch.Size) -> tuple[int, ...] | None:
-    """``(N, C_out, H', W')``; None if the convolution refuses the input, or puts out nothing."""
-    if len(shape) != 4 or shape[1] != conv.in_channels:
-        return None
-    sides: Any = zip(
-        shape[2:], conv.kernel_size, conv.padding, conv.stride, conv.dilation, strict=True
-    )
-    output = (
-        shape[0],
-        conv.out_channels,
-        *(
-            (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
-            for size, kernel, padding, stride, dilation in sides
-        ),
-    )
-    return output if min(output) > 0 else None
+    """Whether parameters and geometry are such as a primitive takes, and their changes are seen."""
+    if not takes_primitive(conv, torch.float32, torch.device('cpu')):
+        return False
+    weight = conv.weight
+    return not any(
+        parameter is not None and parameter.is_inference()  # it counts no versions
+        for parameter in conv._parameters.values()
+    ) and (weight.is_contiguous() or weight.is_contiguous(memory_format=torch.channels_last))
 
 
 @functools.cache
@@ -224,35 +213,27 @@ def agrees() -> bool:
     """Whether torch has oneDNN's primitives and they compute what its own layers do."""
     try:
         with torch.inference_mode():
-            return all(_agrees_on(groups, size) for groups, size in ((1, 1), (4, 3)))
+            return all(_agrees_on(groups, size) for groups, size in ((1, 1), (16, 3)))
     except Exception:  # whatever another version of torch raises; the layers then run as they are
         return False
 
 
 def _agrees_on(groups: int, size: int) -> bool:
     """Whether all primitives agree with torch on a small convolution, packed and not."""
-    x, other, weight = (
-        torch.linspace(-2, 1, n * c * h * w).view(n, c, h, w)
-        for n, c, h, w in ((2, 4, 5, 6), (2, 8, 5, 6), (8, 4 // groups, size, size))
+    case = small_case(groups, size)
+    packed = torch.ops.mkldnn._reorder_convolution_weight(
+        case.weight, *case.geometry, list(case.x.shape)
     )
-    bias = torch.linspace(-1, 1, 8)
-    x, other = (t.contiguous(memory_format=torch.channels_last) for t in (x, other))
-    geometry = [size // 2] * 2, [1, 1], [1, 1], groups
-    packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *geometry, list(x.shape))
-    y = F.conv2d(x, weight, bias, padding=size // 2, groups=groups)
-    results = {NONE: y, RELU: y.relu(), GELU: F.gelu(y)}
-    sums = {NONE: other + y, RELU: (other + y).relu()}
     run = _operators()
-    return all(
-        _is_close(run.default(x, w, bias, *geometry, *UNARY[name]), expected)
-        for w in (weight, packed)
-        for name, expected in results.items()
-    ) and all(
-        _is_close(run.binary(x, other, w, bias, *geometry, *BINARY[name]), expected)
-        for w in (weight, packed)
-        for name, expected in sums.items()
-    )
-
-
-def _is_close(result: Tensor, expected: Tensor) -> bool:
-    return bool((result - expected).abs().max() <= AGREEMENT * expected.abs().max())
+    for weight in (case.weight, packed):
+        arguments = weight, case.bias, *case.geometry
+        results = [
+            *((run.default(case.x, *arguments, *UNARY[name]), y) for name, y in case.activated.items()),
+            *(
+                (run.binary(case.x, case.other, *arguments, *BINARY[name]), y)
+                for name, y in case.added.items()
+            ),
+        ]  # fmt: skip
+        if not all(is_close(result, expected, AGREEMENT) for result, expected in results):
+            return False
+    return True

@@ -1,0 +1,96 @@
+"""Where primitives are used: the switch, the library of a device, and who might be looking."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.nn.modules import module as torch_modules
+
+from repnext_mm.reparam.primitives import cudnn, onednn
+
+ENVIRONMENT = 'REPNEXT_MM_PRIMITIVES'
+"""The environment variable that, set to ``0`` before the import, turns the primitives off."""
+
+_state = dict(enabled=os.environ.get(ENVIRONMENT, '1') != '0')
+
+
+class Library(Protocol):
+    """A module with the primitives of a kind of device."""
+
+    def is_allowed(self, x: Tensor) -> bool:
+        """Whether there are primitives for this dtype, and nothing forbids them."""
+
+    def run_primitive(
+        self, x: Tensor, conv: nn.Conv2d, activation: str, other: Tensor | None = None
+    ) -> Tensor | None:
+        """``activation(other + conv(x))``; None where no primitive computes it."""
+
+
+LIBRARIES: dict[str, Library] = dict(cpu=onednn, cuda=cudnn)
+"""By the kind of the device."""
+
+
+def set_primitives(enabled: bool) -> None:
+    """Turns the primitives of this process on or off; without them the layers run as they are."""
+    _state['enabled'] = enabled
+
+
+@contextmanager
+def primitives(enabled: bool) -> Iterator[None]:
+    """Within it the primitives of this process are on or off."""
+    before = _state['enabled']
+    set_primitives(enabled)
+    try:
+        yield
+    finally:
+        set_primitives(before)
+
+
+def run_primitive(
+    x: Tensor, conv: nn.Conv2d, activation: str, other: Tensor | None = None
+) -> Tensor | None:
+    """``activation(other + conv(x))`` by the library of the input's device.
+
+    Args:
+        x: ``(N, C, H, W)``, which :func:`is_unobserved`.
+        conv: A convolution that is ``nn.Conv2d`` and nothing else.
+        activation: One of those in :mod:`~.activations`.
+        other: Tensor to add, of the shape of the output.
+
+    Returns:
+        The output; None where no primitive computes it.
+    """
+    library = LIBRARIES.get(x.device.type)
+    if library is None or not library.is_allowed(x):
+        return None
+    return library.run_primitive(x, conv, activation, other)
+
+
+def is_unobserved(conv: nn.Module, x: Tensor, other: Tensor | None = None) -> bool:
+    """Whether nobody could see what the convolution puts out before the next layer changes it."""
+    if (
+        not _state['enabled']
+        or type(x) is not Tensor
+        or not (other is None or type(other) is Tensor)
+    ):
+        return False
+    if torch.is_grad_enabled():
+        tensors = (x, other, *conv._parameters.values())
+        if any(tensor is not None and tensor.requires_grad for tensor in tensors):
+            return False
+    return not (
+        conv._forward_hooks
+        or conv._forward_pre_hooks
+        or 'forward' in conv.__dict__
+        or torch_modules._global_forward_hooks
+        or torch_modules._global_forward_pre_hooks
+        or torch._C._len_torch_dispatch_stack()
+        or torch._C._len_torch_function_stack()
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or forward_ad._current_level >= 0
+        or torch._C._is_tracing()
+    )
