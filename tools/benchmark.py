@@ -6,6 +6,7 @@ Without any option it measures the forms of a whole model on the config's test i
 
 import argparse
 import sys
+from itertools import product
 from pathlib import Path
 
 import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
@@ -20,6 +21,7 @@ from repnext_mm.evaluation.benchmark.cases import (
     INT8,
     MEASURED_PARTS,
     MEASURED_STEPS,
+    OFFICIAL,
     RUNTIMES,
     parse_shape,
 )
@@ -43,6 +45,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         'configs', nargs='+', help='configs, each followed by its checkpoint if it has one'
     )
+    parser.add_argument(
+        '--backbone',
+        nargs='+',
+        default=[],
+        metavar='NAME',
+        help='measure every config with these backbones, too, such as resnet50 or another of timm',
+    )
     parser.add_argument('--what', choices=QUESTIONS, default='model', help='default: model')
     parser.add_argument(
         '--part', choices=MEASURED_PARTS, default='backbone', help='for other whats'
@@ -60,7 +69,12 @@ def parse_args() -> argparse.Namespace:
         metavar=('NAME', 'KEY=VALUE'),
         help='measure every config with these options, too; may be given more than once',
     )
-    parser.add_argument('--forms', nargs='+', choices=(*FORMS, AUTO), help='default: all but auto')
+    parser.add_argument(
+        '--forms',
+        nargs='+',
+        choices=(*FORMS, AUTO, OFFICIAL),
+        help="default: the first three; official is RepNeXt-M as its authors' code merges it",
+    )
     parser.add_argument(
         '--shapes',
         nargs='+',
@@ -80,7 +94,7 @@ def parse_args() -> argparse.Namespace:
         help='torch.compile for backbones; reduce-overhead uses CUDA graphs, graph only those',
     )
     parser.add_argument(
-        '--primitives', nargs='+', choices=SWITCH, default=['on'], help="oneDNN's, on CPU"
+        '--primitives', nargs='+', choices=SWITCH, default=['on'], help="oneDNN's and cuDNN's"
     )
     parser.add_argument('--runtimes', nargs='+', choices=RUNTIME_NAMES, default=RUNTIME_NAMES)
     parser.add_argument(
@@ -97,7 +111,11 @@ def parse_args() -> argparse.Namespace:
 
 
 def sources_of(args: argparse.Namespace) -> dict[str, Source]:
-    """The configs of the command line, and each with the options of every variant."""
+    """The configs of the command line with their own and with the other backbones, and each of
+    these with the options of every variant.
+
+    A checkpoint is of the config's own backbone.
+    """
     pairs: list[tuple[str, str | None]] = []
     for path in args.configs:
         if path.endswith('.py') or not pairs:
@@ -105,14 +123,16 @@ def sources_of(args: argparse.Namespace) -> dict[str, Source]:
         else:
             pairs[-1] = (pairs[-1][0], path)
     found = {}
-    for name, options in [('', []), *((name, options) for name, *options in args.variant)]:
+    for variant, options in [('', []), *((name, options) for name, *options in args.variant)]:
         extra = argparse.Namespace(cfg_options={})
         action = DictAction(['--variant'], 'cfg_options', nargs='+')
         action(argparse.ArgumentParser(), extra, options)
-        for path, checkpoint in pairs:
-            cfg = config_of(path, (args.cfg_options or {}) | extra.cfg_options, args.release_memory)
-            title = Path(path).stem + (f' ({name})' if name else '')
-            found[title] = Source(cfg, checkpoint)
+        changes = (args.cfg_options or {}) | extra.cfg_options
+        for (path, checkpoint), backbone in product(pairs, [None, *args.backbone]):
+            cfg = config_of(path, changes, args.release_memory, backbone)
+            names = ', '.join(name for name in (backbone, variant) if name)
+            title = Path(path).stem + (f' ({names})' if names else '')
+            found[title] = Source(cfg, None if backbone else checkpoint)
     return found
 
 

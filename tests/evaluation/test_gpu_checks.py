@@ -33,5 +33,5 @@ def test_checks_find_what_is_wrong(monkeypatch):
         CHECKS['NMS']('cpu', cfg)
     monkeypatch.setattr(gpu_checks, 'relative_difference', lambda a, b: 0.5)
     found = run_checks('cpu', cfg)
-    for name in ('NMS', 'RoIAlign', 'merged forms'):
+    for name in ('NMS', 'RoIAlign', 'merged forms', 'primitives'):
         assert found[name].startswith('FAILED')

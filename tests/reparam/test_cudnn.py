@@ -147,6 +147,7 @@ def test_a_layer_that_is_refused_runs_as_it_is_from_then_on(install):
         assert_close(conv_act(x, right, act), right(x).relu())
     assert standins.calls.count(refused.weight.shape) == 2  # once alone, once with an addition
     assert standins.calls.count(right.weight.shape) == 3
+    assert cudnn.layers_tried(nn.Sequential(refused, right)) == (1, 2)
 
 
 @torch.no_grad()
@@ -284,3 +285,39 @@ def test_nothing_is_kept_of_networks_that_are_gone(install):
     del network
     gc.collect()
     assert len(cudnn._layers) == before
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no GPU')
+@pytest.mark.parametrize('allow_tf32', [False, True])
+@pytest.mark.parametrize('dtype', DTYPES, ids=lambda dtype: str(dtype)[6:])
+@torch.no_grad()
+def test_cudnn_itself_takes_merged_networks(dtype, allow_tf32, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', allow_tf32)
+    network = merged().to('cuda', dtype)
+    image = torch.randn(2, 3, 96, 64).to('cuda', dtype)
+    with primitives(False):
+        expected = network(image)
+    tolerance = cudnn.TF32_AGREEMENT if allow_tf32 else cudnn.AGREEMENT[dtype]
+    # Rounding adds up over some thirty layers.
+    assert_close(network(image), expected, 10 * max(tolerance, cudnn.AGREEMENT[dtype]))
+    ran, refused = cudnn.layers_tried(network)
+    assert ran > 0 == refused
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no GPU')
+@torch.no_grad()
+def test_cuda_graphs_replay_them(monkeypatch):
+    network, image = merged().cuda(), torch.randn(2, 3, 96, 64).cuda()
+    expected = [output.clone() for output in network(image)]
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        outputs = network(image)
+    graph.replay()
+    assert_close(outputs, expected, 10 * cudnn.TF32_AGREEMENT)
+    monkeypatch.setattr(cudnn, '_agreements', {})
+    fresh = merged().cuda()
+    with torch.cuda.graph(torch.cuda.CUDAGraph()):
+        fresh(image)
+    assert cudnn.layers_tried(fresh) == (0, 0) and not cudnn._agreements

@@ -37,6 +37,37 @@ def test_backbones_are_measured_in_all_combinations(inside, tmp_path):
     assert (tmp_path / 'benchmark_backbone.png').exists()
 
 
+def test_other_backbones_by_name_are_rows_beside_the_configs_own(inside, tmp_path):
+    command = [CONFIG, '--what', 'backbone', '--work-dir', tmp_path, *SIZE, '--forms', 'fused']
+    command += ['--backbone', 'mobilenet_v2', 'repnext_m0', '--batches', 1, '--shapes', '32x32']
+    result = inside('benchmark.py', *command)
+    assert result.returncode == 0, result.stderr[-3000:]
+    (table,) = json.loads((tmp_path / 'benchmark_backbone.json').read_text())['tables']
+    names = ['', ' (mobilenet_v2)', ' (repnext_m0)']
+    assert [row['case']['network'] for row in table['rows']] == [CONFIG.stem + n for n in names]
+    assert all(row['milliseconds'] > 0 for row in table['rows'])
+
+
+def test_the_official_way_of_merging_is_a_row_without_primitives(inside, tmp_path):
+    arguments = ['--forms', 'official', 'fused', '--primitives', 'on', 'off']
+    m0 = ['--backbone', 'repnext_m0']
+    command = [CONFIG, '--what', 'backbone', '--work-dir', tmp_path, *SIZE, *arguments, *m0]
+    result = inside('benchmark.py', *command)
+    assert result.returncode == 0, result.stderr[-3000:]
+    (table,) = json.loads((tmp_path / 'benchmark_backbone.json').read_text())['tables']
+    found = [
+        (r['case']['network'], r['case']['form'], r['case']['primitives']) for r in table['rows']
+    ]
+    own, other = CONFIG.stem, f'{CONFIG.stem} (repnext_m0)'
+    assert found == [
+        (own, 'fused', True),
+        (own, 'fused', False),
+        (other, 'official', False),
+        (other, 'fused', True),
+        (other, 'fused', False),
+    ]
+
+
 def test_the_fastest_form_is_a_row_of_its_own(inside, tmp_path):
     (table,) = benchmark(inside, tmp_path, 'backbone', '--forms', 'plain', 'auto')['tables']
     assert [row['case']['form'] for row in table['rows']] == ['plain', 'auto']
@@ -101,6 +132,7 @@ def test_a_row_that_fails_makes_the_exit_status(inside, tmp_path):
     [
         (['--what', 'model', '--compile', 'default'], "is for part='backbone'"),
         (['--shapes', '64'], 'argument --shapes'),
+        (['--backbone', 'resnet5000'], 'resnet5000'),
         (['--rounds', 0], 'must be positive'),
         (['--exported', 'x.onnx'], 'are measured on test images'),
         (['--what', 'scaling', '--batches', 1], 'two sizes and two batches'),
@@ -119,10 +151,10 @@ def test_the_gpu_benchmark_is_rehearsed_on_a_cpu(inside, tmp_path):
         result = inside('benchmark_gpu.py', '--work-dir', tmp_path, *arguments)
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
     found = json.loads((tmp_path / 'gpu.json').read_text())
-    assert len(found['checks']) == 6
+    assert len(found['checks']) == 7
     assert not any(text.startswith('FAILED') for text in found['checks'].values())
     (table,) = found['tables']
-    assert len(table['rows']) == 7 and all(row['milliseconds'] > 0 for row in table['rows'])
+    assert len(table['rows']) == 9 and all(row['milliseconds'] > 0 for row in table['rows'])
     assert (tmp_path / 'gpu.md').exists() and (tmp_path / 'gpu.png').exists()
 
 

@@ -12,7 +12,8 @@ DTYPES = ('float32', 'float16', 'bfloat16')
 BENCHMARK_LAYOUTS = (AS_IS, 'contiguous', CHANNELS_LAST)
 """``'as-is'`` leaves the weights as the network has them and feeds contiguous images."""
 
-COMPILERS = ('default', 'reduce-overhead', 'max-autotune', 'graph')
+GRAPH = 'graph'
+COMPILERS = ('default', 'reduce-overhead', 'max-autotune', GRAPH)
 """Modes of ``torch.compile``, of which ``'reduce-overhead'`` uses CUDA graphs; and ``'graph'``,
 one CUDA graph of the network as it is, without a compiler."""
 
@@ -21,6 +22,9 @@ RUNTIMES = {'onnxruntime': 'ONNX Runtime', 'openvino': 'OpenVINO'}
 
 INT8 = ' INT8'
 """What the runtime of a quantized file ends with."""
+
+OFFICIAL = 'official'
+"""The form of RepNeXt-M that its authors' code merges to; see :mod:`~.official`."""
 
 TORCH = 'torch'
 
@@ -40,7 +44,8 @@ class Case:
     """Name of the config, under which :class:`~.networks.Networks` knows it."""
 
     form: str = TRAINING
-    """``'auto'`` for the fastest inference form and layout, which are measured first."""
+    """``'auto'`` for the fastest inference form and layout, which are measured first;
+    :data:`OFFICIAL` for another way to merge."""
 
     runtime: str = TORCH
     """``'torch'``, a key of :data:`RUNTIMES`, which may end with :data:`INT8`, or ``'file'``."""
@@ -58,17 +63,17 @@ class Case:
     layout: str = 'as-is'
     compiler: str | None = None
     primitives: bool = True
-    """Whether merged blocks may run oneDNN's primitives; see :mod:`repnext_mm.reparam.primitives`."""
+    """Whether merged blocks may run oneDNN's or cuDNN's; see :mod:`repnext_mm.reparam.primitives`."""
 
     from_images: bool = False
     """Whether a backbone in torch gets uint8 images and normalizes them, as exported files do."""
 
     def __post_init__(self) -> None:
-        if self.form != AUTO:
+        if self.form not in (AUTO, OFFICIAL):
             check_form(self.form)
         elif self.runtime != TORCH or self.step != 'inference':
             raise ValueError(
-                f'form={AUTO!r} is for inference in torch, got {self.runtime}, {self.step}'
+                f'form={self.form!r} is for inference in torch, got {self.runtime}, {self.step}'
             )
         runtimes = (TORCH, FILE, *RUNTIMES, *(name + INT8 for name in RUNTIMES))
         allowed = dict(
@@ -97,7 +102,7 @@ class Case:
             'as-is',
         ):
             raise ValueError(f'device, dtype and layout are for torch, not for {self.runtime}')
-        if not self.primitives and self.compiler:
+        if not self.primitives and self.compiler not in (None, GRAPH):
             raise ValueError(f'compiler={self.compiler!r} uses no primitives: leave them on')
 
 

@@ -6,7 +6,7 @@ get their turn say so.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,7 +18,7 @@ from repnext_mm.evaluation.benchmark.machine import LoadWatch, describe_machine
 from repnext_mm.evaluation.benchmark.measure import Limits, measure, preparation
 from repnext_mm.evaluation.benchmark.networks import Networks, Source
 from repnext_mm.evaluation.benchmark.report import BenchmarkReport
-from repnext_mm.reparam.forms import AUTO
+from repnext_mm.reparam.forms import AUTO, TRAINING
 
 CONFIGS = (
     'mask_rcnn_repnext_tiny_coco.py',
@@ -140,7 +140,10 @@ def _table(rows: Sequence[Case], shape: tuple[int, int], dtype: str, batch: int)
 
 
 def _rows(plan: Plan, networks: Networks) -> list[Case]:
-    """Each network in its forms, in both layouts and as a CUDA graph; ours also as ``'auto'``."""
+    """Each network in its forms, in both layouts and as a CUDA graph; ours also as ``'auto'``.
+
+    The merged forms of the first one run in channels-last without primitives, too.
+    """
     modes: list[tuple[str, str | None]] = [('contiguous', None), ('channels-last', None)]
     if plan.device.startswith('cuda'):
         modes.append(('channels-last', 'graph'))
@@ -153,6 +156,14 @@ def _rows(plan: Plan, networks: Networks) -> list[Case]:
         ]
         if len(forms) > 1:
             rows.append(Case(name, AUTO, device=plan.device))
+    first = next(iter(networks.sources))
+    rows += [
+        replace(row, primitives=False)
+        for row in rows
+        if row.network == first
+        and row.form not in (TRAINING, AUTO)
+        and row.layout == 'channels-last'
+    ]
     return rows
 
 

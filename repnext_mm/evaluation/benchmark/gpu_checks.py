@@ -21,6 +21,7 @@ from repnext_mm.compat import require
 from repnext_mm.config_dicts import replace_types
 from repnext_mm.evaluation.benchmark.batches import training_batch
 from repnext_mm.reparam.difference import feature_differences, relative_difference
+from repnext_mm.reparam.primitives import cudnn, primitives
 from repnext_mm.trained import merged_copy
 
 SLIM = dict(channels=[16, 24, 32, 48], depths=[1, 1, 2, 1])
@@ -88,6 +89,31 @@ def check_forms(device: str, cfg: Config) -> str:
     return '; '.join(dict.fromkeys(told))
 
 
+def check_primitives(device: str, cfg: Config) -> str:
+    """Merged networks with primitives equal those without, in each precision, with TF32 and without.
+
+    The sentence says for each where torch's library for convolutions agrees with its layers, and how
+    many layers it took; where it does not agree, the layers run as they are.
+    """
+    network = _backbone()
+    images = torch.randn(2, 3, *SHAPE)
+    told = []
+    for dtype, tolerance in TOLERANCES.items():
+        for allowed in (False, True) if dtype is torch.float32 else (True,):
+            for form in ('fused', 'plain'):
+                merged: Any = merged_copy(network, form).to(device, dtype)
+                merged = merged.to(memory_format=torch.channels_last)
+                inputs = images.to(device, dtype).contiguous(memory_format=torch.channels_last)
+                with torch.no_grad(), _tf32(allowed):
+                    with primitives(False):
+                        expected = merged(inputs)
+                    worst = _worst(expected, merged(inputs))
+                limit = TOLERANCES[torch.float16] if allowed else tolerance
+                what = f'{form}, {dtype}{", TF32" if allowed and dtype is torch.float32 else ""}'
+                told.append(_within(worst, max(limit, tolerance), what) + _coverage(merged, device))
+    return '; '.join(told)
+
+
 def check_hook_under_tf32(device: str, cfg: Config) -> str:
     """The comparison that ReparameterizeHook makes is exact where TF32 is switched on."""
     model = _detector(cfg).to(device).eval()
@@ -141,6 +167,7 @@ CHECKS: dict[str, Callable[[str, Config], str]] = {
     'NMS': check_nms_on,
     'RoIAlign': check_roi_align,
     'merged forms': check_forms,
+    'primitives': check_primitives,
     "the hook's check under TF32": check_hook_under_tf32,
     'mixed precision': check_mixed_precision,
     'SyncBN': check_synchronized_norms,
@@ -176,6 +203,13 @@ def _within(worst: float, tolerance: float, what: str) -> str:
 def _worst(expected: Any, found: Any) -> float:
     pairs: Iterator[tuple[Tensor, Tensor]] = zip(expected, found, strict=True)
     return max(relative_difference(a, b.to(a.dtype)) for a, b in pairs)
+
+
+def _coverage(merged: nn.Module, device: str) -> str:
+    if device == 'cpu':
+        return ''
+    ran, refused = cudnn.layers_tried(merged)
+    return f', cuDNN took {ran} layers and refused {refused}'
 
 
 def _backbone() -> nn.Module:

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from repnext_mm.checkpoints.loading import build_model
 from repnext_mm.evaluation.benchmark.batches import training_batch
-from repnext_mm.evaluation.benchmark.cases import BENCHMARK_LAYOUTS, Case
+from repnext_mm.evaluation.benchmark.cases import BENCHMARK_LAYOUTS, GRAPH, OFFICIAL, Case
+from repnext_mm.evaluation.benchmark.official import has_official_form, official_copy
 from repnext_mm.export.data import draw_shapes
 from repnext_mm.export.image_input import image_input
 from repnext_mm.export.tasks import task_of
@@ -66,6 +67,12 @@ class Networks:
         merges = batch_norms(model) and not unmergeable_batch_norms(model)
         return (TRAINING, 'fused') if merges else (TRAINING,)
 
+    def selectable_forms(self, name: str) -> tuple[str, ...]:
+        """All that a case in torch can name: :meth:`forms`, ``'auto'`` and the official one."""
+        forms = self.forms(name)
+        auto = (AUTO,) if len(forms) > 1 else ()
+        return (*forms, *auto, *((OFFICIAL,) if has_official_form(self.model(name)) else ()))
+
     def model(self, name: str, form: str = TRAINING) -> Any:
         """A whole model in evaluation mode on the CPU, which the caller must not change.
 
@@ -76,13 +83,19 @@ class Networks:
         cfg = self.sources[name].cfg
         init_default_scope(cfg.get('default_scope', 'mmengine'))
         if (name, form) not in self._models:
-            made = self._build(name) if form == TRAINING else merged_copy(self.model(name), form)
-            self._models[name, form] = made
+            self._models[name, form] = self._made(name, form)
         return self._models[name, form]
 
     def forget(self) -> None:
         """Frees the memory of all models; they are built again when they are needed."""
         self._models.clear()
+
+    def _made(self, name: str, form: str) -> Any:
+        if form == TRAINING:
+            return self._build(name)
+        if form == OFFICIAL:
+            return official_copy(self.model(name))
+        return merged_copy(self.model(name), form)
 
     def _build(self, name: str) -> BaseModel:
         source = self.sources[name]
@@ -121,7 +134,8 @@ def without_downloads(cfg: Config) -> Config:
 def torch_run(networks: Networks, case: Case) -> Run:
     """What is timed for a case in torch, on its device, with its own weights and images."""
     if not case.primitives:
-        return _without_primitives(torch_run(networks, replace(case, primitives=True)))
+        with primitives(False):  # a CUDA graph is recorded here
+            return _without_primitives(torch_run(networks, replace(case, primitives=True)))
     if case.form == AUTO:
         return _fastest_run(networks, case)
     model = plain_copy(networks.model(case.network, case.form))
@@ -211,7 +225,7 @@ def _extracts(model: Any, case: Case) -> Run:
             inputs = inputs.pin_memory()
     else:
         inputs = _inputs(case)
-    if case.compiler == 'graph':
+    if case.compiler == GRAPH:
         return _graph(network, inputs.to(case.device))
     if case.compiler:
         network = torch.compile(network, mode=case.compiler)
@@ -230,7 +244,7 @@ def _graph(network: nn.Module, inputs: Tensor) -> Run:
         ValueError: If the images are not on a GPU.
     """
     if inputs.device.type != 'cuda':
-        raise ValueError(f"compiler='graph' needs a CUDA device, got {inputs.device}")
+        raise ValueError(f'compiler={GRAPH!r} needs a CUDA device, got {inputs.device}')
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     graph = torch.cuda.CUDAGraph()

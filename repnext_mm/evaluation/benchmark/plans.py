@@ -15,7 +15,9 @@ from mmengine.runner import Runner
 
 from repnext_mm.evaluation.benchmark.cases import (
     FILE,
+    GRAPH,
     INT8,
+    OFFICIAL,
     RUNTIMES,
     TORCH,
     Case,
@@ -52,7 +54,8 @@ class Question:
     """For ``what='memory'``: ``'inference'`` or ``'training'``."""
 
     forms: Sequence[str] | None = None
-    """None for all that a network has, without ``'auto'``; a network is left out where it lacks one."""
+    """None for all that a network has, without ``'auto'`` and ``'official'``; a network is left out
+    where it lacks one."""
 
     shapes: Sequence[tuple[int, int]] | None = None
     """Heights and widths in pixels. None for :data:`DEFAULT_SHAPES`; of ``what='model'`` for
@@ -111,7 +114,7 @@ def torch_rows(question: Question, networks: Networks, names: Sequence[str]) -> 
     for name in names:
         forms = networks.forms(name)
         if question.forms is not None:
-            known = (*forms, AUTO) if len(forms) > 1 else forms
+            known = networks.selectable_forms(name)
             forms = tuple(form for form in question.forms if form in known)
         lists = dict(
             form=forms,
@@ -123,10 +126,12 @@ def torch_rows(question: Question, networks: Networks, names: Sequence[str]) -> 
         )
         for values in product(*lists.values()):
             settings: dict[str, Any] = dict(zip(lists, values, strict=True))
+            if settings['form'] == OFFICIAL and settings['compiler'] in (None, GRAPH):
+                settings['primitives'] = False  # its authors' code has none
             rows.append(Case(network=name, **settings, **question.template))
     if not rows:
         raise ValueError(f'none of {", ".join(names)} has one of the forms {question.forms}')
-    return rows
+    return list(dict.fromkeys(rows))
 
 
 def tables_of(question: Question, networks: Networks) -> list[Table]:
@@ -154,7 +159,7 @@ def tables_of(question: Question, networks: Networks) -> list[Table]:
 def _file_rows(question: Question, rows: Sequence[Case]) -> list[Case]:
     """The merged forms in other runtimes, which exist on the CPU alone."""
     merged = dict.fromkeys(
-        (row.network, row.form) for row in rows if row.form not in (TRAINING, AUTO)
+        (row.network, row.form) for row in rows if row.form not in (TRAINING, AUTO, OFFICIAL)
     )
     if 'cpu' not in question.devices:
         return []

@@ -93,6 +93,13 @@ def run_primitive(
     return result
 
 
+def layers_tried(model: nn.Module) -> tuple[int, int]:
+    """How often primitives ran and were refused: layers, each in every dtype and with or without
+    an addition."""
+    found = [run for module in model.modules() for run in _tried(module)]
+    return sum(found), len(found) - sum(found)
+
+
 def agrees(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether torch has cuDNN's primitives and they compute what its own layers do.
 
@@ -140,6 +147,10 @@ def _run(
     if not (other.is_contiguous() or other.is_contiguous(memory_format=torch.channels_last)):
         other = other.contiguous()
     return torch.cudnn_convolution_add_relu(x, weight, other, 1.0, bias, *geometry)
+
+
+def _tried(module: nn.Module) -> list[bool]:
+    return list(_layers.get(module, {}).values()) if isinstance(module, nn.Conv2d) else []
 
 
 def _is_alike(other: Tensor, shape: tuple[int, ...], x: Tensor) -> bool:
