@@ -14,11 +14,12 @@ from mmengine.registry import init_default_scope
 from repnext_mm.checkpoints.loading import build_model
 from repnext_mm.evaluation.benchmark.networks import without_downloads
 from repnext_mm.evaluation.complexity import Complexity, complexity_of
+from repnext_mm.evaluation.point_labels import label_points
 from repnext_mm.files import replaced
 from repnext_mm.reparam import FORMS, TRAINING, reparameterize_model
 
 TEST_SHAPES = dict(mmdet=(800, 1280), mmseg=(512, 512), mmpretrain=(224, 224))
-"""Height and width for the arithmetic: by scope, those of the configs' tests."""
+"""Height and width for the arithmetic by scope, those of most configs' tests."""
 
 TITLES = dict(mmdet='Detectors on COCO', mmseg='Segmentors on ADE20K', mmpretrain='Classifiers')
 METAFILES = ('configs/metafile.yml', 'configs/baselines/metafile.yml')
@@ -41,7 +42,10 @@ class ZooEntry:
     """Such as ``'12 epochs'``."""
 
     sizes: Mapping[str, Complexity]
-    """By form, of the whole model."""
+    """By form, of the whole model, at :attr:`shape`."""
+
+    shape: tuple[int, int]
+    """Height and width of the images for the arithmetic."""
 
     published: Mapping[str, float]
     """By name of the metric."""
@@ -85,10 +89,11 @@ def entry_of(model: Mapping[str, Any], root: Path) -> ZooEntry:
     init_default_scope(scope)
     whole = build_model(without_downloads(cfg))
     whole.eval()
-    sizes = {TRAINING: complexity_of(whole, TEST_SHAPES[scope])}
+    shape = arithmetic_shape(cfg)
+    sizes = {TRAINING: complexity_of(whole, shape)}
     for form in FORMS[1:]:
         if f'{form.capitalize()} Backbone Parameters' in metadata:
-            sizes[form] = complexity_of(reparameterize_model(whole, form), TEST_SHAPES[scope])
+            sizes[form] = complexity_of(reparameterize_model(whole, form), shape)
     metrics = [result['Metrics'] for result in model.get('Results', [])]
     length = 'Epochs' if 'Epochs' in metadata else 'Iterations'
     return ZooEntry(
@@ -97,8 +102,22 @@ def entry_of(model: Mapping[str, Any], root: Path) -> ZooEntry:
         backbone=backbone_key(cfg),
         schedule=f'{metadata[length]} {length.lower()}',
         sizes=sizes,
+        shape=shape,
         published={name: value for found in metrics for name, value in found.items()},
     )
+
+
+def arithmetic_shape(cfg: Config) -> tuple[int, int]:
+    """Height and width for the arithmetic: those that a classifier's test pipeline makes, else
+    those of :data:`TEST_SHAPES`."""
+    if cfg.default_scope != 'mmpretrain':
+        return TEST_SHAPES[cfg.default_scope]
+    sizes = dict(Resize='scale', CenterCrop='crop_size')
+    for transform in reversed(cfg.test_dataloader.dataset.pipeline):
+        if key := sizes.get(transform.type):
+            size = transform[key]
+            return (size, size) if isinstance(size, int) else tuple(size[::-1])
+    return TEST_SHAPES[cfg.default_scope]
 
 
 def backbone_key(cfg: Config) -> str:
@@ -167,7 +186,9 @@ def page(entries: Sequence[ZooEntry], speeds: Speeds | None, root: Path) -> str:
     for scope, title in TITLES.items():
         rows = [entry for entry in entries if entry.scope == scope]
         height, width = TEST_SHAPES[scope]
-        parts.append(f'## {title}\n\nArithmetic at {height}x{width}.')
+        others = any(entry.shape != TEST_SHAPES[scope] for entry in rows)
+        exception = ', unless the row names another size' if others else ''
+        parts.append(f'## {title}\n\nArithmetic at {height}x{width}{exception}.')
         header = (
             '| config | schedule | parameters, M | multiply-adds, G | Winograd, G | published |'
         )
@@ -209,12 +230,14 @@ def zoo_row(entry: ZooEntry, ratios: Mapping[str, float]) -> str:
         ratios: Measured ones by form; empty where nothing is measured.
     """
     sizes = entry.sizes.values()
+    usual = entry.shape == TEST_SHAPES[entry.scope]
+    place = '' if usual else f' at {entry.shape[0]}x{entry.shape[1]}'
     cells = [
         f'[{entry.name}](../{entry.config})',
         entry.schedule,
         _joined(size.parameters / 1e6 for size in sizes),
-        _joined(size.multiply_adds / 1e9 for size in sizes),
-        _joined(size.winograd_multiplications / 1e9 for size in sizes),
+        _joined(size.multiply_adds / 1e9 for size in sizes) + place,
+        _joined(size.winograd_multiplications / 1e9 for size in sizes) + place,
         ', '.join(f'{name} {value}' for name, value in entry.published.items()),
         _joined(ratios[form] for form in FORMS if form in ratios),
     ]
@@ -250,15 +273,12 @@ def draw_accuracy(entries: Sequence[ZooEntry], speeds: Speeds, root: Path, path:
     for axes, (title, found) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
     ):
-        middle = sum(x for x, _, _ in found) / len(found)
         for x, y, name in found:
             axes.plot(x, y, 'o', color='tab:blue' if 'repnext' in name else 'tab:gray')
-            side = (
-                dict(ha='left', xytext=(5, 3)) if x <= middle else dict(ha='right', xytext=(-5, 3))
-            )
-            axes.annotate(name, (x, y), fontsize=7, textcoords='offset points', **side)
         axes.margins(0.15)
         axes.set(title=f'{title}, published', xlabel='measured time of the backbone / ConvNeXt-T')
         axes.grid(alpha=0.3)
+    for axes, found in zip(figure.axes, panels.values(), strict=True):
+        label_points(axes, found)
     with replaced(path) as draft:
         figure.savefig(draft, dpi=110, format='png')

@@ -2,16 +2,19 @@
 
 import json
 import re
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 from helpers import without_values
+from matplotlib.figure import Figure
 
 from repnext_mm.evaluation.complexity import Complexity
 from repnext_mm.evaluation.model_zoo import (
     REFERENCE,
     Speeds,
     ZooEntry,
+    arithmetic_shape,
     backbone_key,
     draw_accuracy,
     entry_of,
@@ -21,6 +24,7 @@ from repnext_mm.evaluation.model_zoo import (
     speeds_by_backbone,
     zoo_row,
 )
+from repnext_mm.evaluation.point_labels import label_points
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / 'docs' / 'model_zoo.md').read_text()
@@ -30,6 +34,7 @@ COUNTED = [
     'mask_rcnn_repnext_tiny_coco',
     'fpn_repnext_m3_ade20k',
     'repnext_m5_distill_imagenet',
+    'repnext_tiny_cifar100',
     'cascade_mask_rcnn_repvgg_a2_coco',
     'upernet_swin_tiny_ade20k',
 ]
@@ -61,7 +66,7 @@ def test_rows_agree_with_the_metafiles(model):
     row = row_of(model['Name'])
     parameters = [float(number) for number in row[2].split(' / ')]
     backbones = [v / 1e6 for k, v in metadata.items() if k.endswith('Backbone Parameters')]
-    assert len(parameters) == len(row[3].split(' / ')) == len(backbones)
+    assert len(parameters) == len(row[3].split(' at ')[0].split(' / ')) == len(backbones)
     if len(backbones) == 3:
         difference = parameters[2] - parameters[1]
         assert difference == pytest.approx(backbones[2] - backbones[1], abs=0.011)
@@ -76,6 +81,39 @@ def test_rows_agree_with_the_metafiles(model):
 def test_text_is_that_of_the_command():
     """Everything above the first table, with the machine and what was wrong with it."""
     assert PAGE.startswith(page([], measured(), ROOT).split('\n## ')[0])
+
+
+@pytest.mark.parametrize(
+    ('config', 'shape'),
+    [
+        ('repnext_tiny_cifar100', (96, 96)),
+        ('repnext_m0_imagenet', (224, 224)),
+        ('repnext_tiny_imagewoof', (224, 224)),
+        ('fpn_repnext_m0_ade20k', (512, 512)),
+        ('mask_rcnn_repnext_m0_coco', (800, 1280)),
+    ],
+)
+def test_arithmetic_is_at_the_size_of_the_recipe(config, shape):
+    from mmengine.config import Config
+
+    assert arithmetic_shape(Config.fromfile(ROOT / 'configs' / f'{config}.py')) == shape
+
+
+def test_names_in_the_picture_cover_neither_each_other_nor_points():
+    figure = Figure(figsize=(6.5, 5), layout='constrained')
+    axes = figure.subplots()
+    points = [(x, y, f'cascade_mask_rcnn_network_{x}_{y}') for x in (1.0, 1.13) for y in (0, 0.1)]
+    points += [(0.3, 5.0, 'far'), (0.31, 5.0, 'away')]
+    for x, y, _ in points:
+        axes.plot(x, y, 'o')
+    axes.margins(0.15)
+    boxes = label_points(axes, points)
+    pixels = [axes.transData.transform(point[:2]) for point in points]
+    for box, other in combinations(boxes, 2):
+        assert not box.overlaps(other)
+    assert not any(box.contains(*pixel) for box in boxes for pixel in pixels)
+    frame = axes.get_window_extent()
+    assert all(frame.contains(*corner) for box in boxes for corner in (box.min, box.max))
 
 
 def report(**failures) -> dict:
@@ -109,7 +147,7 @@ def test_measured_ratios_are_to_the_better_layout_of_the_reference(tmp_path):
     assert found[backbone_key(same)] == {'fused': 1.5}
     entries = [
         ZooEntry(f'configs/{name}.py', 'mmdet', key, '1 epoch', {'training': Complexity(1, 2, 3)},
-                 {'box AP': 40.0})
+                 (800, 1280), {'box AP': 40.0})
         for name, key in zip(('repnext', 'other'), found, strict=True)
     ]  # fmt: skip
     text = page(entries, speeds, ROOT)
