@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from repnext_mm.evaluation.benchmark.cases import INT8, Case
-from repnext_mm.evaluation.benchmark.networks import Networks, Run, images_of
+from repnext_mm.evaluation.benchmark.inputs import images_of
+from repnext_mm.evaluation.benchmark.networks import Networks, Run
 from repnext_mm.export.data import draw_shapes
 from repnext_mm.export.exporter import export_model
 from repnext_mm.export.options import ExportOptions

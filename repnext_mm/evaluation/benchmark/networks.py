@@ -20,8 +20,13 @@ from torch import Tensor, nn
 from repnext_mm.checkpoints.loading import build_model
 from repnext_mm.evaluation.benchmark.batches import training_batch
 from repnext_mm.evaluation.benchmark.cases import BENCHMARK_LAYOUTS, GRAPH, OFFICIAL, Case
+from repnext_mm.evaluation.benchmark.inputs import (
+    arranged,
+    images_of,
+    inputs_of,
+    memory_format_of,
+)
 from repnext_mm.evaluation.benchmark.official import has_official_form, official_copy
-from repnext_mm.export.data import draw_shapes
 from repnext_mm.export.image_input import image_input
 from repnext_mm.export.tasks import task_of
 from repnext_mm.reparam import inference_forms
@@ -174,49 +179,9 @@ def parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def images_of(case: Case) -> np.ndarray:
-    """Generated images ``(N, H, W, 3)``, uint8, RGB."""
-    assert case.shape is not None
-    drawn = {seed: draw_shapes(*case.shape, seed=seed) for seed in range(min(case.batch, 8))}
-    return np.stack([drawn[number % 8] for number in range(case.batch)])
-
-
-def _arranged(network: nn.Module, case: Case) -> nn.Module:
-    """The network on its device, in its precision and layout."""
-    network = network.to(case.device, getattr(torch, case.dtype))
-    if case.layout != 'as-is':
-        network = network.to(memory_format=_memory_format(case))  # type: ignore[call-overload]
-    return network
-
-
-def _memory_format(case: Case) -> torch.memory_format:
-    return torch.channels_last if case.layout == 'channels-last' else torch.contiguous_format
-
-
-def _inputs(case: Case) -> Tensor:
-    """Normalized images ``(N, 3, H, W)`` for a backbone, the same tensor for all like cases."""
-    assert case.shape is not None
-    dtype = getattr(torch, case.dtype)
-    return _drawn(case.batch, case.shape, case.device, dtype, _memory_format(case))
-
-
-@functools.lru_cache(maxsize=2)
-def _drawn(
-    batch: int,
-    shape: tuple[int, int],
-    device: str,
-    dtype: torch.dtype,
-    memory_format: torch.memory_format,
-) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(min(batch, 8), 3, *shape, generator=generator).to(device, dtype)
-    images = images.repeat(-(-batch // 8), 1, 1, 1)[:batch]
-    return images.contiguous(memory_format=memory_format)
-
-
 def _extracts(model: Any, case: Case) -> Run:
     """A run of the backbone, on normalized images, or on images as files take them."""
-    network: Any = _arranged(model.backbone, case)
+    network: Any = arranged(model.backbone, case)
     if case.from_images:
         image = image_input(model.data_preprocessor, getattr(torch, case.dtype)).to(case.device)
         network = nn.Sequential(image, network)
@@ -224,7 +189,7 @@ def _extracts(model: Any, case: Case) -> Run:
         if case.device != 'cpu':
             inputs = inputs.pin_memory()
     else:
-        inputs = _inputs(case)
+        inputs = inputs_of(case)
     if case.compiler == GRAPH:
         return _graph(network, inputs.to(case.device))
     if case.compiler:
@@ -267,7 +232,7 @@ def _graph_memory() -> Any:
 def _predicts(model: Any, case: Case) -> Run:
     """A run of a whole model with post-processing, by its package's own code."""
     if case.layout != 'as-is':
-        model.to(memory_format=_memory_format(case))
+        model.to(memory_format=memory_format_of(case))
     precision = torch.autocast(
         torch.device(case.device).type,
         getattr(torch, case.dtype),
@@ -306,9 +271,9 @@ def _trainable(model: nn.Module) -> nn.Module:
 
 def _backbone_step(model: Any, case: Case) -> Run:
     """Forward, backward and optimizer step of a backbone; the loss is the mean of the squares."""
-    backbone = _trainable(_arranged(model.backbone, case))
+    backbone = _trainable(arranged(model.backbone, case))
     optimizer = torch.optim.AdamW(backbone.parameters(), lr=LEARNING_RATE)
-    inputs = _inputs(case)
+    inputs = inputs_of(case)
     network: Any = torch.compile(backbone, mode=case.compiler) if case.compiler else backbone
 
     def run(*_: object) -> None:
