@@ -6,7 +6,7 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.transforms import Bbox
 
-FONT_SIZE = 7
+LABEL_SIZE = 7
 POINT = 4
 """Half of the side in pixels of what a point covers."""
 
@@ -28,7 +28,7 @@ def _places(distance: float) -> list[Place]:
     ]
 
 
-PLACES = [*_places(3), *_places(9), *_places(16)]
+LABEL_PLACES = [*_places(3), *_places(9), *_places(16)]
 """In the order in which they are tried."""
 
 
@@ -50,7 +50,7 @@ def label_points(axes: Axes, points: Sequence[tuple[float, float, str]]) -> list
     names = []
     for x, y, name in points:
         text = axes.annotate(
-            name, (x, y), xytext=(0, 0), fontsize=FONT_SIZE, textcoords='offset points'
+            name, (x, y), xytext=(0, 0), fontsize=LABEL_SIZE, textcoords='offset points'
         )
         text.set_in_layout(False)
 
@@ -62,7 +62,7 @@ def label_points(axes: Axes, points: Sequence[tuple[float, float, str]]) -> list
             )
             return text.get_window_extent()
 
-        best = min(PLACES, key=lambda place: _covered(box_at(place), taken, frame))
+        best = min(LABEL_PLACES, key=lambda place: _covered(box_at(place), taken, frame))
         names.append(box_at(best))
         taken.append(names[-1])
     return names

@@ -57,7 +57,7 @@ def install(monkeypatch):
         monkeypatch.setattr(torch, 'cudnn_convolution_add_relu', standins.add_relu)
         return standins
 
-    monkeypatch.setitem(selection.LIBRARIES, 'cpu', cudnn)
+    monkeypatch.setitem(selection.LIBRARIES, 'cpu', cudnn.CuDNN())
     monkeypatch.setattr(cudnn, '_agreements', {})
     return put
 
@@ -91,7 +91,7 @@ def test_outputs_are_those_of_the_layers(dtype, install):
         for view in (x, x.contiguous(memory_format=torch.channels_last), x.transpose(2, 3)):
             addend = other if view.shape == x.shape else torch.randn_like(conv(view))
             standins.calls.clear()
-            tolerance = 2 * cudnn.AGREEMENT[dtype]
+            tolerance = 2 * cudnn.CUDNN_AGREEMENT[dtype]
             assert_close(conv_act(view, conv, act), conv(view).relu(), tolerance)
             expected = (addend + conv(view)).relu()
             assert_close(conv_add(view, conv, addend, act), expected, tolerance)
@@ -118,7 +118,7 @@ def test_merged_networks_run_them_and_equal_the_layers(form, install):
 def test_what_cudnn_does_not_offer_runs_as_layers(install):
     standins = install()
     x, conv, other = pair()
-    cudnn.agrees(x.device, x.dtype)
+    cudnn.cudnn_agrees(x.device, x.dtype)
     standins.calls.clear()
     for act in (None, nn.GELU(), nn.Identity(), nn.Sigmoid()):
         expected = conv(x) if act is None else act(conv(x))
@@ -170,7 +170,7 @@ def test_a_lack_of_memory_is_not_remembered(install, monkeypatch):
 def test_operators_that_disagree_are_never_used(dtype, options, install):
     standins = install(**options)
     x, conv, other = pair(dtype)
-    assert not cudnn.agrees(x.device, dtype)
+    assert not cudnn.cudnn_agrees(x.device, dtype)
     standins.calls.clear()
     with primitives(False):
         expected = conv_act(x, conv, nn.ReLU()), conv_add(x, conv, other, nn.ReLU())
@@ -193,13 +193,13 @@ def test_agreement_is_tried_once_for_each_dtype_and_for_tf32(install, monkeypatc
     standins = install(factor=1 + 1e-3)
     x, conv, _ = pair()
     monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', True)
-    assert cudnn.agrees(x.device, torch.float32)
+    assert cudnn.cudnn_agrees(x.device, torch.float32)
     count = len(standins.calls)
-    assert count and cudnn.agrees(x.device, torch.float32) and len(standins.calls) == count
+    assert count and cudnn.cudnn_agrees(x.device, torch.float32) and len(standins.calls) == count
     monkeypatch.setattr(torch.backends.cudnn, 'allow_tf32', False)
-    assert not cudnn.agrees(x.device, torch.float32)
+    assert not cudnn.cudnn_agrees(x.device, torch.float32)
     assert_close(conv_act(x, conv, nn.ReLU()), conv(x).relu(), 0)
-    assert cudnn.agrees(x.device, torch.float16)
+    assert cudnn.cudnn_agrees(x.device, torch.float16)
 
 
 @torch.no_grad()
@@ -298,9 +298,9 @@ def test_cudnn_itself_takes_merged_networks(dtype, allow_tf32, monkeypatch):
     image = torch.randn(2, 3, 96, 64).to('cuda', dtype)
     with primitives(False):
         expected = network(image)
-    tolerance = cudnn.TF32_AGREEMENT if allow_tf32 else cudnn.AGREEMENT[dtype]
+    tolerance = cudnn.TF32_AGREEMENT if allow_tf32 else cudnn.CUDNN_AGREEMENT[dtype]
     # Rounding adds up over some thirty layers.
-    assert_close(network(image), expected, 10 * max(tolerance, cudnn.AGREEMENT[dtype]))
+    assert_close(network(image), expected, 10 * max(tolerance, cudnn.CUDNN_AGREEMENT[dtype]))
     ran, refused = cudnn.layers_tried(network)
     assert ran > 0 == refused
 

@@ -25,7 +25,7 @@ from repnext_mm.reparam.primitives import (
 )
 
 pytestmark = pytest.mark.skipif(
-    not onednn.agrees(), reason='torch without these operators of oneDNN'
+    not onednn.onednn_agrees(), reason='torch without these operators of oneDNN'
 )
 
 SIZES = [(1, 32, 32), (2, 33, 47), (1, 61, 39)]
@@ -37,15 +37,15 @@ CALLS = 3
 def runs(monkeypatch):
     """The convolutions that primitives have computed, in order."""
     computed = []
-    original = onednn.run_primitive
+    original = onednn.OneDNN.run
 
-    def run(x, conv, *args):
-        result = original(x, conv, *args)
+    def run(self, x, conv, *args):
+        result = original(self, x, conv, *args)
         if result is not None:
             computed.append(conv)
         return result
 
-    monkeypatch.setattr(onednn, 'run_primitive', run)
+    monkeypatch.setattr(onednn.OneDNN, 'run', run)
     return computed
 
 
@@ -420,12 +420,12 @@ def test_operators_that_are_missing_or_wrong_are_not_used(monkeypatch, runs):
     for operators in (Wrong, missing):
         with monkeypatch.context() as patch:
             patch.setattr(onednn, '_operators', operators)
-            onednn.agrees.cache_clear()
-            assert not onednn.agrees()
+            onednn.onednn_agrees.cache_clear()
+            assert not onednn.onednn_agrees()
             assert_close(conv_act(x, conv, nn.ReLU()), conv(x).relu())
             assert_close(conv_add(x, conv, conv(x), nn.ReLU()), (2 * conv(x)).relu())
-        onednn.agrees.cache_clear()
-    assert not runs and onednn.agrees()
+        onednn.onednn_agrees.cache_clear()
+    assert not runs and onednn.onednn_agrees()
 
 
 @torch.no_grad()

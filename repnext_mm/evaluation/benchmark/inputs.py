@@ -18,7 +18,7 @@ def images_of(case: Case) -> np.ndarray:
     return np.stack([drawn[number % 8] for number in range(case.batch)])
 
 
-def arranged(network: nn.Module, case: Case) -> nn.Module:
+def arranged_for(network: nn.Module, case: Case) -> nn.Module:
     """The network on its device, in its precision and layout."""
     network = network.to(case.device, getattr(torch, case.dtype))
     if case.layout != AS_IS:

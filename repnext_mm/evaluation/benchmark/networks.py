@@ -21,7 +21,7 @@ from repnext_mm.checkpoints.loading import build_model
 from repnext_mm.evaluation.benchmark.batches import training_batch
 from repnext_mm.evaluation.benchmark.cases import BENCHMARK_LAYOUTS, GRAPH, OFFICIAL, Case
 from repnext_mm.evaluation.benchmark.inputs import (
-    arranged,
+    arranged_for,
     images_of,
     inputs_of,
     memory_format_of,
@@ -181,7 +181,7 @@ def parameters(model: nn.Module) -> int:
 
 def _extracts(model: Any, case: Case) -> Run:
     """A run of the backbone, on normalized images, or on images as files take them."""
-    network: Any = arranged(model.backbone, case)
+    network: Any = arranged_for(model.backbone, case)
     if case.from_images:
         image = image_input(model.data_preprocessor, getattr(torch, case.dtype)).to(case.device)
         network = nn.Sequential(image, network)
@@ -271,7 +271,7 @@ def _trainable(model: nn.Module) -> nn.Module:
 
 def _backbone_step(model: Any, case: Case) -> Run:
     """Forward, backward and optimizer step of a backbone; the loss is the mean of the squares."""
-    backbone = _trainable(arranged(model.backbone, case))
+    backbone = _trainable(arranged_for(model.backbone, case))
     optimizer = torch.optim.AdamW(backbone.parameters(), lr=LEARNING_RATE)
     inputs = inputs_of(case)
     network: Any = torch.compile(backbone, mode=case.compiler) if case.compiler else backbone

@@ -1,7 +1,7 @@
 """cuDNN's convolution, which adds a residual and applies ReLU in the same pass, on torch's layers.
 
 The operators are private to torch: ``torch.cudnn_convolution_relu`` and
-``torch.cudnn_convolution_add_relu``. They take each dtype in which :func:`agrees` has seen them
+``torch.cudnn_convolution_add_relu``. They take each dtype in which :func:`cudnn_agrees` has seen them
 compute what torch's own layers do. cuDNN refuses some convolutions on some GPUs; such a layer runs
 as it is from then on.
 
@@ -26,8 +26,9 @@ from repnext_mm.reparam.primitives.convolutions import (
     small_case,
     takes_primitive,
 )
+from repnext_mm.reparam.primitives.library import PrimitiveLibrary
 
-AGREEMENT = {torch.float32: 1e-5, torch.float16: 5e-3, torch.bfloat16: 2e-2}
+CUDNN_AGREEMENT = {torch.float32: 1e-5, torch.float16: 5e-3, torch.bfloat16: 2e-2}
 """Largest difference from torch's own layers, relative to the largest output, of what is used."""
 
 TF32_AGREEMENT = 5e-3
@@ -42,55 +43,44 @@ _layers: 'weakref.WeakKeyDictionary[nn.Conv2d, dict[Key, bool]]' = weakref.WeakK
 """For each layer whether it has run or was refused, by device, dtype and whether there was an addition."""
 
 
-def is_allowed(x: Tensor) -> bool:
-    """Whether there may be primitives for this dtype, and nothing forbids them."""
-    return (
-        x.dtype in AGREEMENT
-        and x.layout is torch.strided
-        and torch.backends.cudnn.enabled
-        and not torch.backends.cudnn.deterministic
-        and not torch.are_deterministic_algorithms_enabled()
-        and not torch.is_autocast_enabled(x.device.type)
-    )
+class CuDNN(PrimitiveLibrary):
+    """On NVIDIA's GPUs, for ReLU. Outputs are channels-last if the input or the weights are."""
 
+    def is_allowed(self, x: Tensor) -> bool:
+        return (
+            x.dtype in CUDNN_AGREEMENT
+            and x.layout is torch.strided
+            and torch.backends.cudnn.enabled
+            and not torch.backends.cudnn.deterministic
+            and not torch.are_deterministic_algorithms_enabled()
+            and not torch.is_autocast_enabled(x.device.type)
+        )
 
-def run_primitive(
-    x: Tensor, conv: nn.Conv2d, activation: str, other: Tensor | None = None
-) -> Tensor | None:
-    """``activation(other + conv(x))`` as one primitive.
-
-    Args:
-        x: On a GPU, in any layout.
-        conv: A convolution that is ``nn.Conv2d`` and nothing else.
-        activation: ReLU; with others nothing is computed.
-        other: Tensor to add, of the shape of the output.
-
-    Returns:
-        The output, channels-last if the input or the weights are; None where the primitive does
-        not compute it.
-    """
-    if activation != RELU or conv.groups != 1 or not takes_primitive(conv, x.dtype, x.device):
-        return None
-    shape = output_shape(conv, x.shape)
-    if shape is None or not (other is None or _is_alike(other, shape, x)):
-        return None
-    key = (x.device, x.dtype, other is not None)
-    runs = _layers.setdefault(conv, {})
-    has_run = runs.get(key)
-    if has_run is False or (has_run is None and _is_recording(x.device)):
-        return None
-    if not agrees(x.device, x.dtype):
-        return None
-    geometry = conv.stride, conv.padding, conv.dilation, conv.groups
-    try:
-        result = _run(x, conv.weight, conv.bias, geometry, other)
-    except torch.OutOfMemoryError:  # the layers, one after the other, may need less
-        return None
-    except RuntimeError:  # cuDNN has no kernel for this convolution on this GPU
-        runs[key] = False
-        return None
-    runs[key] = True
-    return result
+    def run(
+        self, x: Tensor, conv: nn.Conv2d, activation: str, other: Tensor | None = None
+    ) -> Tensor | None:
+        if activation != RELU or conv.groups != 1 or not takes_primitive(conv, x.dtype, x.device):
+            return None
+        shape = output_shape(conv, x.shape)
+        if shape is None or not (other is None or _is_alike(other, shape, x)):
+            return None
+        key = (x.device, x.dtype, other is not None)
+        runs = _layers.setdefault(conv, {})
+        has_run = runs.get(key)
+        if has_run is False or (has_run is None and _is_recording(x.device)):
+            return None
+        if not cudnn_agrees(x.device, x.dtype):
+            return None
+        geometry = conv.stride, conv.padding, conv.dilation, conv.groups
+        try:
+            result = _run(x, conv.weight, conv.bias, geometry, other)
+        except torch.OutOfMemoryError:  # the layers, one after the other, may need less
+            return None
+        except RuntimeError:  # cuDNN has no kernel for this convolution on this GPU
+            runs[key] = False
+            return None
+        runs[key] = True
+        return result
 
 
 def layers_tried(model: nn.Module) -> tuple[int, int]:
@@ -100,7 +90,7 @@ def layers_tried(model: nn.Module) -> tuple[int, int]:
     return sum(found), len(found) - sum(found)
 
 
-def agrees(device: torch.device, dtype: torch.dtype) -> bool:
+def cudnn_agrees(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether torch has cuDNN's primitives and they compute what its own layers do.
 
     This is tried once for each device, dtype and setting of TF32, but not while a CUDA graph is
@@ -110,7 +100,7 @@ def agrees(device: torch.device, dtype: torch.dtype) -> bool:
     if key not in _agreements:
         if _is_recording(device):
             return False
-        agreement = TF32_AGREEMENT if key[2] else AGREEMENT[dtype]
+        agreement = TF32_AGREEMENT if key[2] else CUDNN_AGREEMENT[dtype]
         try:
             with torch.inference_mode():
                 _agreements[key] = all(

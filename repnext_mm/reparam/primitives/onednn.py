@@ -2,7 +2,7 @@
 
 The operators are private to torch: ``torch.ops.mkldnn._convolution_pointwise`` and its variant with
 an addition, and ``_reorder_convolution_weight``, which brings weights into oneDNN's own layout. So
-they are used only after they were seen to agree with torch's own layers (:func:`agrees`).
+they are used only after they were seen to agree with torch's own layers (:func:`onednn_agrees`).
 
 What is known of a convolution is kept beside it, not in it: copies and files have nothing of it.
 """
@@ -21,8 +21,9 @@ from repnext_mm.reparam.primitives.convolutions import (
     small_case,
     takes_primitive,
 )
+from repnext_mm.reparam.primitives.library import PrimitiveLibrary
 
-AGREEMENT = 1e-5
+ONEDNN_AGREEMENT = 1e-5
 """Largest difference from torch's own layers, relative to the largest output, of what is used."""
 
 UNARY: dict[str, tuple] = {
@@ -49,57 +50,54 @@ COMPARED_WEIGHTS = 32
 """Weights that are compared with what was packed: changes through ``.data`` count no version."""
 
 
-def is_allowed(x: Tensor) -> bool:
-    """Whether there are primitives for this dtype, and nothing forbids them."""
-    return (
-        x.dtype is torch.float32
-        and x.layout is torch.strided
-        and torch._C._get_mkldnn_enabled()
-        and not torch.is_autocast_enabled('cpu')
-    )
+class OneDNN(PrimitiveLibrary):
+    """On CPU, in float32. Outputs are channels-last; GELU comes without an addition."""
 
+    def is_allowed(self, x: Tensor) -> bool:
+        return (
+            x.dtype is torch.float32
+            and x.layout is torch.strided
+            and torch._C._get_mkldnn_enabled()
+            and not torch.is_autocast_enabled('cpu')
+        )
 
-def run_primitive(
-    x: Tensor, conv: nn.Conv2d, activation: str, other: Tensor | None = None
-) -> Tensor | None:
-    """``activation(other + conv(x))`` as one primitive.
-
-    The weights may change at any time, in place too: they are packed again when they do. Several
-    threads may run the same convolution.
-
-    Args:
-        x: float32 on the CPU, in any layout.
-        conv: A convolution that is ``nn.Conv2d`` and nothing else.
-        activation: None, ReLU or, without ``other``, the exact GELU.
-        other: Tensor to add, of the shape of the output.
-
-    Returns:
-        The output, channels-last; None where the primitive does not compute it.
-    """
-    if other is not None and activation not in BINARY:
-        return None
-    state = _states.get(id(conv))
-    if state is None or not state.is_current(conv):
-        state = _states[id(conv)] = _ConvState(conv)
-    shape = x.shape
-    plan = state.plans.get(shape) or state.add_plan(conv, shape)
-    if plan.output_shape is None or not agrees():
-        return None
-    if not x.is_contiguous(memory_format=torch.channels_last):
-        x = x.contiguous(memory_format=torch.channels_last)
-    weight = plan.take()
-    arguments = weight, conv._parameters['bias'], *state.geometry
-    try:
-        if other is None:
-            return _operators().default(x, *arguments, *UNARY[activation])
-        if other.shape != plan.output_shape or other.dtype is not x.dtype or not other.is_cpu:
+    def run(
+        self, x: Tensor, conv: nn.Conv2d, activation: str, other: Tensor | None = None
+    ) -> Tensor | None:
+        if other is not None and activation not in BINARY:
             return None
-        if not other.is_contiguous(memory_format=torch.channels_last):
-            other = other.contiguous(memory_format=torch.channels_last)
-        return _operators().binary(x, other, *arguments, *BINARY[activation])
-    except RuntimeError:  # oneDNN cannot describe some outputs of one pixel or one channel
-        plan.output_shape = None
-        return None
+        state = _states.get(id(conv))
+        if state is None or not state.is_current(conv):
+            state = _states[id(conv)] = _ConvState(conv)
+        shape = x.shape
+        plan = state.plans.get(shape) or state.add_plan(conv, shape)
+        if plan.output_shape is None or not onednn_agrees():
+            return None
+        if not x.is_contiguous(memory_format=torch.channels_last):
+            x = x.contiguous(memory_format=torch.channels_last)
+        weight = plan.take()
+        arguments = weight, conv._parameters['bias'], *state.geometry
+        try:
+            if other is None:
+                return _operators().default(x, *arguments, *UNARY[activation])
+            if other.shape != plan.output_shape or other.dtype is not x.dtype or not other.is_cpu:
+                return None
+            if not other.is_contiguous(memory_format=torch.channels_last):
+                other = other.contiguous(memory_format=torch.channels_last)
+            return _operators().binary(x, other, *arguments, *BINARY[activation])
+        except RuntimeError:  # oneDNN cannot describe some outputs of one pixel or one channel
+            plan.output_shape = None
+            return None
+
+
+@functools.cache
+def onednn_agrees() -> bool:
+    """Whether torch has oneDNN's primitives and they compute what its own layers do."""
+    try:
+        with torch.inference_mode():
+            return all(_agrees_on(groups, size) for groups, size in ((1, 1), (16, 3)))
+    except Exception:  # whatever another version of torch raises; the layers then run as they are
+        return False
 
 
 @functools.cache
@@ -208,16 +206,6 @@ def _usable(conv: nn.Conv2d) -> bool:
     ) and (weight.is_contiguous() or weight.is_contiguous(memory_format=torch.channels_last))
 
 
-@functools.cache
-def agrees() -> bool:
-    """Whether torch has oneDNN's primitives and they compute what its own layers do."""
-    try:
-        with torch.inference_mode():
-            return all(_agrees_on(groups, size) for groups, size in ((1, 1), (16, 3)))
-    except Exception:  # whatever another version of torch raises; the layers then run as they are
-        return False
-
-
 def _agrees_on(groups: int, size: int) -> bool:
     """Whether all primitives agree with torch on a small convolution, packed and not."""
     case = small_case(groups, size)
@@ -234,6 +222,6 @@ def _agrees_on(groups: int, size: int) -> bool:
                 for name, y in case.added.items()
             ),
         ]  # fmt: skip
-        if not all(is_close(result, expected, AGREEMENT) for result, expected in results):
+        if not all(is_close(result, expected, ONEDNN_AGREEMENT) for result, expected in results):
             return False
     return True

@@ -3,14 +3,15 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.modules import module as torch_modules
 
-from repnext_mm.reparam.primitives import cudnn, onednn
+from repnext_mm.reparam.primitives.cudnn import CuDNN
+from repnext_mm.reparam.primitives.library import PrimitiveLibrary
+from repnext_mm.reparam.primitives.onednn import OneDNN
 
 ENVIRONMENT = 'REPNEXT_MM_PRIMITIVES'
 """The environment variable that, set to ``0`` before the import, turns the primitives off."""
@@ -18,19 +19,7 @@ ENVIRONMENT = 'REPNEXT_MM_PRIMITIVES'
 _state = dict(enabled=os.environ.get(ENVIRONMENT, '1') != '0')
 
 
-class Library(Protocol):
-    """A module with the primitives of a kind of device."""
-
-    def is_allowed(self, x: Tensor) -> bool:
-        """Whether there are primitives for this dtype, and nothing forbids them."""
-
-    def run_primitive(
-        self, x: Tensor, conv: nn.Conv2d, activation: str, other: Tensor | None = None
-    ) -> Tensor | None:
-        """``activation(other + conv(x))``; None where no primitive computes it."""
-
-
-LIBRARIES: dict[str, Library] = dict(cpu=onednn, cuda=cudnn)
+LIBRARIES: dict[str, PrimitiveLibrary] = dict(cpu=OneDNN(), cuda=CuDNN())
 """By the kind of the device."""
 
 
@@ -67,7 +56,7 @@ def run_primitive(
     library = LIBRARIES.get(x.device.type)
     if library is None or not library.is_allowed(x):
         return None
-    return library.run_primitive(x, conv, activation, other)
+    return library.run(x, conv, activation, other)
 
 
 def is_unobserved(conv: nn.Module, x: Tensor, other: Tensor | None = None) -> bool:
