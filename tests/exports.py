@@ -9,7 +9,7 @@ from helpers import randomize
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
-from small_configs import CONFIGS, as_list, read, shrink
+from small_configs import CONFIGS, as_list, narrow_detector, read, shrink
 
 from repnext_mm.checkpoints.loading import build_model
 from repnext_mm.export.tasks import task_named
@@ -38,13 +38,9 @@ def small_config(name: str) -> Config:
     adapt_to_device(cfg)
     model = cfg.model
     if cfg.default_scope == 'mmdet':
-        model.neck.out_channels = model.rpn_head.in_channels = model.rpn_head.feat_channels = 16
-        for name in ('bbox_roi_extractor', 'mask_roi_extractor'):
-            model.roi_head[name].out_channels = 16
-        for head in as_list(model.roi_head.bbox_head):
-            head.update(in_channels=16, num_classes=CLASSES)
-        for head in as_list(model.roi_head.mask_head):
-            head.update(in_channels=16, conv_out_channels=16, num_convs=1, num_classes=CLASSES)
+        narrow_detector(model)
+        for head in as_list(model.roi_head.bbox_head) + as_list(model.roi_head.mask_head):
+            head.num_classes = CLASSES
         model.test_cfg.rcnn.score_thr = THRESHOLD
     elif cfg.default_scope == 'mmseg':
         model.decode_head.update(num_classes=CLASSES, channels=16)

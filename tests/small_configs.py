@@ -7,6 +7,7 @@ from helpers import slim
 from mmengine.config import Config
 
 from repnext_mm.config_dicts import type_name
+from repnext_mm.models.timm_features import SIZE_FREE, network_kinds
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 
@@ -21,13 +22,21 @@ TEACHER = dict(
     neck=dict(type='GlobalAveragePooling'),
     head=dict(type='LinearClsHead', num_classes=1000, in_channels=1280),
 )
+ONE_BLOCK = (1, 1, 1, 1)
 SHORT: dict[str, dict] = dict(
-    convnext_tiny=dict(depths=(1, 1, 1, 1)),
-    swin_tiny_patch4_window7_224=dict(depths=(1, 1, 1, 1)),
-    deit_base_patch16_224=dict(mlp_ratio=0.1),
-    resnet50=dict(layers=(1, 1, 1, 1)),
+    convnext_=dict(depths=ONE_BLOCK),
+    swin_=dict(depths=ONE_BLOCK),
+    deit_=dict(mlp_ratio=0.1),
+    resnet=dict(layers=ONE_BLOCK),
+    repvit_=dict(depth=ONE_BLOCK),
+    mobilenetv2_=dict(depth_multiplier=0.1),
 )
-"""Fewer or thinner layers with the channels of the real ones, by timm's name."""
+"""Fewer or thinner layers with the channels of the real ones, by what timm's names begin with."""
+
+
+def short_options(name: str) -> dict:
+    """Arguments with which timm makes a network short; none for other networks."""
+    return next((options for start, options in SHORT.items() if name.startswith(start)), {})
 
 NARROWER = 16
 """By which the channels of necks and heads are divided: those that must agree agree as before."""
@@ -41,12 +50,7 @@ def shrink(cfg: Config) -> Config:
     """
     model = cfg.model
     cfg.optim_wrapper.pop('accumulative_counts', None)  # so that the first step counts
-    model.backbone.pop('init_cfg', None)
-    short = SHORT.get(model.backbone.get('name', '').partition('.')[0])
-    if short:
-        model.backbone.options = short
-    if type_name(model.backbone) == 'RepNeXt':
-        set_channels(model, thin_stages(model.backbone))
+    shorten(model)
     if cfg.default_scope in ('mmdet', 'mmseg'):
         narrow_heads(model)
     if cfg.default_scope == 'mmdet':
@@ -67,6 +71,34 @@ def shrink(cfg: Config) -> Config:
         own = {key: value for key, value in model.items() if key not in arguments}
         model.teacher_config = dict(own, type=model.student)
     return cfg
+
+
+def shorten(model: dict) -> None:
+    """Makes the backbone thin or short, and leaves its weights out."""
+    if type_name(model) == 'TimmClassifier':
+        model.update(short_options(model.model_name))
+        for kind in network_kinds(model.model_name):
+            model.update(SIZE_FREE.get(kind, {}))
+        return
+    backbone = model.backbone
+    backbone.pop('init_cfg', None)
+    if type_name(backbone) == 'RepNeXt':
+        set_channels(model, thin_stages(backbone))
+    elif type_name(backbone) == 'RepLKNet':
+        backbone.arch.layers = list(ONE_BLOCK)
+    elif options := short_options(backbone.get('name', '')):
+        backbone.options = options
+
+
+def narrow_detector(model: dict, width: int = 16) -> None:
+    """Makes neck and heads of a detector narrow."""
+    model.neck.out_channels = model.rpn_head.in_channels = model.rpn_head.feat_channels = width
+    for name in ('bbox_roi_extractor', 'mask_roi_extractor'):
+        model.roi_head[name].out_channels = width
+    for head in as_list(model.roi_head.bbox_head):
+        head.in_channels = width
+    for head in as_list(model.roi_head.mask_head):
+        head.update(in_channels=width, conv_out_channels=width, num_convs=1)
 
 
 def as_list(value: object) -> list:

@@ -1,17 +1,16 @@
 """Every config parses anywhere, builds, and does one training and one test step."""
 
 import re
-from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from batches import classification_batch, detection_batch, segmentation_batch
 from helpers import randomize
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, init_default_scope
 from small_configs import read, shrink
+from steps import BATCHES, LOSSES, check_groups, train_one_step
 from torch import nn
 
 from repnext_mm import reparameterize_model
@@ -50,17 +49,6 @@ def marks_of(path: Path) -> list[pytest.MarkDecorator]:
     return [] if first != path and first in CONFIGS else [distribution]
 
 
-BATCHES = dict(mmdet=detection_batch, mmseg=segmentation_batch, mmpretrain=classification_batch)
-LOSSES = dict(
-    MaskRCNN={'loss_cls', 'loss_bbox', 'loss_mask', 'loss_rpn_cls'},
-    CascadeRCNN={f's{i}.loss_{kind}' for i in range(3) for kind in ('cls', 'bbox', 'mask')},
-    EncoderDecoder={'decode.loss_ce'},
-    ImageClassifier={'loss'},
-    DistilledClassifier={'loss', 'loss_distill'},
-    SoftDistilledClassifier={'loss_distill'},
-)
-
-
 @distribution
 def test_configs_parse_from_another_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -81,8 +69,6 @@ def test_leaf_configs_are_short(path):
     ids=lambda path: path.stem,
 )
 def test_config_trains_and_tests_one_step(path, tmp_path):
-    from mmengine.optim import build_optim_wrapper
-
     torch.manual_seed(0)
     cfg = shrink(read(path))
     cfg.launcher = 'none'
@@ -93,26 +79,19 @@ def test_config_trains_and_tests_one_step(path, tmp_path):
     adapt_to_device(cfg)  # mixed precision needs a GPU
     init_default_scope(cfg.default_scope)
     model = revert_sync_batchnorm(build_model(cfg))
-    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
-    before = next(model.backbone.parameters()).detach().clone()
-    unused = {name for name, param in model.named_parameters() if param.requires_grad}
-    for name in tuple(unused):
-        model.get_parameter(name).register_hook(partial(lambda n, _: unused.discard(n), name))
-    batch = BATCHES[cfg.default_scope]
-    losses = model.train().train_step(batch(), wrapper)
-    assert LOSSES[kind] | wanted <= set(losses)
+    step = train_one_step(model, cfg)
+    assert LOSSES[kind] | wanted <= set(step.losses)
     if cfg.optim_wrapper.get('constructor', '').startswith('repnext_mm.'):
-        check_groups(model, wrapper.optimizer)
-    assert ('aux.loss_ce' in losses) == ('auxiliary_head' in cfg.model)
-    assert all(torch.isfinite(loss).all() for loss in losses.values())
-    assert not torch.equal(before, next(model.backbone.parameters()))
+        check_groups(model, step.wrapper.optimizer)
+    assert ('aux.loss_ce' in step.losses) == ('auxiliary_head' in cfg.model)
+    assert step.moved
     # DistributedDataParallel needs to know of parameters without gradient.
-    assert bool(unused) == cfg.get('find_unused_parameters', False), unused
+    assert bool(step.unused) == cfg.get('find_unused_parameters', False), step.unused
     model.eval()  # mmpretrain's does not return the model
     merged = reparameterize_model(randomize(model))
     assert max(differences(model, merged).values()) < 1e-4
     with torch.no_grad():
-        results = merged.test_step(batch())
+        results = merged.test_step(BATCHES[cfg.default_scope]())
     assert len(results) == 2
 
 
@@ -156,19 +135,6 @@ def differences(model: nn.Module, merged: nn.Module) -> dict[str, float]:
         return form(image, mode='tensor') if is_classifier else form.extract_feat(image)
 
     return feature_differences(model, merged, parts, run)
-
-
-def check_groups(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Every parameter is in one group, and rates fall from the heads to the stem."""
-    groups = optimizer.param_groups
-    names = [name for group in groups for name in group['param_names']]
-    assert sorted(names) == sorted(n for n, p in model.named_parameters() if p.requires_grad)
-    rates = [group['lr'] for group in groups]
-    assert rates == sorted(rates, reverse=True) and rates[0] == optimizer.defaults['lr']
-    heads = [
-        g['lr'] for g in groups for name in g['param_names'] if not name.startswith('backbone')
-    ]
-    assert set(heads) == {optimizer.defaults['lr']}
 
 
 @pytest.mark.parametrize('root', ['/elsewhere', '/elsewhere/'])
