@@ -122,18 +122,38 @@ def sources_of(args: argparse.Namespace) -> dict[str, Source]:
             pairs.append((path, None))
         else:
             pairs[-1] = (pairs[-1][0], path)
+    titles = titles_of([path for path, _ in pairs])
     found = {}
     for variant, options in [('', []), *((name, options) for name, *options in args.variant)]:
         extra = argparse.Namespace(cfg_options={})
         action = DictAction(['--variant'], 'cfg_options', nargs='+')
         action(argparse.ArgumentParser(), extra, options)
         changes = (args.cfg_options or {}) | extra.cfg_options
-        for (path, checkpoint), backbone in product(pairs, [None, *args.backbone]):
+        configs = list(zip(titles, pairs, strict=True))
+        for (stem, (path, checkpoint)), backbone in product(configs, [None, *args.backbone]):
             cfg = config_of(path, changes, args.release_memory, backbone)
             names = ', '.join(name for name in (backbone, variant) if name)
-            title = Path(path).stem + (f' ({names})' if names else '')
+            title = stem + (f' ({names})' if names else '')
             found[title] = Source(cfg, None if backbone else checkpoint)
     return found
+
+
+def titles_of(paths: list[str]) -> list[str]:
+    """Names of configs: those of their files, or whole paths where two files have one name.
+
+    Raises:
+        ValueError: If a config is there twice.
+    """
+    twice = sorted({path for path in paths if paths.count(path) > 1})
+    if twice:
+        raise ValueError(
+            f'{twice[0]} is given twice, so its rows could not be told apart: inherit from it in a '
+            'config of another name'
+        )
+    stems = [Path(path).stem for path in paths]
+    return [
+        stem if stems.count(stem) == 1 else path for stem, path in zip(stems, paths, strict=True)
+    ]
 
 
 def question_of(args: argparse.Namespace) -> Question:

@@ -5,7 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from repnext_mm.experiments.picture import draw_picture
-from repnext_mm.experiments.tables import Data, as_csv, failure_lines, form_table, main_table
+from repnext_mm.experiments.tables import (
+    Data,
+    as_csv,
+    columns_of,
+    duration_text,
+    failure_lines,
+    form_table,
+    loss_lines,
+    main_table,
+    metric_by_form,
+    speed_by_form,
+)
 from repnext_mm.files import write_text
 from repnext_mm.timing import format_table
 
@@ -45,14 +56,40 @@ def as_markdown(data: Data, level: int = 1, remarks: str = '') -> str:
     """
     experiment = data['experiment']
     parts = [f'{"#" * level} {experiment["title"]}', experiment['description'], remarks.strip()]
-    parts += [_origin(data), format_table(main_table(data))]
-    forms = form_table(data)
-    if forms:
-        parts += [_speed_origin(data), format_table(forms)]
-    failures = failure_lines(data)
-    if failures:
-        parts += ['Not complete:', '\n'.join(f'- {line}' for line in failures)]
+    parts += [_origin(data), format_table(main_table(data)), *_form_parts(data)]
+    for title, lines in (
+        ('Not complete:', failure_lines(data)),
+        ('Lossy:', loss_lines(data)),
+    ):
+        if lines:
+            parts += [title, '\n'.join(f'- {line}' for line in lines)]
     return '\n\n'.join(part for part in parts if part) + '\n'
+
+
+def _form_parts(data: Data) -> list[str]:
+    """Forms and files side by side: the first metric, the speed, and, folded, everything."""
+    metrics = [column for column in columns_of(data) if column.is_metric]
+    everything = form_table(data)
+    if not everything:
+        return []
+    parts = []
+    for column in metrics[:1]:
+        table = metric_by_form(data, column)
+        if table:
+            parts += [
+                f'**{column.title} of all forms and files.** In brackets the change of a file, made of '
+                f'one seed, against the {data["experiment"]["table_form"]} form of the same seed.',
+                format_table(table),
+            ]
+    parts.append(_speed_origin(data))
+    table = speed_by_form(data)
+    parts += [format_table(table)] if table else []
+    parts += [
+        '<details><summary>All numbers of all forms and files</summary>',
+        format_table(everything),
+        '</details>',
+    ]
+    return parts
 
 
 def _origin(data: Data) -> str:
@@ -71,19 +108,19 @@ def _origin(data: Data) -> str:
         f'Measured with `python tools/experiment.py configs/experiments/{name}.py`{when}{machine}. '
         f'Metrics are those of the {form} form; mean ± standard deviation (number of seeds) where '
         'there are several. An arrow leads from the training form to the last inference form. '
-        'FLOPs are multiply-adds of the whole model.'
-    )
+        f'FLOPs are multiply-adds of the whole model. {duration_text(data)}'
+    ).strip()
 
 
 def _speed_origin(data: Data) -> str:
     speed = data['speed']
     if not speed:
-        return 'All forms and exported files; their speed is not measured yet.'
+        return '**Images per second** are not measured yet.'
     text = (
-        f'All forms and exported files. Speed: `--speed-only`, {speed["date"][:10]}, whole model '
-        f'with post-processing, one image at a time, {speed["images"]} test images, all rows in '
-        f'turn, {speed["rounds"]} rounds, median and 5th to 95th percentile '
-        f'({machine_text(speed["machine"])}).'
+        f'**Images per second of all forms and files**, measured with `--speed-only`, '
+        f'{speed["date"][:10]}: whole model with post-processing, one image at a time, '
+        f'{speed["images"]} test images, all rows in turn, {speed["rounds"]} rounds, median and in '
+        f'brackets 5th to 95th percentile ({machine_text(speed["machine"])}).'
     )
     warnings = list(dict.fromkeys(speed['warnings']))
     return '\n\n'.join([text, *(f'**Busy machine**: {warning}.' for warning in warnings)])

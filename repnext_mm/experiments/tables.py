@@ -1,13 +1,13 @@
-"""The tables of an experiment, from its results: the main one, that of forms, and failures."""
+"""The tables of an experiment, from its results: the main one, those of forms, and failures."""
 
 import csv
 import io
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from repnext_mm.experiments.results import DONE, FAILED
-from repnext_mm.experiments.specification import Column
+from repnext_mm.experiments.specification import EXPORTED_KINDS, Column
 from repnext_mm.reparam.forms import FORMS, TRAINING
 
 ARROW = ' --> '
@@ -15,6 +15,9 @@ ARROW = ' --> '
 
 NOT_YET = ''
 """A cell whose value is not known yet."""
+
+MAKING_STEPS = {'onnx': 'export', 'int8': 'quantize'}
+"""The steps that make exported files."""
 
 Data = Mapping[str, Any]
 """The contents of ``results.json``."""
@@ -42,13 +45,61 @@ def main_table(data: Data) -> list[dict[str, str]]:
     return rows
 
 
+def metric_by_form(data: Data, column: Column) -> list[dict[str, str]]:
+    """A metric of all forms and files, side by side: a row for each that has one.
+
+    Forms have mean and spread over the seeds. Files, made of one seed, have their change against
+    the table's form of the same seed in brackets.
+    """
+    form = data['experiment']['table_form']
+
+    def cell(row: Mapping[str, Any], what: str) -> str:
+        text = mean_and_spread(seed_values(row, what, column), column.digits)
+        change = change_of(row, what, column, form) if what in EXPORTED_KINDS else None
+        if change is None:
+            return text
+        return f'{text} ({round(change, column.digits) + 0.0:+.{column.digits}f})'  # no -0.0
+
+    return _side_by_side(data, cell)
+
+
+def speed_by_form(data: Data) -> list[dict[str, str]]:
+    """Images per second of all forms and files, side by side: a row for each that has some."""
+
+    def cell(row: Mapping[str, Any], what: str) -> str:
+        speed = row['speed'].get(what, {})
+        spread = ' to '.join(f'{value:.1f}' for value in speed.get('spread', ()))
+        return f'{speed_text(speed)} ({spread})' if spread else speed_text(speed)
+
+    return _side_by_side(data, cell)
+
+
+def _side_by_side(
+    data: Data, cell: Callable[[Mapping[str, Any], str], str]
+) -> list[dict[str, str]]:
+    """A row for each row with results, a column for each form or file that one of them has."""
+    cells = {
+        name: {what: cell(data['rows'][name], what) for what in (*FORMS, *EXPORTED_KINDS)}
+        for name in data['experiment']['published']
+        if name in data['rows']
+    }
+    present = [
+        what for what in (*FORMS, *EXPORTED_KINDS) if any(row[what] for row in cells.values())
+    ]
+    return [
+        {'model': name, **{what: row[what] for what in present}}
+        for name, row in cells.items()
+        if any(row.values())
+    ]
+
+
 def form_table(data: Data) -> list[dict[str, str]]:
-    """A row for each form and exported file of each row of the experiment, with its speed."""
+    """A row for each form and exported file of each row of the experiment, with all numbers."""
     metrics = [column for column in columns_of(data) if column.is_metric]
     rows = []
     for name in data['experiment']['published']:
         row = data['rows'].get(name, dict(seeds={}, sizes={}, speed={}))
-        for what in [form for form in FORMS if form in row['sizes']] + ['onnx', 'int8']:
+        for what in [form for form in FORMS if form in row['sizes']] + list(EXPORTED_KINDS):
             values = {column.title: seed_values(row, what, column) for column in metrics}
             speed = row['speed'].get(what, {})
             if not any(values.values()) and 'images_per_second' not in speed:
@@ -60,12 +111,46 @@ def form_table(data: Data) -> list[dict[str, str]]:
                     'form': what,
                     '#param.': f'{size["parameters"]:,}' if size else NOT_YET,
                     'FLOPs': giga(size['multiply_adds']) if size else NOT_YET,
+                    'MB': _megabytes(row, what),
                     'images/s': speed_text(speed),
                     'from to': ' to '.join(f'{value:.1f}' for value in speed.get('spread', ())),
                     **{c.title: mean_and_spread(values[c.title], c.digits) for c in metrics},
                 }
             )
     return rows
+
+
+def _megabytes(row: Mapping[str, Any], what: str) -> str:
+    """The size of an exported file."""
+    step = MAKING_STEPS.get(what, '')
+    sizes = [steps.get(step, {}).get('megabytes') for steps in row['seeds'].values()]
+    return next((f'{size:.1f}' for size in sizes if size), NOT_YET)
+
+
+def loss_lines(data: Data) -> list[str]:
+    """A sentence for each INT8 file that lost more than it should."""
+    return [
+        f'{name}, seed {seed}: the INT8 file lost more than allowed (max_loss={record["max_loss"]})'
+        for name, row in data['rows'].items()
+        for seed, steps in row['seeds'].items()
+        for record in [steps.get(MAKING_STEPS['int8'], {})]
+        if record.get('within_max_loss') is False
+    ]
+
+
+def duration_text(data: Data) -> str:
+    """How long the trainings took, and all steps together; empty before the first."""
+    runs = [steps for row in data['rows'].values() for steps in row['seeds'].values()]
+    minutes = [
+        steps['train']['seconds'] / 60 for steps in runs if 'seconds' in steps.get('train', {})
+    ]
+    if not minutes:
+        return NOT_YET
+    hours = sum(step.get('seconds', 0) for steps in runs for step in steps.values()) / 3600
+    return (
+        f'A training took {min(minutes):.1f} to {max(minutes):.1f} minutes, all steps together '
+        f'{hours:.1f} hours, beside whatever else the machine did.'
+    )
 
 
 def failure_lines(data: Data) -> list[str]:
@@ -90,12 +175,27 @@ def as_csv(rows: Sequence[Mapping[str, str]]) -> str:
 
 def seed_values(row: Mapping[str, Any], what: str, column: Column) -> list[float]:
     """A metric of a form or file for every seed for which it is known."""
-    records = [steps.get(f'test {what}', {}) for steps in row['seeds'].values()]
-    return [
-        column.scale * record['metrics'][column.value]
-        for record in records
+    return list(_by_seed(row, what, column).values())
+
+
+def change_of(row: Mapping[str, Any], what: str, column: Column, form: str) -> float | None:
+    """By how much a metric of a file differs from that of a form of the same seeds.
+
+    None where there is nothing to compare.
+    """
+    values, references = (_by_seed(row, subject, column) for subject in (what, form))
+    shared = values.keys() & references.keys()
+    return statistics.mean(values[seed] - references[seed] for seed in shared) if shared else None
+
+
+def _by_seed(row: Mapping[str, Any], what: str, column: Column) -> dict[str, float]:
+    """A metric of a form or file by the seeds for which it is known."""
+    records = {seed: steps.get(f'test {what}', {}) for seed, steps in row['seeds'].items()}
+    return {
+        seed: column.scale * record['metrics'][column.value]
+        for seed, record in records.items()
         if record.get('status') == DONE and column.value in record['metrics']
-    ]
+    }
 
 
 def mean_and_spread(values: Sequence[float], digits: int) -> str:

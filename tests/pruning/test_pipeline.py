@@ -1,8 +1,9 @@
 """Trained checkpoints of whole models become smaller ones, with the config that builds them."""
 
+import numpy as np
 import pytest
 import torch
-from exports import small_config, small_model
+from exports import noise, small_config, small_model
 from helpers import assert_close
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -11,7 +12,7 @@ from mmengine.runner import load_checkpoint
 from repnext_mm.checkpoints.loading import build_model
 from repnext_mm.checkpoints.merging import deployed_config, merge_checkpoint
 from repnext_mm.evaluation.complexity import complexity_of
-from repnext_mm.export import ExportOptions, export_model
+from repnext_mm.export import ExportOptions, export_model, open_session
 from repnext_mm.pruning.pipeline import (
     Request,
     check_output,
@@ -19,6 +20,7 @@ from repnext_mm.pruning.pipeline import (
     prune_checkpoint,
     write_pruned,
 )
+from repnext_mm.quantization import quantize_file
 
 pytest.importorskip('torch_pruning', reason="pip install 'repnext-mm[pruning]'")
 
@@ -79,7 +81,7 @@ def test_written_config_and_checkpoint_are_the_pruned_model(dense, tmp_path, nam
     assert 0.2 < after.parameters / before.parameters < 0.52
 
 
-def test_pruned_classifier_trains_merges_and_exports(dense, tmp_path):
+def test_pruned_classifier_trains_and_merges(dense, tmp_path):
     cfg, base, checkpoint, _ = dense('repnext_m0_imagenet')
     pruned = prune_checkpoint(cfg, checkpoint, Request(0.3))
     config = write_pruned(pruned, tmp_path / 'pruned.safetensors', base)
@@ -93,8 +95,26 @@ def test_pruned_classifier_trains_merges_and_exports(dense, tmp_path):
     merged = build_model(deployed_config(written, 'fused')).eval()
     merged.load_state_dict(state, strict=True)
     assert_close(outputs(merged), outputs(pruned.model))
-    report = export_model(merged, tmp_path / 'x.onnx', written, ExportOptions(shape=(64, 64)))
-    assert (tmp_path / 'x.onnx').is_file() and report
+
+
+@pytest.mark.parametrize(
+    ('name', 'form'),
+    [('repnext_m0_imagenet', 'training'), ('upernet_repnext_tiny_ade20k', 'plain')],
+)
+def test_pruned_network_is_exported_and_quantized(dense, tmp_path, name, form):
+    cfg, base, checkpoint, _ = dense(name)
+    pruned = prune_checkpoint(cfg, checkpoint, Request(0.5, form=form, scope='all'))
+    written = Config.fromfile(write_pruned(pruned, tmp_path / 'half.pth', base))
+    options = ExportOptions('plain' if form == 'plain' else 'fused', shape=(64, 64))
+    source, int8 = tmp_path / 'half.onnx', tmp_path / 'int8.onnx'
+    export_model(pruned.model, source, written, options)  # which compares file and network
+    layers = quantize_file(source, int8, [noise(64, 64, seed) for seed in range(2)])
+    assert len(layers) > 20 and int8.stat().st_size < source.stat().st_size
+    image = noise(64, 64, 9)[None]
+    expected, found = (open_session(path)(image) for path in (source, int8))
+    for key, values in expected.items():
+        error = np.square(found[key] - values).mean() / values.var()
+        assert error < 0.05, key
 
 
 @pytest.mark.distribution
@@ -120,7 +140,6 @@ def test_taylor_reads_the_training_data_and_leaves_the_statistics(dense, tmp_pat
 def classes(folder):
     """Two classes of two images each."""
     import cv2
-    import numpy as np
 
     for name in ('cat', 'dog'):
         (folder / 'data' / name).mkdir(parents=True)

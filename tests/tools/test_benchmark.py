@@ -1,6 +1,7 @@
 """tools/benchmark.py on slim networks: every question, and files that an interruption leaves."""
 
 import json
+import runpy
 from unittest.mock import patch
 
 import pytest
@@ -142,6 +143,13 @@ def test_wrong_arguments_are_named(arguments, message, inside, tmp_path):
     command = [CONFIG, '--work-dir', tmp_path, '--what', 'backbone', *SIZE, *arguments, *OPTIONS]
     result = inside('benchmark.py', *command)
     assert result.returncode != 0 and message in result.stderr
+
+
+def test_configs_of_one_name_are_told_apart():
+    titles_of = runpy.run_path(str(ROOT / 'tools' / 'benchmark.py'), run_name='tools')['titles_of']
+    assert titles_of(['a/x.py', 'b/x.py', 'b/y.py']) == ['a/x.py', 'b/x.py', 'y']
+    with pytest.raises(ValueError, match=r'a/x\.py is given twice'):
+        titles_of(['a/x.py', 'a/x.py'])
 
 
 def test_the_gpu_benchmark_is_rehearsed_on_a_cpu(inside, tmp_path):
