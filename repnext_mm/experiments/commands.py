@@ -15,7 +15,11 @@ PROGRESS = re.compile(r'(Epoch|Iter)\((train|val|test)\)')
 """Lines of mmengine's log that tell how far a run is."""
 
 LOG_PREFIX = re.compile(r'^\d+/\d+ [\d:]+ - mmengine - \w+ - ')
-ERROR = re.compile(r'^(\w+\.)*\w*(Error|Exception|Interrupt|Exit)\b')
+ERROR = re.compile(r'(?:\[rank(\d+)\]:\s*)?((?:\w+\.)*\w*(?:Error|Exception|Interrupt|Exit)\b.*)')
+"""A line of a log that names an exception, and the process of several whose it is."""
+
+OF_TORCHRUN = 'ChildFailedError'
+"""What torchrun raises after any error in one of its processes."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +120,15 @@ def run_logged(command: Sequence[str], log: Path, say: Callable[[str], None]) ->
 
 
 def reason_of(log: Path, status: int) -> str:
-    """Why a command failed: the last error in its log, else its last line, in one line."""
+    """Why a command failed: the last error in its log, else its last line, in one line.
+
+    Of several processes that of the first to fail counts; the others fail for want of it.
+    """
     lines = log.read_text(encoding='utf-8').splitlines() if log.is_file() else []
     lines = [line.strip() for line in lines if line.strip()]
-    errors = [line for line in lines if ERROR.match(line)]
-    said = (errors or lines or ['it printed nothing'])[-1]
+    errors = [found.groups() for line in lines if (found := ERROR.match(line))]
+    errors = [(rank, text) for rank, text in errors if OF_TORCHRUN not in text]
+    ranks = [rank for rank, _ in errors if rank]
+    texts = [text for rank, text in errors if not ranks or rank == ranks[0]]
+    said = (texts or lines or ['it printed nothing'])[-1]
     return f'{said[:300]} (exit status {status}; {log})'

@@ -141,15 +141,16 @@ def loss_lines(data: Data) -> list[str]:
 def duration_text(data: Data) -> str:
     """How long the trainings took, and all steps together; empty before the first."""
     runs = [steps for row in data['rows'].values() for steps in row['seeds'].values()]
-    minutes = [
+    trainings = [
         steps['train']['seconds'] / 60 for steps in runs if 'seconds' in steps.get('train', {})
     ]
-    if not minutes:
+    if not trainings:
         return NOT_YET
+    texts = dict.fromkeys(f'{minutes:.1f}' for minutes in (min(trainings), max(trainings)))
     hours = sum(step.get('seconds', 0) for steps in runs for step in steps.values()) / 3600
     return (
-        f'A training took {min(minutes):.1f} to {max(minutes):.1f} minutes, all steps together '
-        f'{hours:.1f} hours, beside whatever else the machine did.'
+        f'A training took {" to ".join(texts)} minutes, all steps together {hours:.2g} hours, beside '
+        'whatever else the machine did.'
     )
 
 

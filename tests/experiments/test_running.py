@@ -160,6 +160,12 @@ def test_reason_is_the_last_error_of_the_log(tmp_path):
     log = tmp_path / 'x.log'
     log.write_text('KeyError: first\nTraceback\ntorch.OutOfMemoryError: too large\nat exit\n')
     assert reason_of(log, 1).startswith('torch.OutOfMemoryError: too large (exit status 1')
+    log.write_text(
+        'ValueError: first\n[rank1]: KeyError: inner\n[rank1]: ValueError: cause\n'
+        '[rank0]: RuntimeError: connection closed by peer\n    raise ChildFailedError(\n'
+        'torch.distributed.elastic.multiprocessing.errors.ChildFailedError: \n  rank : 1\n'
+    )
+    assert reason_of(log, 1).startswith('ValueError: cause (exit status 1')
     log.write_text('one\n\ntwo\n')
     assert reason_of(log, -9).startswith('two (exit status -9')
     assert reason_of(tmp_path / 'none.log', 1).startswith('it printed nothing')
