@@ -19,7 +19,7 @@ MARKS = {'training': 'o', 'fused': 's', 'plain': '^', 'onnx': 'D', 'int8': 'v'}
 WIDTH = 10.0
 """Of the picture, in inches."""
 
-Colour = tuple[float, float, float, float]
+Colour = tuple[float, float, float]
 LABEL_GAP = 0.2
 """Between the middles of two labels, in inches."""
 
@@ -97,8 +97,7 @@ def picture_of(data: Data) -> Figure | None:
         return None
     names = list(dict.fromkeys(point.name for point in points))
     rows = [[point for point in points if point.name == name] for name in names]
-    palette = matplotlib.colormaps['tab10' if len(names) <= 10 else 'tab20']
-    colours = [palette(number % palette.N) for number in range(len(names))]
+    colours = [_colour(number) for number in range(len(names))]
     height = max(5.5, 1.8 + LABEL_GAP * len(names))
     figure = Figure(figsize=(WIDTH, height), layout='constrained')
     axes = figure.subplots()
@@ -121,6 +120,14 @@ def picture_of(data: Data) -> Figure | None:
         axes.errorbar([], [], [], fmt='none', ecolor='grey', capsize=3, label='standard deviation')
     figure.legend(loc='outside lower center', ncols=len(MARKS) + 1, frameon=False)
     return figure
+
+
+def _colour(number: int) -> Colour:
+    """The colour of a row: ten, then ten darker ones, which names are readable in, and so on."""
+    palette = matplotlib.colormaps['tab10']
+    shade = 0.6 if number // palette.N % 2 else 1.0
+    red, green, blue, _ = palette(number % palette.N)
+    return (shade * red, shade * green, shade * blue)
 
 
 def _draw_row(axes: Axes, row: Sequence[Point], colour: Colour) -> None:
@@ -171,11 +178,11 @@ def spread_out(wanted: Sequence[float], gap: float) -> list[float]:
     """Moves positions so that they lie a gap apart, in the same order and as little as possible.
 
     Args:
-        wanted: Positions, in any order.
-        gap: Smallest distance between two.
+        wanted: Positions in [0, 1], in any order.
+        gap: Smallest distance between two; all of them fit.
 
     Returns:
-        New positions with the least sum of squared moves, in the order of ``wanted``.
+        New positions in [0, 1] with the least sum of squared moves, in the order of ``wanted``.
     """
     order = sorted(range(len(wanted)), key=wanted.__getitem__)
     groups: list[list[float]] = []  # of neighbours that touch; without the gaps between them
@@ -183,6 +190,7 @@ def spread_out(wanted: Sequence[float], gap: float) -> list[float]:
         groups.append([wanted[index] - place * gap])
         while len(groups) > 1 and statistics.mean(groups[-2]) > statistics.mean(groups[-1]):
             groups[-2:] = [groups[-2] + groups[-1]]
-    starts = [statistics.mean(group) for group in groups for _ in group]
+    highest = 1 - gap * (len(wanted) - 1)
+    starts = [min(max(statistics.mean(group), 0.0), highest) for group in groups for _ in group]
     moved = {index: starts[place] + place * gap for place, index in enumerate(order)}
     return [moved[index] for index in range(len(wanted))]

@@ -153,6 +153,7 @@ def test_points_of_the_picture_are_latency_and_mean():
         ([0.9, 0.1, 0.5], [0.9, 0.1, 0.5]),
         ([0.5, 0.5, 0.5], [0.4, 0.5, 0.6]),
         ([0.52, 0.1, 0.48], [0.55, 0.1, 0.45]),
+        ([0.02, 0.0, 1.0, 1.0], [0.1, 0.0, 0.9, 1.0]),  # inside
     ],
 )
 def test_labels_move_apart_and_keep_their_order(wanted, expected):
