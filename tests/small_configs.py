@@ -38,6 +38,7 @@ def short_options(name: str) -> dict:
     """Arguments with which timm makes a network short; none for other networks."""
     return next((options for start, options in SHORT.items() if name.startswith(start)), {})
 
+
 NARROWER = 16
 """By which the channels of necks and heads are divided: those that must agree agree as before."""
 WIDTHS = {'channels', 'conv_out_channels', 'feat_channels', 'in_channels', 'out_channels'}
