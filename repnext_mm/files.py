@@ -1,15 +1,30 @@
 """Writing files that are whole or not there."""
 
+import errno
 import json
 import math
 import os
 import shutil
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
-DRAFT = '.{name}.{process}.repnext-draft'
+fcntl: Any
+try:
+    import fcntl
+except ImportError:  # on Windows, whose drafts stay until somebody removes them
+    fcntl = None
+
+DRAFT = '.repnext-draft-'
+"""The names of folders begin so in which files are written before they move to their places."""
+
+UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP)
+"""What file systems answer that cannot be told to write something out."""
 
 
 def check_place(path: str | Path) -> None:
@@ -18,6 +33,7 @@ def check_place(path: str | Path) -> None:
     Raises:
         IsADirectoryError: If it is a folder.
         NotADirectoryError: If what should be one of its folders is a file.
+        FileExistsError: If it is a device, a pipe or the like, which would be replaced.
     """
     path = Path(path)
     if path.is_dir():
@@ -25,68 +41,171 @@ def check_place(path: str | Path) -> None:
     for folder in path.parents:
         if folder.exists() and not folder.is_dir():
             raise NotADirectoryError(f'{path} cannot be written: {folder} is a file, no folder')
+    if path.exists() and not path.is_file():
+        raise FileExistsError(f'{path} is no file but a device or a pipe: name a file')
 
 
 @contextmanager
 def replaced(path: str | Path) -> Iterator[Path]:
     """Gives a draft to write, which becomes ``path`` at the end if nothing was raised.
 
-    Makes the folder of ``path``.
+    The draft has the name of ``path`` and lies in a folder of its own. All that lies there at the
+    end moves to the folder of ``path``, ``path`` last: so the files that it refers to are there
+    before it. It has reached the disk then, and so have the names. A file that is replaced keeps
+    its permissions, a link stays one to the file that is replaced. Makes the folder of ``path``.
 
     Raises:
-        OSError: As :func:`check_place` does.
+        OSError: As :func:`check_place` does, or if the disk does not take it.
     """
     path = Path(path)
     check_place(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(DRAFT.format(name=path.name, process=os.getpid()))
+    target = _behind_links(path)
+    for folder in (path.parent, target.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    with draft_folder(target.parent) as folder:
+        yield folder / path.name
+        files = sorted(folder.iterdir(), key=lambda file: file.name == path.name)
+        for file in files:
+            _sync(file)
+        _sync(folder)
+        if not files or files[-1].name != path.name:
+            raise FileNotFoundError(f'nothing was written for {path}')
+        for file in files:
+            _move(file, path.with_name(file.name))
+
+
+def _behind_links(path: Path) -> Path:
+    """The file that is written by this name."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def _move(draft: Path, path: Path) -> None:
+    """Gives a draft its name, on whatever file system that lies."""
+    target = _behind_links(path)
+    if target.exists():
+        shutil.copymode(target, draft)
     try:
-        yield draft
-        draft.replace(path)
+        draft.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with draft_folder(target.parent) as folder:
+            copy = Path(shutil.copy(draft, folder))
+            _sync(copy)
+            copy.replace(target)
+    _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    """Waits until the disk has a file's content or a folder's names."""
+    folder = path.is_dir()
+    if folder and os.name == 'nt':
+        return
+    handle = os.open(path, os.O_RDONLY if folder else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
     finally:
-        draft.unlink(missing_ok=True)
+        os.close(handle)
 
 
 @contextmanager
-def replaced_together(path: str | Path) -> Iterator[Path]:
-    """Gives a draft named like ``path`` in a folder of its own, for formats of several files.
+def draft_folder(parent: str | Path) -> Iterator[Path]:
+    """Gives a new folder in another one, which is removed at the end with all that is in it.
 
-    At the end, if nothing was raised, all that lies in that folder moves to the folder of
-    ``path``, which is made, ``path`` last: so what it refers to is there before it.
-
-    Raises:
-        OSError: As :func:`check_place` does.
+    Its name is random and nobody else's, only this user may look into it, and it is locked as
+    long as this process is there. SIGTERM and Ctrl-C remove it too.
     """
-    path = Path(path)
-    check_place(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    head, tail = DRAFT.format(name=path.name, process='*').split('*')
-    folder = Path(tempfile.mkdtemp(prefix=head, suffix=tail, dir=path.parent))
-    try:
-        yield folder / path.name
-        for file in sorted(folder.iterdir(), key=lambda file: file.name == path.name):
-            file.replace(path.parent / file.name)
-    finally:
-        shutil.rmtree(folder)
+    owner = os.getpid()
+    with _ended_by_exceptions():
+        folder, lock = _locked_folder(parent)
+        try:
+            yield folder
+        finally:
+            if os.getpid() == owner:  # not in a copy of the process
+                shutil.rmtree(folder, ignore_errors=True)
+            _unlock(lock)
 
 
 def remove_drafts(folder: str | Path) -> list[Path]:
     """Removes the drafts that killed processes left in a folder, and returns their paths.
 
-    It cannot tell them from the drafts of processes that are still writing, which may
-    run on another machine: for folders of which the caller knows that it alone writes there.
+    A draft whose process is there stays, as does what only has such a name, and every draft
+    where the file system has no locks.
     """
-    drafts = sorted(Path(folder).glob(DRAFT.format(name='*', process='*')))
-    for draft in drafts:
-        if draft.is_dir():
-            shutil.rmtree(draft)
-        else:
-            draft.unlink(missing_ok=True)
-    return drafts
+    removed = []
+    for draft in sorted(Path(folder).glob(f'{DRAFT}*')):
+        if draft.is_symlink() or not draft.is_dir():
+            continue
+        lock = _lock(draft, wait=False)
+        if lock is not None:
+            with suppress(OSError):
+                shutil.rmtree(draft)
+                removed.append(draft)
+            _unlock(lock)
+    return removed
+
+
+def _locked_folder(parent: str | Path) -> tuple[Path, int | None]:
+    """A new folder with its lock, unless somebody takes it for left before it is locked."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=DRAFT, dir=parent))
+        lock = _lock(folder, wait=True)
+        if folder.exists():
+            return folder, lock
+        _unlock(lock)
+
+
+def _lock(folder: Path, wait: bool) -> int | None:
+    """Locks a folder until it is unlocked or the process ends; None if that is impossible."""
+    if fcntl is None:
+        return None
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def _unlock(lock: int | None) -> None:
+    if lock is not None:
+        os.close(lock)
+
+
+@contextmanager
+def _ended_by_exceptions() -> Iterator[None]:
+    """SIGTERM ends this process by an exception, as Ctrl-C does, so that it cleans up.
+
+    Nothing changes where somebody handles the signal, and outside of the main thread.
+    """
+    free = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if not free or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    owner = os.getpid()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == owner:
+            raise SystemExit(128 + number)
+        signal.signal(number, signal.SIG_DFL)  # a copy of the process, such as a loader's worker
+        os.kill(os.getpid(), number)
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes ``text`` to a temporary file and renames it to ``path``; makes its folder."""
+    """Writes ``text`` to a draft, which becomes ``path``; makes its folder."""
     with replaced(path) as draft:
         draft.write_text(text, encoding='utf-8')
 

@@ -24,7 +24,7 @@ from repnext_mm.compat import is_installed
 from repnext_mm.evaluation.exported_model import check_config, use_exported
 from repnext_mm.export.data import dataset_images, innermost_dataset
 from repnext_mm.export.tasks import TASKS, Task, task_named
-from repnext_mm.files import replaced_together, to_json, write_text
+from repnext_mm.files import replaced, to_json, write_text
 from repnext_mm.launch.command_line import build_parser, build_runner, load_config
 from repnext_mm.launch.data_checks import check_data
 from repnext_mm.quantization import Quantizer, Search, search
@@ -220,7 +220,7 @@ def main() -> int:
     quantizer.find_layers(args.keep_float)
     evaluation = Evaluation(cfg, task_named(spec.task), args.metric)
     evaluation.reference = evaluation.measure(args.model)
-    with replaced_together(args.output) as draft:
+    with replaced(args.output) as draft:
         result = search(
             quantizer,
             draft,

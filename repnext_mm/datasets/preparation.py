@@ -1,8 +1,6 @@
 """From an archive to a folder that the configs can read: all of it, or nothing."""
 
-import shutil
 import tarfile
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from repnext_mm.datasets.nuclei import prepare_nuclei
-from repnext_mm.files import DRAFT
+from repnext_mm.files import draft_folder
 
 CAMVID_VOID = 11
 """Label of pixels that belong to no class, in the files of the archive."""
@@ -59,9 +57,7 @@ def prepare_dataset(name: str, archive: Path, data: Path) -> tuple[Path, Mapping
     if target.exists():
         raise FileExistsError(f'{target} is there already: remove it to prepare {name} again')
     data.mkdir(parents=True, exist_ok=True)
-    head, tail = DRAFT.format(name=dataset.folder, process='*').split('*')
-    draft = Path(tempfile.mkdtemp(prefix=head, suffix=tail, dir=data))
-    try:
+    with draft_folder(data) as draft:
         with tarfile.open(archive) as file:
             file.extractall(draft / 'unpacked', filter='data')
         missing = [part for part in dataset.needed if not (draft / 'unpacked' / part).is_dir()]
@@ -69,8 +65,6 @@ def prepare_dataset(name: str, archive: Path, data: Path) -> tuple[Path, Mapping
             raise ValueError(f'{archive} is no archive of {name}: it lacks {", ".join(missing)}')
         numbers = dataset.prepare(draft / 'unpacked', draft / 'ready')
         (draft / 'ready').replace(target)
-    finally:
-        shutil.rmtree(draft)
     return target, numbers
 
 

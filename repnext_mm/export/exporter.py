@@ -15,7 +15,7 @@ from repnext_mm.export.formats import FORMATS, format_of
 from repnext_mm.export.options import ExportOptions
 from repnext_mm.export.preparation import prepare
 from repnext_mm.export.proof import prove
-from repnext_mm.files import check_place, replaced_together
+from repnext_mm.files import check_place, replaced
 from repnext_mm.reparam.forms import AUTO
 from repnext_mm.runtime import FileSpec
 
@@ -76,7 +76,7 @@ def export_model(
         options = replace(options, form=choice.form)
         metadata |= dict(choice=choice.to_json())
     ready = prepare(model, cfg, options, dataset_meta, **metadata)
-    with replaced_together(path) as draft:
+    with replaced(path) as draft:
         FORMATS[str(options.format)].write(ready.job, draft)
         comparisons = prove(ready.task, ready.model, ready.job.graph, draft, ready.images)
         check_equal(comparisons, options)

@@ -17,7 +17,7 @@ from repnext_mm.checkpoints.identity import dataset_meta
 from repnext_mm.checkpoints.loading import build_model
 from repnext_mm.checkpoints.merging import form_aware_parts
 from repnext_mm.config_dicts import type_name
-from repnext_mm.files import replaced_together, write_text
+from repnext_mm.files import replaced, write_text
 from repnext_mm.models import RepNeXt
 from repnext_mm.pruning.channels import CRITERIA, Removal, check_ratio, prune_channels
 from repnext_mm.pruning.gradients import accumulate_gradients
@@ -150,7 +150,7 @@ def write_pruned(
     target = check_output(path, base)
     changes = with_options(options or {}, pruned.changes)
     text = config_text(target, base, changes, path.name)
-    with replaced_together(path) as draft:
+    with replaced(path) as draft:
         write_text(draft.with_suffix('.py'), text)
         write_checkpoint(draft, pruned.model.state_dict(), pruned.meta)
     return target

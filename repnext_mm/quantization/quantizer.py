@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from repnext_mm.deprecation import renamed_argument, warn_of_old_name
-from repnext_mm.files import replaced_together
+from repnext_mm.files import replaced
 from repnext_mm.quantization.calibration import METHODS, Calibration, calibrate
 from repnext_mm.quantization.equalization import equalize
 from repnext_mm.quantization.insertion import quantized_model
@@ -137,7 +137,7 @@ class Quantizer:
         entry = next(entry for entry in model.metadata_props if entry.key == KEY)
         entry.value = self.source.quantized_spec(self._details(float_layers)).to_text()
         onnx.checker.check_model(model)
-        with replaced_together(target) as draft:
+        with replaced(target) as draft:
             onnx.save(model, str(draft))
             open_session(draft)  # a file that does not open is not kept
         return [layer for layer in self.layers if layer not in float_layers]

@@ -12,6 +12,7 @@ from mmengine.fileio import LocalBackend
 from mmengine.hooks import EMAHook
 from runners import Logits, RandomImages, loader
 
+from repnext_mm.files import DRAFT
 from repnext_mm.hooks import SafeCheckpointHook
 from repnext_mm.hooks.checkpoint_hook import WholeFileBackend
 from repnext_mm.training.resume import latest_checkpoint
@@ -167,10 +168,14 @@ def test_drafts_of_killed_processes_are_removed_and_nothing_else(tmp_path):
     work_dir, out_dir = tmp_path / 'run', tmp_path / 'out'
     for folder in (work_dir, out_dir / 'run'):
         folder.mkdir(parents=True)
-        for name in ('.epoch_1.pth.123.repnext-draft', '.cache.123.tmp', 'notes.txt'):
+        for name in ('.cache.123.tmp', 'notes.txt'):
             (folder / name).touch()
+        (folder / f'{DRAFT}1').mkdir()
+        (folder / f'{DRAFT}1' / 'epoch_1.pth').touch()
+    (work_dir / f'{DRAFT}2').symlink_to(tmp_path / 'out')
     runner(work_dir, checkpoint=dict(out_dir=out_dir, max_keep_ckpts=1)).train()
-    assert names(work_dir) == ['.cache.123.tmp', 'last_checkpoint', 'notes.txt']
+    kept = ['.cache.123.tmp', f'{DRAFT}2', 'last_checkpoint', 'notes.txt']
+    assert names(work_dir) == kept
     assert names(out_dir / 'run') == ['.cache.123.tmp', 'epoch_3.pth', 'notes.txt']
     assert latest_checkpoint(work_dir) == str(out_dir / 'run' / 'epoch_3.pth')
 
