@@ -4,8 +4,9 @@ _base_ = [
     './_base_/datasets/coco_instance_multiscale.py',
     './_base_/schedules/repnext_m_3x.py',
     './_base_/default_runtime.py',
+    './_base_/pretrained.py',
 ]
-checkpoint = '{{$REPNEXT_PRETRAINED:pretrained}}/repnext_m4.pth'
+checkpoint = f'{_base_.pretrained}/repnext_m4.pth'
 model = dict(
     backbone=dict(
         arch='m4',

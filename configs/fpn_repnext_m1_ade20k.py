@@ -4,8 +4,9 @@ _base_ = [
     './_base_/datasets/ade20k_aligned.py',
     './_base_/schedules/repnext_m_80k.py',
     './_base_/segmentation_runtime.py',
+    './_base_/pretrained.py',
 ]
-checkpoint = '{{$REPNEXT_PRETRAINED:pretrained}}/repnext_m1.pth'
+checkpoint = f'{_base_.pretrained}/repnext_m1.pth'
 
 model = dict(
     backbone=dict(arch='m1', init_cfg=dict(type='Pretrained', checkpoint=checkpoint)),

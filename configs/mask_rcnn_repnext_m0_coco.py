@@ -4,8 +4,9 @@ _base_ = [
     './_base_/datasets/coco_instance.py',
     './_base_/schedules/repnext_m_1x.py',
     './_base_/default_runtime.py',
+    './_base_/pretrained.py',
 ]
-checkpoint = '{{$REPNEXT_PRETRAINED:pretrained}}/repnext_m0.pth'
+checkpoint = f'{_base_.pretrained}/repnext_m0.pth'
 model = dict(
     backbone=dict(
         arch='m0',

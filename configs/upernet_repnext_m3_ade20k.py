@@ -4,8 +4,9 @@ _base_ = [
     './_base_/datasets/ade20k.py',
     './_base_/schedules/repnext_m_160k.py',
     './_base_/segmentation_runtime.py',
+    './_base_/pretrained.py',
 ]
-checkpoint = '{{$REPNEXT_PRETRAINED:pretrained}}/repnext_m3.pth'
+checkpoint = f'{_base_.pretrained}/repnext_m3.pth'
 
 model = dict(
     backbone=dict(

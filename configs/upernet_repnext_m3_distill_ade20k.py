@@ -6,7 +6,12 @@ logits = dict(type='repnext_mm.ChannelWiseDivergence', loss_weight=5.0)  # as mm
 model = dict(
     type='repnext_mm.FeatureDistillation',
     student='EncoderDecoder',
-    teacher_config='{{ fileDirname }}/fpn_repnext_m5_ade20k.py',
-    teacher_ckpt='{{$REPNEXT_PRETRAINED:pretrained}}/fpn_repnext_m5_ade20k.pth',
+    # Beside this file, whatever its folder is called.
+    teacher_config=str(
+        __import__('pathlib')
+        .Path(__import__('inspect').currentframe().f_code.co_filename)
+        .with_name('fpn_repnext_m5_ade20k.py')
+    ),
+    teacher_ckpt=f'{_base_.pretrained}/fpn_repnext_m5_ade20k.pth',
     features=[dict(module='decode_head.conv_seg', loss=logits)],
 )

@@ -1,8 +1,8 @@
 """RepNeXt for OpenMMLab: a backbone that trains with branches and infers without.
 
 Importing this package registers its backbones, hooks and optimizer wrappers with mmengine, under
-the scope ``repnext_mm`` and in the root, and calls :func:`install`, which changes four things in
-the process:
+the scope ``repnext_mm`` and in the root, and calls :func:`install`, which changes the first four of
+these things in the process:
 
 - ``mmcv_ops``: where mmcv has no compiled extension ``mmcv._ext``, torchvision's NMS and RoIAlign
   stand in for it.
@@ -11,8 +11,10 @@ the process:
 - ``log_history``: the classes of mmengine's log history count as data for ``torch.load``, so that
   mmengine's checkpoints load with the safe loader.
 - ``file_backend``: mmengine gets a file backend ``'repnext_mm.whole_files'`` beside its own.
+- ``safe_loading``: no checkpoint and no YAML file can run code, whoever reads it. Left to
+  ``repnext_mm.install(safe_loading=True)``, for scripts of other projects may need it otherwise.
 
-With the environment variable ``REPNEXT_MM_INSTALL=0`` the import leaves all four alone, and
+With the environment variable ``REPNEXT_MM_INSTALL=0`` the import leaves all alone, and
 ``repnext_mm.install(mmcv_ops=True, checkpoint_loaders=False)`` does some of them, or all.
 
 It imports neither mmdet nor mmseg nor mmpretrain.

@@ -2,7 +2,9 @@
 
 ``python -m repnext_mm SCRIPT [arguments]`` is ``python SCRIPT [arguments]`` after
 ``import repnext_mm``. Scripts need that which import mmcv's operators before they read
-a config with ``custom_imports``, such as mmdet's ``tools/test.py``.
+a config with ``custom_imports``, such as mmdet's ``tools/test.py``. Checkpoints and YAML files
+can run no code in it; for files that you trust, ``TORCH_FORCE_WEIGHTS_ONLY_LOAD=0`` in the
+environment lets checkpoints do so.
 """
 
 import argparse
@@ -10,6 +12,8 @@ import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from repnext_mm.installation import install
 
 
 def main() -> None:
@@ -28,6 +32,7 @@ def main() -> None:
 
 def run_script(script: str, arguments: Sequence[str]) -> None:
     """Runs a Python file as ``__main__``, with ``sys.argv`` and ``sys.path`` as Python sets them."""
+    install(safe_loading=True)
     sys.argv = [script, *arguments]
     if not getattr(sys.flags, 'safe_path', False):
         sys.path[0] = str(Path(script).resolve().parent)

@@ -1,6 +1,12 @@
 """Everything that ``import repnext_mm`` changes in the process, in one function."""
 
-from repnext_mm.compat import is_installed, provide_mmcv_ops, trust_mmengine_checkpoints
+from repnext_mm.compat import (
+    forbid_code_in_checkpoints,
+    is_installed,
+    provide_mmcv_ops,
+    read_yaml_as_data,
+    trust_mmengine_checkpoints,
+)
 
 VARIABLE = 'REPNEXT_MM_INSTALL'
 """Environment variable; with the value ``'0'`` the import of ``repnext_mm`` installs nothing."""
@@ -12,11 +18,13 @@ def install(
     checkpoint_loaders: bool = True,
     log_history: bool = True,
     file_backend: bool = True,
+    safe_loading: bool = False,
 ) -> None:
     """Changes this process so that mmengine, mmcv and RepNeXt work together.
 
     ``import repnext_mm`` calls it, unless the environment variable ``REPNEXT_MM_INSTALL`` is 0.
-    It may be called again. All but ``mmcv_ops`` is left out where mmengine or mmcv is missing.
+    It may be called again. All but ``mmcv_ops`` and what is torch's of ``safe_loading`` is left out
+    where mmengine or mmcv is missing.
 
     Args:
         mmcv_ops: Offers a stand-in for ``mmcv._ext`` with torchvision's operators, at the end of
@@ -29,11 +37,19 @@ def install(
             torch's safe globals. See :func:`repnext_mm.compat.trust_mmengine_checkpoints`.
         file_backend: Registers the backend ``'repnext_mm.whole_files'`` with mmengine, whose
             files appear whole or not at all. ``SafeCheckpointHook`` registers it by itself.
+        safe_loading: Lets no file run code that mmdet's ``init_detector``, mmseg's ``init_model``
+            or anything else in this process reads by ``torch.load`` or by mmengine's reader of
+            YAML. The import leaves it out, our own tools and ``python -m repnext_mm`` do not. See
+            :func:`repnext_mm.compat.forbid_code_in_checkpoints`.
     """
+    if safe_loading:
+        forbid_code_in_checkpoints()
     if mmcv_ops:
         provide_mmcv_ops()
     if not is_installed('mmengine', 'mmcv'):
         return
+    if safe_loading:
+        read_yaml_as_data()
     if log_history:
         trust_mmengine_checkpoints()
     if checkpoint_loaders:

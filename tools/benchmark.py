@@ -12,8 +12,6 @@ from pathlib import Path
 import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 
 # isort: split
-from mmengine.config import DictAction
-
 from repnext_mm.evaluation.benchmark.cases import (
     BENCHMARK_LAYOUTS,
     COMPILERS,
@@ -31,8 +29,9 @@ from repnext_mm.evaluation.benchmark.networks import Networks, Source
 from repnext_mm.evaluation.benchmark.plans import QUESTIONS, Question, answer, sizes_of, tables_of
 from repnext_mm.evaluation.benchmark.report import MATRIX_RATE, BenchmarkReport, warning_text
 from repnext_mm.evaluation.benchmark.scaling import draw_scaling, line_rows
-from repnext_mm.launch.command_line import config_of
+from repnext_mm.launch.command_line import add_trust_option, config_of
 from repnext_mm.launch.data_checks import check_data
+from repnext_mm.launch.options import ConfigOptions
 from repnext_mm.reparam.forms import AUTO, FORMS
 from repnext_mm.timing import format_table
 
@@ -60,7 +59,7 @@ def parse_args() -> argparse.Namespace:
         '--step', choices=MEASURED_STEPS, default='inference', help='for --what memory'
     )
     parser.add_argument('--work-dir', default='work_dirs/benchmark')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='for all configs')
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions, help='for all configs')
     parser.add_argument(
         '--variant',
         nargs='+',
@@ -106,6 +105,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--exported', nargs='+', default=[], help='files of tools/export.py, on the test images'
     )
+    add_trust_option(parser)
     parser.add_argument('--rounds', type=int, default=5, help='how often to time each row')
     return parser.parse_args()
 
@@ -126,7 +126,7 @@ def sources_of(args: argparse.Namespace) -> dict[str, Source]:
     found = {}
     for variant, options in [('', []), *((name, options) for name, *options in args.variant)]:
         extra = argparse.Namespace(cfg_options={})
-        action = DictAction(['--variant'], 'cfg_options', nargs='+')
+        action = ConfigOptions(['--variant'], 'cfg_options', nargs='+')
         action(argparse.ArgumentParser(), extra, options)
         changes = (args.cfg_options or {}) | extra.cfg_options
         configs = list(zip(titles, pairs, strict=True))
@@ -173,6 +173,7 @@ def question_of(args: argparse.Namespace) -> Question:
         runtimes=[name.replace(INT8.strip(), INT8) for name in args.runtimes],
         images=args.images,
         files=args.exported,
+        trust_files=args.trust_file,
     )
 
 

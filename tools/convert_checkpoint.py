@@ -11,7 +11,6 @@ from pathlib import Path
 import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 
 # isort: split
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from repnext_mm.checkpoints.files import (
@@ -22,7 +21,7 @@ from repnext_mm.checkpoints.files import (
 )
 from repnext_mm.checkpoints.identity import dataset_meta, identify
 from repnext_mm.checkpoints.loading import build_model, report_loading
-from repnext_mm.compat import forbid_code_in_checkpoints
+from repnext_mm.compat import forbid_code_in_checkpoints, read_config
 from repnext_mm.models import RepNeXt
 from repnext_mm.networks.layouts import unwrap
 from repnext_mm.version import __version__
@@ -60,7 +59,7 @@ def main() -> int:
         )
         return 1
     if args.config:
-        cfg = Config.fromfile(args.config)
+        cfg = read_config(args.config)
         init_default_scope(cfg.get('default_scope', 'mmengine'))
         report = report_loading(state, build_model(cfg))
         print(f'Model of {args.config}: {report}')

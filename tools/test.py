@@ -20,6 +20,7 @@ from repnext_mm.files import to_json, write_text
 from repnext_mm.hooks import ReparameterizeHook
 from repnext_mm.launch.command_line import (
     add_form_option,
+    add_trust_option,
     build_parser,
     build_runner,
     load_config,
@@ -51,6 +52,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--runtime', help='for an exported file: onnxruntime (the default for ONNX) or openvino'
     )
+    add_trust_option(parser)
     parser.add_argument('--out', help='write the predictions to this .pkl file')
     parser.add_argument('--show', action='store_true', help='show predictions in a window')
     parser.add_argument(
@@ -90,7 +92,7 @@ def main() -> None:
     report(check_batches(cfg, 'test'))
     cfg.resume = False  # a config that a resumed training left behind says otherwise
     if args.exported:
-        form = use_exported(cfg, args.checkpoint, args.runtime).form
+        form = use_exported(cfg, args.checkpoint, args.runtime, args.trust_file).form
     else:
         cfg.load_from = args.checkpoint
         form = choose_form(cfg, args.form, args.layout)

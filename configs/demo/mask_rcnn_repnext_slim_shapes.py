@@ -2,7 +2,7 @@
 # tools/demo.py makes the data; SHAPES_ROOT moves its folder.
 _base_ = '../mask_rcnn_repnext_tiny_coco.py'
 
-data_root = '{{$SHAPES_ROOT:data/shapes}}'
+data_root = __import__('os').environ.get('SHAPES_ROOT') or 'data/shapes'
 classes = ('disk', 'box', 'triangle', 'star', 'ring')
 data = dict(data_root=data_root, metainfo=dict(classes=classes))
 iterations, width, hidden = 800, 64, 256

@@ -2,7 +2,7 @@
 # tools/demo.py makes the data; SHAPES_ROOT moves its folder.
 _base_ = '../upernet_repnext_tiny_ade20k.py'
 
-data_root = '{{$SHAPES_ROOT:data/shapes}}'
+data_root = __import__('os').environ.get('SHAPES_ROOT') or 'data/shapes'
 data = dict(
     type='BaseSegDataset',
     data_root=data_root,

@@ -88,15 +88,19 @@ def load_from_http(filename: str, map_location: MapLocation = None, **options) -
         map_location: As for :func:`load_from_local`.
         **options: For mmengine's loader, such as ``model_dir``; safetensors ignore them.
 
+    A file is kept in a folder of its URL below ``model_dir``, by default ``checkpoints`` in
+    torch's folder, for files of other URLs may have the same name.
+
     Raises:
         ValueError: If the file is damaged.
     """
     if Path(urlsplit(filename).path).suffix == SAFETENSORS:
         with get_local_path(filename) as path:
             return to_openmmlab(_read_safetensors(Path(path), map_location))
-    content = mmengine_checkpoint.load_from_http(filename, map_location, **options)
-    folder = options.get('model_dir') or Path(torch.hub.get_dir(), 'checkpoints')
-    kept = Path(folder, Path(urlsplit(filename).path).name)
+    folder = Path(options.pop('model_dir', None) or Path(torch.hub.get_dir(), 'checkpoints'))
+    folder /= hashlib.sha256(filename.encode()).hexdigest()[:16]
+    content = mmengine_checkpoint.load_from_http(filename, map_location, str(folder), **options)
+    kept = folder / Path(urlsplit(filename).path).name
     if kept.is_file() and (problem := damage(kept)):
         raise ValueError(
             f'{filename} cannot be loaded: {problem}. Remove {kept}, where it was kept, so that it '

@@ -1,5 +1,6 @@
 """Loading mmengine's own checkpoints without running code from them."""
 
+import logging
 import os
 import pickle
 from argparse import Namespace
@@ -7,6 +8,11 @@ from collections.abc import Callable
 
 import numpy
 import torch
+
+SAFE, UNSAFE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
+"""torch's environment variables, which may not both be set."""
+
+logger = logging.getLogger(__name__)
 
 
 def trust_mmengine_checkpoints() -> None:
@@ -39,12 +45,20 @@ def forbid_code_in_checkpoints() -> None:
     """Makes ``torch.load`` of this process, and of those that it starts, read data only.
 
     onedl-mmengine otherwise answers a refusal of the safe loader with the one that
-    runs code. The environment variable ``TORCH_FORCE_WEIGHTS_ONLY_LOAD``, torch's own,
-    overrides it. Nothing happens before torch 2.6, whose safe loader does not take the
+    runs code. The environment variable ``TORCH_FORCE_WEIGHTS_ONLY_LOAD=0``, torch's own,
+    allows it all the same; ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD`` does not, and is left out with a
+    warning. Nothing happens before torch 2.6, whose safe loader does not take the
     names of mmengine's log history.
     """
-    if _safe_loader_is_default():
-        os.environ.setdefault('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '1')
+    if not _safe_loader_is_default() or os.environ.setdefault(SAFE, '1') == '0':
+        return
+    if os.environ.pop(UNSAFE, '0').lower() not in ('0', ''):
+        logger.warning(
+            'checkpoints are read as data here, so %s is ignored: %s=0 lets them run code, for '
+            'files that you trust',
+            UNSAFE,
+            SAFE,
+        )
 
 
 def _safe_loader_is_default() -> bool:

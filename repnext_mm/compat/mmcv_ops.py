@@ -21,6 +21,10 @@ from repnext_mm.compat.packages import compile_advice
 
 EXTENSION = 'mmcv._ext'
 
+LARGEST_BOX = 2**24
+"""Area of a box on a feature map, in pixels, beyond which torchvision's RoIAlign takes gigabytes or
+reads what is not its own."""
+
 
 def provide_mmcv_ops() -> None:
     """Offers the stand-in for ``mmcv._ext``; imports nothing, and may be called again."""
@@ -135,8 +139,12 @@ def roi_align_forward(
         sampling_ratio: Samples per bin and axis; 0 for as many as pixels.
         pool_mode: 1 for the average; 0 for the maximum, which torchvision lacks.
         aligned: Shift by half a pixel, so that pixel centres lie at .5.
+
+    Raises:
+        ValueError: If a box is not finite, far too large, or of no image of the batch.
     """
     _refuse_max_pooling(pool_mode)
+    _check_boxes(rois, len(input), spatial_scale)
     features, boxes = _at_least_single(_channels_first(input), rois)
     bins = (aligned_height, aligned_width)
     output.copy_(
@@ -161,12 +169,35 @@ def roi_align_backward(
 ) -> None:
     """The gradient of :func:`roi_align_forward`; writes into ``grad_input``, ``(N, C, H, W)``."""
     _refuse_max_pooling(pool_mode)
+    _check_boxes(rois, len(grad_input), spatial_scale)
     gradient, boxes = _at_least_single(grad_output, rois)
     bins = (aligned_height, aligned_width)
     grad_input.copy_(
         torch.ops.torchvision._roi_align_backward(
             gradient, boxes, spatial_scale, *bins, *grad_input.shape, sampling_ratio, aligned
         )
+    )
+
+
+def _check_boxes(rois: Tensor, images: int, spatial_scale: float) -> None:
+    """Refuses boxes with which torchvision's RoIAlign reads memory that is not its own.
+
+    Raises:
+        ValueError: The message names the first one, and its image in the batch.
+    """
+    if torch.jit.is_tracing() or torch.compiler.is_compiling():
+        return
+    sides = ((rois[:, 3:] - rois[:, 1:3]) * spatial_scale).abs().clamp(min=1)
+    outside = (rois[:, 0] < 0) | (rois[:, 0] >= images)
+    wrong = ~rois.isfinite().all(1) | ~(sides.prod(1) <= LARGEST_BOX) | outside
+    if not wrong.any():
+        return
+    row = int(wrong.nonzero()[0])
+    image, *corners = rois[row].tolist()
+    raise ValueError(
+        f'box {row} of {len(rois)}, in image {image:g} of a batch of {images}, cannot be pooled: '
+        f'its corners x1, y1, x2, y2 are {corners}. Either an annotation of that image has such a '
+        'box, or the training has diverged'
     )
 
 

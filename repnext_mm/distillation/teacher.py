@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS
 from mmengine.runner import load_checkpoint
 from torch import Tensor, nn
 
+from repnext_mm.compat import read_config
 from repnext_mm.config_dicts import pretrained_files
 
 
@@ -58,7 +58,7 @@ class Teacher:
         self._check_files()
         config, scope = self.config, self.scope
         if isinstance(config, str | Path):
-            whole = Config.fromfile(config)
+            whole = read_config(config)
             config, scope = whole.model, scope or whole.get('default_scope')
         if not scope and isinstance(config['type'], str):
             scope = config['type'].rpartition('.')[0]

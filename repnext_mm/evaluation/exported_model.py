@@ -30,14 +30,21 @@ class ExportedModel(BaseModel):
         path: File of ``tools/export.py``.
         runtime: ``'onnxruntime'`` or ``'openvino'`` for ONNX.
         test_cfg: The config's, for what the file leaves open: the windows of a segmentor.
+        trust: Open a file that can run code; see :func:`~repnext_mm.runtime.open_session`.
 
     Raises:
-        ValueError: If the file holds a part of a network only.
+        ValueError: If the file holds a part of a network only, or can run code and is not trusted.
     """
 
-    def __init__(self, path: str, runtime: str | None = None, test_cfg: dict | None = None):
+    def __init__(
+        self,
+        path: str,
+        runtime: str | None = None,
+        test_cfg: dict | None = None,
+        trust: bool = False,
+    ):
         super().__init__()
-        self.reader = open_reader(path, runtime)
+        self.reader = open_reader(path, runtime, trust=trust)
         self.task = task_named(self.reader.task)
         if test_cfg:
             self.task.adopt_test_cfg(self.reader, test_cfg)
@@ -118,8 +125,16 @@ def shortened(names: Sequence[str]) -> str:
     return ', '.join([*names[:3], '...'] if len(names) > 4 else names)
 
 
-def use_exported(cfg: Config, path: str, runtime: str | None = None) -> FileSpec:
+def use_exported(
+    cfg: Config, path: str, runtime: str | None = None, trust: bool = False
+) -> FileSpec:
     """Makes a config test an exported file in the place of its model.
+
+    Args:
+        cfg: The config.
+        path: The file.
+        runtime: As for :class:`ExportedModel`, and so is ``trust``.
+        trust: Whether it may run code.
 
     Returns:
         The contract of the file.
@@ -128,10 +143,11 @@ def use_exported(cfg: Config, path: str, runtime: str | None = None) -> FileSpec
         ImportError, FileNotFoundError: As :func:`~repnext_mm.runtime.open_session` does.
         ValueError: As that does, and :func:`check_config`.
     """
-    spec = open_session(path, runtime).spec
+    spec = open_session(path, runtime, trust=trust).spec
     check_config(cfg, path, spec)
     test_cfg = cfg.model.get('test_cfg')
-    cfg.model = dict(type='repnext_mm.ExportedModel', path=path, runtime=runtime, test_cfg=test_cfg)
+    given = dict(path=path, runtime=runtime, test_cfg=test_cfg, trust=trust)
+    cfg.model = dict(type='repnext_mm.ExportedModel', **given)
     cfg.data_preprocessor = None  # mmengine would give it to the model
     cfg.load_from = None
     hooks = cfg.get('custom_hooks') or []

@@ -74,10 +74,13 @@ def config_options(options: Mapping[str, Any]) -> list[str]:
 
 
 def _as_text(value: Any) -> str:
-    """A value as mmengine's ``DictAction`` reads it."""
+    """A value as :class:`~repnext_mm.launch.options.ConfigOptions` reads it."""
     if isinstance(value, list | tuple):
         opening, closing = '()' if isinstance(value, tuple) else '[]'
         return opening + ','.join(map(_as_text, value)) + closing
+    if isinstance(value, str) and ',' in value:
+        quote = '"' if "'" in value else "'"
+        return f'{quote}{value}{quote}'
     return str(value)
 
 

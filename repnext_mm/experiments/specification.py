@@ -6,8 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-
+from repnext_mm.compat import read_config
 from repnext_mm.reparam.forms import FORMS, TRAINING, check_form
 
 EXPORTED_KINDS = ('onnx', 'int8')
@@ -193,7 +192,7 @@ def read_experiment(path: Path) -> Experiment:
         raise FileNotFoundError(
             f'there is no experiment {path}: those of RepNeXt-MM are in configs/experiments'
         )
-    given = Config.fromfile(path).to_dict()
+    given = read_config(path).to_dict()
     known = {item.name for item in fields(Experiment)} - {'name'}
     if set(given) - known or not {'title', 'columns', 'rows', 'shape'} <= set(given):
         raise ValueError(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from repnext_mm.compat import require_extra
+from repnext_mm.compat import require_extra, require_openvino
 from repnext_mm.export.size_free import SubsamplingBySlicing
 from repnext_mm.export.tasks import ExportGraph
 from repnext_mm.runtime.spec import KEY, FileSpec
@@ -83,7 +83,7 @@ def write_onnx(job: Job, path: Path) -> None:
 
 def write_openvino(job: Job, path: Path) -> None:
     """Writes OpenVINO's IR, an ``.xml`` and a ``.bin``, by way of ONNX."""
-    openvino = require_extra('openvino', 'openvino', 'exporting to OpenVINO')
+    openvino = require_openvino('exporting to OpenVINO')
     source = path.with_suffix('.onnx')
     try:
         write_onnx(job, source)

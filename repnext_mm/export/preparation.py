@@ -19,6 +19,7 @@ from repnext_mm.export.size_free import make_size_free
 from repnext_mm.export.tasks import ExportGraph, Task, task_of
 from repnext_mm.models import RepNeXt
 from repnext_mm.reparam import TRAINING
+from repnext_mm.reparam.ranges import check_range
 from repnext_mm.runtime import FileSpec
 from repnext_mm.trained import merged_copy, plain_copy
 from repnext_mm.version import __version__
@@ -124,6 +125,8 @@ def build_graph(model: nn.Module, task: Task, options: ExportOptions) -> ExportG
         ValueError: If the model cannot be exported so.
     """
     dtype = torch.float16 if options.half else torch.float32
+    for name, value in model.state_dict().items():
+        check_range(value, dtype, name, 'export the model in float32 (without --half)')
     image = image_input(getattr(model, 'data_preprocessor', None), dtype)
     model = copy.deepcopy(model)
     model.to(dtype)

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
 
-from repnext_mm.compat import forbid_code_in_checkpoints, require
+from repnext_mm.compat import forbid_code_in_checkpoints, read_config, require
 from repnext_mm.configs import with_backbone
 from repnext_mm.deprecation import warn_of_old_name
 from repnext_mm.launch.allocator import keep_memory
 from repnext_mm.launch.device import adapt_to_device, use_mixed_precision
+from repnext_mm.launch.options import ConfigOptions
 from repnext_mm.reparam.forms import FORMS, TRAINING
 
 TASK_PACKAGES = ('mmdet', 'mmseg', 'mmpretrain')
@@ -37,8 +38,9 @@ def build_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
-        help='override the config: key=value, lists as key="[a,b]" or key=a,b',
+        action=ConfigOptions,
+        help='override the config: key=value, lists as key="[a,b]" or key=a,b; text that has commas '
+        'in quotes of its own',
     )
     parser.add_argument(
         '--release-memory',
@@ -81,6 +83,15 @@ def add_form_option(
     )
 
 
+def add_trust_option(parser: argparse.ArgumentParser) -> None:
+    """Adds the option ``--trust-file`` to a parser, for exported files that can run code."""
+    parser.add_argument(
+        '--trust-file',
+        action='store_true',
+        help='open a .pt2 file, which can run code: only if you know who made it',
+    )
+
+
 class _OldName(argparse.Action):
     """Stores the value of an option under its old name, with a warning that names the new one."""
 
@@ -109,7 +120,7 @@ def load_config(args: argparse.Namespace) -> Config:
     Raises:
         FileNotFoundError: If there is no such file.
         ImportError: If the package of the config's scope is not installed.
-        ValueError: If mixed precision is asked for and the config's optimizer wrapper has none, or
+        ValueError: If a config in YAML or JSON would run code, mixed precision is asked for and the config's optimizer wrapper has none, or
             the backbone is unknown or does not fit the config.
     """
     path = args.config
@@ -120,7 +131,7 @@ def load_config(args: argparse.Namespace) -> Config:
         )
     if not getattr(args, 'release_memory', False):
         keep_memory()
-    cfg = Config.fromfile(path)
+    cfg = read_config(path)
     name = Path(path).stem
     if getattr(args, 'backbone', None):
         cfg.merge_from_dict(with_backbone(cfg, args.backbone))

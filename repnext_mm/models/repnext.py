@@ -14,6 +14,7 @@ from repnext_mm import networks
 from repnext_mm.models.layer_depth import staged_depth
 from repnext_mm.registry import MODELS, register
 from repnext_mm.reparam import INFERENCE_FORMS, TRAINING
+from repnext_mm.reparam.arguments import check_switches, check_whole
 
 
 @register(MODELS)
@@ -55,7 +56,7 @@ class RepNeXt(networks.RepNeXt, BaseModule):
 
     Raises:
         ValueError: If a value is not among the allowed ones; the message lists them.
-        TypeError: If ``arch`` is neither a string nor a dict.
+        TypeError: If a value has another type; the message says which.
 
     Examples:
         >>> import torch
@@ -107,11 +108,8 @@ class RepNeXt(networks.RepNeXt, BaseModule):
             initialize=False,
         )
         self.init_cfg = copy.deepcopy(init_cfg)
-        if not -1 <= frozen_stages <= len(self.depths):
-            raise ValueError(
-                f'frozen_stages must lie between -1 (none) and {len(self.depths)} (all), got '
-                f'{frozen_stages!r}'
-            )
+        check_whole('frozen_stages, from -1 (none) to all,', frozen_stages, -1, len(self.depths))
+        check_switches(norm_eval=norm_eval)
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         self._freeze_stages()

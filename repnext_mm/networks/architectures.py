@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from repnext_mm.networks import repnext_m, repnext_t
 from repnext_mm.networks.family import Family
+from repnext_mm.reparam.arguments import are_whole
 
 Widths = tuple[tuple[int, ...], ...]
 """Numbers of channels inside each stage, in the order in which its layers run."""
@@ -75,18 +76,21 @@ def resolve_architecture(arch: str | dict) -> Architecture:
 def _architecture_from_dict(arch: dict) -> Architecture:
     variant = arch.pop('variant', 'tiny')
     widths = {name: arch.pop(name, None) for name in ('hidden_channels', 'input_channels')}
-    if set(arch) != {'channels', 'depths'} or variant not in ARCHITECTURES:
+    known = isinstance(variant, str) and variant in ARCHITECTURES
+    if set(arch) != {'channels', 'depths'} or not known:
         raise ValueError(
             "an arch dict has 'channels', 'depths' and optionally 'variant', one of "
             f"{tuple(ARCHITECTURES)}, 'hidden_channels' and 'input_channels'; got keys "
             f'{tuple(arch)} and variant {variant!r}'
         )
-    channels, depths = tuple(arch['channels']), tuple(arch['depths'])
-    if not _are_positive(channels + depths) or len(channels) != len(depths) or not channels:
+    channels, depths = arch['channels'], arch['depths']
+    positive = are_whole(channels, 1) and are_whole(depths, 1)
+    if not positive or len(channels) != len(depths) or not channels:
         raise ValueError(
             "'channels' and 'depths' need one positive int per stage each, got "
-            f'channels={channels}, depths={depths}'
+            f'channels={channels!r}, depths={depths!r}'
         )
+    channels, depths = tuple(channels), tuple(depths)
     family = ARCHITECTURES[variant].family
     entries = int(family.hidden_in_entries)
     hidden = _checked_widths(
@@ -109,14 +113,10 @@ def _checked_widths(name: str, widths: Any, counts: Sequence[int]) -> Widths | N
     """
     if widths is None:
         return None
-    checked = tuple(tuple(stage) for stage in widths)
-    if [len(stage) for stage in checked] != list(counts) or not all(map(_are_positive, checked)):
+    nested = isinstance(widths, list | tuple) and all(are_whole(stage, 1) for stage in widths)
+    if not nested or [len(stage) for stage in widths] != list(counts):
         raise ValueError(
             f'{name!r} needs {tuple(counts)} positive ints for the stages of this architecture, '
-            f'got {checked}'
+            f'got {widths!r}'
         )
-    return checked
-
-
-def _are_positive(numbers: Sequence[Any]) -> bool:
-    return all(isinstance(number, int) and number > 0 for number in numbers)
+    return tuple(tuple(stage) for stage in widths)

@@ -16,6 +16,7 @@ from repnext_mm.networks import layouts
 from repnext_mm.networks.architectures import ARCHITECTURES, resolve_architecture
 from repnext_mm.networks.family import NormLayer
 from repnext_mm.reparam import TRAINING, FormAware
+from repnext_mm.reparam.arguments import are_whole, check_rate, check_switches, check_whole
 from repnext_mm.reparam.forms import check_form, form_name
 from repnext_mm.reparam.live import run_merged_while_frozen
 
@@ -109,7 +110,7 @@ class RepNeXt(FormAware):
 
     Raises:
         ValueError: If a value is not among the allowed ones; the message lists them.
-        TypeError: If ``arch`` is neither a string nor a dict.
+        TypeError: If a value has another type; the message says which.
 
     Examples:
         >>> import torch
@@ -142,13 +143,22 @@ class RepNeXt(FormAware):
         self.architecture = resolve_architecture(arch)
         self.family, self.channels, self.depths = self.architecture[:3]
         check_form(form)
+        check_whole('in_channels', in_channels, 1)
+        check_rate('drop_path_rate', drop_path_rate)
+        check_switches(
+            with_cp=with_cp,
+            allow_partial_load=allow_partial_load,
+            finetune_deployed=finetune_deployed,
+            initialize=initialize,
+            merge_frozen_norms=merge_frozen_norms,
+        )
+        if not callable(norm_layer):
+            raise TypeError(f'norm_layer must build a layer for a number, got {norm_layer!r}')
         if self.architecture.input_channels and form != 'plain':
             raise ValueError(
                 f"a network with 'input_channels' was pruned in the form 'plain' and has no other, "
                 f'got {form!r}: build it with {self.argument_for("plain")}'
             )
-        if not 0 <= drop_path_rate < 1:
-            raise ValueError(f'drop_path_rate must lie in [0, 1), got {drop_path_rate!r}')
         self.out_indices = _resolve_out_indices(out_indices, len(self.depths))
         self.allow_partial_load = allow_partial_load
         self.finetune_deployed = finetune_deployed
@@ -273,8 +283,13 @@ def _resolve_out_indices(out_indices: Sequence[int] | int, stages: int) -> tuple
 
     Raises:
         ValueError: If one is out of range, given twice, or none is given.
+        TypeError: If they are no whole numbers.
     """
-    given = (out_indices,) if isinstance(out_indices, int) else tuple(out_indices)
+    given = (out_indices,) if isinstance(out_indices, int) else out_indices
+    if not are_whole(given):
+        raise TypeError(
+            f'out_indices must be whole numbers, stages of 0 to {stages - 1}, got {out_indices!r}'
+        )
     if not given or any(not -stages <= index < stages for index in given):
         raise ValueError(
             f'out_indices must name some of the {stages} stages, 0 to {stages - 1}, got '

@@ -9,6 +9,7 @@ from repnext_mm.networks.backbone import RepNeXt
 from repnext_mm.networks.family import NormLayer
 from repnext_mm.networks.heads import with_both_classifiers
 from repnext_mm.reparam import TRAINING, FormAware
+from repnext_mm.reparam.arguments import check_switches, check_whole
 from repnext_mm.reparam.forms import check_form
 
 
@@ -60,6 +61,8 @@ class RepNeXtClassifier(RepNeXt):
         merge_frozen_norms: bool = False,
     ):
         check_form(form)
+        check_whole('num_classes', num_classes, 0)
+        check_switches(initialize=initialize)
         super().__init__(
             arch,
             in_channels,
@@ -70,7 +73,7 @@ class RepNeXtClassifier(RepNeXt):
             allow_partial_load=allow_partial_load,
             finetune_deployed=finetune_deployed,
             merge_frozen_norms=merge_frozen_norms,
-            initialize=initialize and form == TRAINING,
+            initialize=bool(initialize) and form == TRAINING,
         )
         self.num_classes = num_classes
         self.head = self.build_head()

@@ -17,6 +17,15 @@ from repnext_mm.reparam import TRAINING
 FEATURE_READERS = ('head', 'decode_head', 'auxiliary_head')
 """Parts of a model that read the backbone's features, if there is no neck that does."""
 
+LOAD_FROM = """# The checkpoint beside this file, whatever their folder is called.
+load_from = str(
+    __import__('pathlib')
+    .Path(__import__('inspect').currentframe().f_code.co_filename)
+    .with_name({!r})
+)
+"""
+"""The end of a pruned network's config."""
+
 Changes = dict[str, Any]
 """Values by their paths in a config, such as ``'model.backbone.arch'``."""
 
@@ -76,8 +85,7 @@ def config_text(path: Path, base: Path, changes: Changes, checkpoint: str) -> st
         ValueError: If a path of the changes leads into a list.
     """
     content: dict[str, Any] = dict(_base_=_relative(base, path.parent))
-    load_from = {'load_from': '{{ fileDirname }}/' + checkpoint}
-    for key, value in (changes | load_from).items():
+    for key, value in changes.items():
         inner = content
         *parents, name = key.split('.')
         if any(part.isdigit() for part in (*parents, name)):
@@ -88,7 +96,7 @@ def config_text(path: Path, base: Path, changes: Changes, checkpoint: str) -> st
         for part in parents:
             inner = inner.setdefault(part, {})
         inner[name] = value
-    return Config(content).pretty_text
+    return Config(content).pretty_text + LOAD_FROM.format(checkpoint)
 
 
 def with_options(options: Mapping[str, Any], changes: Changes) -> Changes:

@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from repnext_mm.compat import conv_module_type
 from repnext_mm.deprecation import renamed_argument
+from repnext_mm.reparam.arguments import check_switches
 from repnext_mm.reparam.copies import independent_copy
 from repnext_mm.reparam.forms import INFERENCE_FORMS, TRAINING, check_inference_form, form_name
 from repnext_mm.reparam.layers import fuse_conv_norm
@@ -131,8 +132,14 @@ def reparameterize_model(
     Raises:
         ValueError: If ``form`` is no inference form or a block cannot take it; if any part of
             the model is in training mode; or, for a copy, if a forward method was replaced by
-            one that runs the original.
+            one that runs the original; or if a merged weight is too large for its dtype.
+        TypeError: If ``model`` is no module, or a switch no truth value.
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f'model must be a torch.nn.Module, got {type(model).__name__}: {model!r:.60}'
+        )
+    check_switches(inplace=inplace, fold_conv_bn=fold_conv_bn)
     check_inference_form(form)
     training = [name for name, module in model.named_modules() if module.training]
     if training:

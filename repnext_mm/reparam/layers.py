@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from repnext_mm.reparam import kernels
+from repnext_mm.reparam.ranges import check_range
 
 Layer = TypeVar('Layer', bound=nn.Module)
 
@@ -166,13 +167,23 @@ def build_conv(
 def _with_weights(
     layer: Layer, weight: Tensor, bias: Tensor, like: nn.Module, sources: Iterable[nn.Module]
 ) -> Layer:
-    """``layer`` in evaluation mode, with these values in the dtype and on the device of ``like``."""
+    """``layer`` in evaluation mode, with these values in the dtype and on the device of ``like``.
+
+    Raises:
+        ValueError: If a value is too large for that dtype.
+    """
     trainable = any(p.requires_grad for module in (like, *sources) for p in module.parameters())
     model: Any = like
     for name, value in (('weight', weight), ('bias', bias)):
-        value = value.to(model.weight.device, model.weight.dtype).contiguous()
+        value = _cast(value, model.weight, f'the merged {name} of {like}').contiguous()
         setattr(layer, name, nn.Parameter(value, requires_grad=trainable))
     return layer.eval()
+
+
+def _cast(value: Tensor, like: Tensor, name: str) -> Tensor:
+    advice = 'merge the network in float32, and keep that where such weights are'
+    check_range(value, like.dtype, name, advice)
+    return value.to(like.device, like.dtype)
 
 
 def norm_linear_weights(norm: nn.Module, linear: nn.Linear) -> tuple[Tensor, Tensor]:
@@ -200,7 +211,7 @@ def build_affine(norm: _BatchNorm) -> ChannelAffine:
     like = norm.running_mean if norm.weight is None else norm.weight
     trainable = any(parameter.requires_grad for parameter in norm.parameters())
     weight, bias = (
-        nn.Parameter(value.to(like.device, like.dtype), requires_grad=trainable)
+        nn.Parameter(_cast(value, like, f'the affine map of {norm}'), requires_grad=trainable)
         for value in norm_affine(norm)
     )
     return ChannelAffine(weight, bias).eval()

@@ -22,7 +22,8 @@ class ExportedNetwork:
     Args:
         source: File of ``tools/export.py``, or one that is open already.
         runtime: ``'onnxruntime'`` or ``'openvino'`` for ONNX; None for the first of them.
-        **options: Of the runtime; see :func:`repnext_mm.export.open_session`.
+        **options: ``trust=True`` for a file that can run code, and those of the runtime; see
+            :func:`repnext_mm.export.open_session`.
 
     Attributes:
         spec: The contract that the exporter wrote into the file.
@@ -31,7 +32,7 @@ class ExportedNetwork:
     Raises:
         FileNotFoundError: If there is no such file.
         ImportError: If the runtime is not installed.
-        ValueError: If the file is of another task or not of this exporter.
+        ValueError: If the file is of another task, not of this exporter, or not trusted.
     """
 
     task: ClassVar[str]

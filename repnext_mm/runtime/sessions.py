@@ -6,11 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from repnext_mm.compat import require_extra
+from repnext_mm.compat import require_extra, require_openvino
+from repnext_mm.runtime.programs import check_program
 from repnext_mm.runtime.spec import KEY, FileSpec
 
 
@@ -26,6 +27,9 @@ class Session(ABC):
         spec: The contract that the exporter wrote into the file.
         output_names: Names of the outputs, in order.
     """
+
+    can_run_code: ClassVar[bool] = False
+    """Whether opening a file can run code from it, so that it must be trusted."""
 
     path: Path
     spec: FileSpec
@@ -103,7 +107,7 @@ class OpenVinoSession(Session):
     """
 
     def __init__(self, path: Path, **options: Any):
-        openvino = require_extra('openvino', 'openvino', f'running {path}')
+        openvino = require_openvino(f'running {path}')
         core = _openvino_core(openvino)
         self.path = path
         with _named_errors(path):
@@ -123,12 +127,18 @@ class OpenVinoSession(Session):
 
 
 class ExportedProgramSession(Session):
-    """A program of ``torch.export`` in torch, on the CPU."""
+    """A program of ``torch.export`` in torch, on the CPU.
+
+    Opening one can run code from it: see :mod:`repnext_mm.runtime.programs`.
+    """
+
+    can_run_code = True
 
     def __init__(self, path: Path):
         import torch
         import torchvision  # noqa: F401 (registers the operators that the program calls)
 
+        check_program(path)
         entries = {KEY: ''}
         self.path = path
         with _named_errors(path), warnings.catch_warnings():
@@ -155,20 +165,24 @@ SESSIONS: dict[str, dict[str, type[Session]]] = {
 """For each ending of a file the runtimes that read it, the default one first."""
 
 
-def open_session(path: str | Path, runtime: str | None = None, **options: Any) -> Session:
+def open_session(
+    path: str | Path, runtime: str | None = None, *, trust: bool = False, **options: Any
+) -> Session:
     """Opens an exported file.
 
     Args:
         path: Ends in one of :data:`SESSIONS`.
         runtime: One of those that read such files; None for the first of them.
+        trust: Open a file that can run code, a program of ``torch.export``. ONNX and OpenVINO's
+            files are data and need no trust.
         **options: Of ONNX Runtime's ``InferenceSession`` or OpenVINO's ``compile_model``; both
             use the CPU by default.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ImportError: If the runtime is not installed; the message names what to install.
-        ValueError: If the ending or the runtime is unknown, the file is not of this exporter, or
-            its runtime cannot open it.
+        ValueError: If the ending or the runtime is unknown, the file is not of this exporter, its
+            runtime cannot open it, or it can run code and is not trusted.
     """
     path = Path(path)
     if path.suffix not in SESSIONS:
@@ -180,7 +194,14 @@ def open_session(path: str | Path, runtime: str | None = None, **options: Any) -
         raise ValueError(
             f'unknown runtime {runtime!r} for {path.suffix}: choose from {tuple(runtimes)}'
         )
-    return runtimes[runtime or next(iter(runtimes))](path, **options)
+    session = runtimes[runtime or next(iter(runtimes))]
+    if session.can_run_code and not trust:
+        raise ValueError(
+            f'{path} was not opened: a {path.suffix} file can run code when it is opened, and not '
+            'everything in it can be checked. If you know who made it, say so with trust=True, or '
+            'with --trust-file on a command line; ONNX and OpenVINO files are data and need no trust'
+        )
+    return session(path, **options)
 
 
 def read_spec(entries: Mapping[str, Any], path: Path) -> FileSpec:

@@ -13,6 +13,7 @@ from repnext_mm.experiments.results import Results
 from repnext_mm.experiments.running import run_rows
 from repnext_mm.experiments.specification import Column, Experiment, ExperimentRow
 from repnext_mm.experiments.tables import failure_lines, form_table, main_table
+from repnext_mm.launch.options import parse_value
 
 COLUMNS = (
     Column('model', 'name'),
@@ -172,11 +173,9 @@ def test_reason_is_the_last_error_of_the_log(tmp_path):
 
 
 def test_options_are_as_the_command_line_reads_them():
-    from mmengine.config import DictAction
-
-    given = {'a.b': 3, 'c': [1, (2, 'x')], 'd': None, 'e': True}
+    given = {'a.b': 3, 'c': [1, (2, 'x')], 'd': None, 'e': True, 'f': "it's a, b", 'g': 'a b'}
     option, *pairs = config_options(given)
     read = dict(pair.split('=', 1) for pair in pairs)
     assert option == '--cfg-options'
-    assert {key: DictAction._parse_iterable(text) for key, text in read.items()} == given
+    assert {key: parse_value(text) for key, text in read.items()} == given
     assert config_options({}) == []

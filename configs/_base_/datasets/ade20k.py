@@ -1,5 +1,5 @@
 # ADE20K, 150 classes. The environment variable ADE_ROOT moves the folder.
-data_root = '{{$ADE_ROOT:data/ade/ADEChallengeData2016}}'
+data_root = __import__('os').environ.get('ADE_ROOT') or 'data/ade/ADEChallengeData2016'
 dataset_type = 'ADE20KDataset'
 image_scale = (2048, 512)
 crop_size = (512, 512)

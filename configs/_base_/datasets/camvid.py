@@ -1,5 +1,5 @@
 # CamVid at 240x180 as 'tools/prepare_data.py camvid' leaves it. CAMVID_ROOT moves the folder.
-data_root = '{{$CAMVID_ROOT:data/camvid}}'
+data_root = __import__('os').environ.get('CAMVID_ROOT') or 'data/camvid'
 colours = {
     'sky': [128, 128, 128],
     'building': [128, 0, 0],

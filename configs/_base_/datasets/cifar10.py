@@ -1,5 +1,5 @@
 # CIFAR-10 as 'tools/prepare_data.py cifar10' leaves it. CIFAR10_ROOT moves the folder.
-data_root = '{{$CIFAR10_ROOT:data/cifar10}}'
+data_root = __import__('os').environ.get('CIFAR10_ROOT') or 'data/cifar10'
 data_preprocessor = dict(
     num_classes=10, mean=[125.3, 123.0, 113.9], std=[63.0, 62.1, 66.7], to_rgb=True
 )

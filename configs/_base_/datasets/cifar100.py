@@ -1,5 +1,5 @@
 # CIFAR-100 enlarged to 96x96. The environment variable CIFAR100_ROOT moves the folder.
-data_root = '{{$CIFAR100_ROOT:data/cifar100}}'
+data_root = __import__('os').environ.get('CIFAR100_ROOT') or 'data/cifar100'
 image_size = 96
 mean = [123.675, 116.28, 103.53]
 std = [58.395, 57.12, 57.375]

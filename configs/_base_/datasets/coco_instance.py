@@ -1,5 +1,5 @@
 # COCO 2017 instance segmentation. The environment variable COCO_ROOT moves the folder.
-data_root = '{{$COCO_ROOT:data/coco}}'
+data_root = __import__('os').environ.get('COCO_ROOT') or 'data/coco'
 dataset_type = 'CocoDataset'
 image_scale = (1333, 800)
 

@@ -1,6 +1,6 @@
 # ImageNet-1k with the augmentations of DeiT. The environment variable IMAGENET_ROOT moves
 # the folder, which has one folder for each class in train/ and val/.
-data_root = '{{$IMAGENET_ROOT:data/imagenet}}'
+data_root = __import__('os').environ.get('IMAGENET_ROOT') or 'data/imagenet'
 dataset_type = 'ImageNet'
 mean = [123.675, 116.28, 103.53]
 std = [58.395, 57.12, 57.375]

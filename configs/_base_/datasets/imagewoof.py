@@ -2,7 +2,7 @@
 # folder, which has one folder for each class in train/ and val/.
 _base_ = './imagenet.py'
 
-data_root = '{{$IMAGEWOOF_ROOT:data/imagewoof2}}'
+data_root = __import__('os').environ.get('IMAGEWOOF_ROOT') or 'data/imagewoof2'
 data_preprocessor = dict(num_classes=10)
 dataset = dict(_delete_=True, type='CustomDataset', data_root=data_root, with_label=True)
 

@@ -1,6 +1,6 @@
 # Nuclei as 'tools/prepare_data.py nuclei' leaves them: tiles of about 256x256. NUCLEI_ROOT moves
 # the folder.
-data_root = '{{$NUCLEI_ROOT:data/nuclei}}'
+data_root = __import__('os').environ.get('NUCLEI_ROOT') or 'data/nuclei'
 data = dict(type='CocoDataset', data_root=data_root, metainfo=dict(classes=('nucleus',)))
 image_scale = (256, 256)
 load_image = dict(type='LoadImageFromFile')

@@ -31,6 +31,7 @@ from repnext_mm.evaluation.benchmark.scaling import scaling_tables
 from repnext_mm.evaluation.complexity import Complexity, complexity_of
 from repnext_mm.evaluation.exported_model import ExportedModel
 from repnext_mm.reparam.forms import AUTO, TRAINING
+from repnext_mm.runtime import open_reader
 
 QUESTIONS = ('backbone', 'model', 'runtimes', 'train-step', 'memory', 'scaling')
 DEFAULT_SHAPES = ((224, 224), (800, 1216))
@@ -77,6 +78,9 @@ class Question:
 
     files: Sequence[str] = ()
     """Exported files to measure on the test images."""
+
+    trust_files: bool = False
+    """Whether these may run code; see :func:`repnext_mm.runtime.open_session`."""
 
     def __post_init__(self) -> None:
         if self.what not in QUESTIONS:
@@ -173,8 +177,8 @@ def _file_rows(question: Question, rows: Sequence[Case]) -> list[Case]:
 def _test_table(question: Question, networks: Networks, name: str) -> Table:
     rows = [replace(row, shape=None) for row in torch_rows(question, networks, [name])]
     rows += [
-        Case(network=path, form=ExportedModel(path).reader.spec.form, runtime=FILE, part='model',
-             shape=None)
+        Case(network=path, form=open_reader(path, trust=question.trust_files).spec.form,
+             runtime=FILE, part='model', shape=None)
         for path in question.files
     ]  # fmt: skip
     return Table(f'{name}, test images', tuple(rows))
@@ -216,7 +220,7 @@ def _timed(
     question: Question, networks: Networks, table: Table, limits: Limits, folder: Path
 ) -> Iterator[TableResult]:
     runs = {
-        case: file_test(case.network) if case.runtime == FILE
+        case: file_test(case.network, question.trust_files) if case.runtime == FILE
         else preparation(networks, case, folder)
         for case in table.cases
     }  # fmt: skip
@@ -228,11 +232,11 @@ def _timed(
     yield from measure(table, runs, limits, lambda: (deepcopy(batches),), count)
 
 
-def file_test(path: str) -> Callable[[], Run]:
-    """What makes the run of an exported file on batches of test data."""
+def file_test(path: str, trust: bool = False) -> Callable[[], Run]:
+    """What makes the run of an exported file, which is trusted or not, on batches of test data."""
 
     def prepare() -> Run:
-        model = ExportedModel(path).eval()
+        model = ExportedModel(path, trust=trust).eval()
 
         @torch.inference_mode()
         def run(batches: list[dict]) -> None:

@@ -1,0 +1,55 @@
+"""Checks of arguments, whose errors name the argument, its value and what is allowed."""
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+
+def check_switches(**switches: Any) -> None:
+    """Makes sure that values are True or False, or 1 or 0.
+
+    Raises:
+        TypeError: If one is not: ``'False'`` would count as true.
+    """
+    for name, value in switches.items():
+        if not isinstance(value, Integral) or value not in (0, 1):
+            raise TypeError(f'{name} must be True or False, got {value!r}')
+
+
+def check_whole(name: str, value: Any, least: int, most: int | None = None) -> None:
+    """Makes sure that a value is a whole number in a range.
+
+    Raises:
+        TypeError: If it is no whole number.
+        ValueError: If it lies outside.
+    """
+    allowed = f'{least} or more' if most is None else f'between {least} and {most}'
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f'{name} must be a whole number, {allowed}, got {value!r}')
+    if value < least or (most is not None and value > most):
+        raise ValueError(f'{name} must be {allowed}, got {value!r}')
+
+
+def check_rate(name: str, value: Any) -> None:
+    """Makes sure that a value is a number in [0, 1).
+
+    Raises:
+        TypeError: If it is no number.
+        ValueError: If it lies outside.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f'{name} must be a number in [0, 1), got {value!r}')
+    if not 0 <= value < 1:
+        raise ValueError(f'{name} must lie in [0, 1), got {value!r}')
+
+
+def are_whole(numbers: Any, least: int | None = None) -> bool:
+    """Whether a value is a sequence of whole numbers, none of them below ``least``."""
+    if isinstance(numbers, str) or not isinstance(numbers, Sequence):
+        return False
+    return all(
+        isinstance(number, Integral)
+        and not isinstance(number, bool)
+        and (least is None or number >= least)
+        for number in numbers
+    )
