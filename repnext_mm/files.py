@@ -1,6 +1,7 @@
 """Writing files that are whole or not there."""
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -232,6 +233,15 @@ def _finite(content: object) -> object:
         return content
     plain = to_plain(content)
     return plain if isinstance(plain, str) else _finite(plain)
+
+
+def file_digest(path: str | Path) -> str:
+    """The SHA-256 of a file's content, 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with Path(path).open('rb') as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def to_plain(value: object) -> object:

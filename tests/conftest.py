@@ -3,6 +3,9 @@
 import gc
 import importlib
 import os
+import socket
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
 
@@ -70,6 +73,37 @@ def frozen() -> None:
     """What imports and earlier files left behind is in no garbage collection from here on."""
     gc.collect()
     gc.freeze()
+
+
+LOCAL = ('localhost', '127.0.0.1', '::1', '', None, socket.gethostname())
+"""Hosts that are this machine."""
+
+called: list[str] = []
+"""The other hosts that anything in this process has looked up or connected to."""
+
+
+def note_call(event: str, arguments: tuple) -> None:
+    """An audit hook, which Python keeps for as long as the process lives."""
+    if event in ('socket.getaddrinfo', 'socket.gethostbyname'):
+        host = arguments[0]
+    elif event == 'socket.connect' and isinstance(arguments[1], tuple):
+        host = arguments[1][0]
+    else:
+        return
+    name = host.decode() if isinstance(host, bytes) else host
+    if name not in LOCAL:
+        called.append(name)
+
+
+sys.addaudithook(note_call)
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_called() -> Iterator[None]:
+    """No tool, and nothing else that a test runs in this process, looks up any host unasked."""
+    before = len(called)
+    yield
+    assert called[before:] == [], f'{called[before:]} were looked up or connected to'
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from repnext_mm.checkpoints.timm_weights import SCHEME, load_from_timm
-from repnext_mm.files import check_place, replaced, to_plain
+from repnext_mm.files import check_place, file_digest, replaced, to_plain
 from repnext_mm.integrity import damage
 from repnext_mm.networks.layouts import to_openmmlab
 
@@ -152,11 +152,7 @@ def sha256(source: str | Path) -> str | None:
     """
     if str(source).startswith(('http://', 'https://')):
         return None
-    with Path(source).expanduser().open('rb') as file:
-        digest = hashlib.sha256()
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return file_digest(Path(source).expanduser())
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from repnext_mm.compat import require_extra, require_openvino
 from repnext_mm.export.size_free import SubsamplingBySlicing
 from repnext_mm.export.tasks import ExportGraph
+from repnext_mm.runtime.pairs import UNKNOWN, WEIGHTS_KEY, bind_weights
 from repnext_mm.runtime.spec import KEY, FileSpec
 
 INPUT = 'images'
@@ -89,7 +90,9 @@ def write_openvino(job: Job, path: Path) -> None:
         write_onnx(job, source)
         model = openvino.convert_model(str(source))
         model.set_rt_info(job.spec.to_text(), [KEY])
+        model.set_rt_info(UNKNOWN, [WEIGHTS_KEY])
         openvino.save_model(model, str(path), compress_to_fp16=job.half)
+        bind_weights(path)
     finally:
         source.unlink(missing_ok=True)
 

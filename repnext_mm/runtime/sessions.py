@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from repnext_mm.compat import require_extra, require_openvino
+from repnext_mm.runtime.pairs import check_weights
 from repnext_mm.runtime.programs import check_program
 from repnext_mm.runtime.spec import KEY, FileSpec
 
@@ -112,6 +113,7 @@ class OpenVinoSession(Session):
         self.path = path
         with _named_errors(path):
             model = core.read_model(str(path))
+        check_weights(model, path)
         self.spec = read_spec(_openvino_entries(model), path)
         # Without the hint, processors with bfloat16 units compute in that.
         hints = {'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_PRECISION_HINT': 'f32'}

@@ -140,6 +140,25 @@ def test_urls_take_the_same_files(server, tmp_path, monkeypatch):
         )
 
 
+def test_files_of_one_name_from_two_places_are_two_files(server, tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'home'))
+    monkeypatch.setenv('MMENGINE_HOME', str(tmp_path / 'home'))
+    places = ('first/model.pth', 'second/model.pth', 'first/model.pth?version=2')
+    for number, place in enumerate(places[:2]):
+        (tmp_path / place).parent.mkdir()
+        save(dict(state_dict={'w': torch.tensor([float(number)])}), tmp_path / place)
+
+    def read(place: str) -> float:
+        loaded = CheckpointLoader.load_checkpoint(f'{server}/{place}', map_location='cpu')
+        return loaded['state_dict']['w'].item()
+
+    assert [read(place) for place in places] == [0.0, 1.0, 0.0]
+    save(dict(state_dict={'w': torch.tensor([7.0])}), tmp_path / places[0])
+    assert [read(place) for place in places] == [0.0, 1.0, 0.0]  # each is downloaded once
+    kept = [path for path in (tmp_path / 'home').rglob('*') if path.is_file()]
+    assert [path.name for path in kept] == ['model.pth'] * 3
+
+
 def test_hash_is_that_of_the_file(tmp_path):
     (tmp_path / 'x').write_bytes(b'abc')
     assert sha256(tmp_path / 'x').startswith('ba7816bf') and len(sha256(tmp_path / 'x')) == 64

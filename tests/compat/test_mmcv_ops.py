@@ -261,3 +261,37 @@ own = sys.meta_path.index(importlib.machinery.PathFinder)
 print(names.count('_ExtensionFinder'), own < names.index('_ExtensionFinder'))
 """
     assert run(code) == '1 True'
+
+
+@pytest.mark.parametrize('device', DEVICES)
+@pytest.mark.parametrize(
+    'box',
+    [
+        [0, 0, 0, float('inf'), 5],
+        [0, float('-inf'), 0, 5, 5],
+        [0, 0, float('nan'), 5, 5],
+        [0, 0, 0, 1e9, 1e9],
+        [0, 0, 0, 1e30, 5],
+        [2, 0, 0, 5, 5],
+        [-1, 0, 0, 5, 5],
+    ],
+    ids=['infinite', 'minus_infinite', 'nan', 'huge', 'long', 'next_image', 'image_before'],
+)
+def test_boxes_that_cannot_be_pooled_are_named(box, device):
+    """With them torchvision reads memory that is not its own, and the process may end there."""
+    from mmcv.ops import roi_align
+
+    rois = torch.tensor([[0, 0, 0, 4, 4], [1, 0, 0, 8, 8], box], device=device)
+    features = torch.ones((2, 1, 8, 8), device=device)
+    assert roi_align(features, rois[:2], (2, 2)).shape == (2, 1, 2, 2)
+    with pytest.raises(
+        ValueError, match=r'box 2 of 3, in image .* of a batch of 2, cannot be pooled'
+    ):
+        roi_align(features, rois, (2, 2))
+
+
+def test_boxes_as_large_as_an_image_are_pooled():
+    from mmcv.ops import roi_align
+
+    rois = torch.tensor([[0.0, -64, -64, 1400, 1400]])
+    assert roi_align(torch.ones((1, 1, 1344, 1344)), rois, (7, 7)).shape == (1, 1, 7, 7)

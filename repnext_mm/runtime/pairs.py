@@ -1,0 +1,49 @@
+"""An ``.xml`` of OpenVINO and its ``.bin``, which belong together: the one has the hash of the other."""
+
+from pathlib import Path
+from typing import Any
+
+from repnext_mm.files import file_digest
+
+WEIGHTS_KEY = 'repnext_mm_weights_sha256'
+"""The name of the entry with the hash among the metadata."""
+
+UNKNOWN = '0' * 64
+"""Stands in the ``.xml`` until the ``.bin`` is written."""
+
+
+def weights_of(path: Path) -> Path:
+    """The ``.bin`` of an ``.xml``."""
+    return path.with_suffix('.bin')
+
+
+def bind_weights(path: Path) -> None:
+    """Writes the hash of the ``.bin`` into an ``.xml`` that has :data:`UNKNOWN` in its place.
+
+    Raises:
+        ValueError: If it has not.
+    """
+    text = path.read_text(encoding='utf-8')
+    if text.count(UNKNOWN) != 1:
+        raise ValueError(f'{path} has no place for the hash of its weights')
+    path.write_text(text.replace(UNKNOWN, file_digest(weights_of(path))), encoding='utf-8')
+
+
+def check_weights(model: Any, path: Path) -> None:
+    """Makes sure that the weights beside an ``.xml`` are those that were written with it.
+
+    Args:
+        model: What OpenVINO has read; ONNX files, and those of earlier versions, have no hash.
+        path: Of the file.
+
+    Raises:
+        ValueError: If they are others.
+    """
+    if not model.has_rt_info([WEIGHTS_KEY]):
+        return
+    weights = weights_of(path)
+    if file_digest(weights) != model.get_rt_info([WEIGHTS_KEY]).astype(str):
+        raise ValueError(
+            f'{path} cannot be read: {weights.name} beside it is damaged or of another export. Copy '
+            'both files of one export, or export the model again'
+        )
