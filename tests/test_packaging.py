@@ -15,7 +15,12 @@ import yaml
 from complexity import size_of
 
 ROOT = Path(__file__).parents[1]
-DOCS = [ROOT / 'README.md', ROOT / 'CHANGELOG.md', *sorted((ROOT / 'docs').glob('*.md'))]
+DOCS = [
+    ROOT / 'README.md',
+    ROOT / 'CHANGELOG.md',
+    ROOT / 'SECURITY.md',
+    *sorted((ROOT / 'docs').glob('*.md')),
+]
 
 
 @pytest.fixture(scope='module')

@@ -185,8 +185,10 @@ def _check_boxes(rois: Tensor, images: int, spatial_scale: float) -> None:
     Raises:
         ValueError: The message names the first one, and its image in the batch.
     """
-    if torch.jit.is_tracing() or torch.compiler.is_compiling():
+    recorded = torch.jit.is_tracing() or torch.compiler.is_compiling()
+    if recorded or (rois.is_cuda and torch.cuda.is_current_stream_capturing()):
         return
+    (rois,) = _at_least_single(rois)
     sides = ((rois[:, 3:] - rois[:, 1:3]) * spatial_scale).abs().clamp(min=1)
     outside = (rois[:, 0] < 0) | (rois[:, 0] >= images)
     wrong = ~rois.isfinite().all(1) | ~(sides.prod(1) <= LARGEST_BOX) | outside

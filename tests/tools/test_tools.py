@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from commands import CONFIG, ROOT, SLIM, TOOLS, call, run_inside, test, train
+from mmengine.config import Config
 
 from repnext_mm.reparam import fastest
 
@@ -170,3 +171,31 @@ def test_checkpoint_with_code_in_it_is_refused(data, checkpoint, tmp_path):
     assert 'pathlib.Path was not an allowed global' in result.stderr
     assert 'weights_only' not in result.stderr  # torch's advice to run the code
     assert not trace.exists()
+
+
+@pytest.mark.distribution
+def test_folders_of_data_and_work_may_have_any_name(data, tmp_path):
+    place = tmp_path / 'it\'s "mine", \\back'
+    place.mkdir()
+    (place / 'my shapes').symlink_to(data)
+    train(place / 'my shapes', place / 'work dir', 1)
+    assert (place / 'work dir' / 'iter_1.pth').is_file()
+    written = Config.fromfile(place / 'work dir' / CONFIG.name)
+    assert written.data_root == str(place / 'my shapes')
+    assert written.work_dir == str(place / 'work dir')
+
+
+@pytest.mark.parametrize(
+    'command',
+    [('test.py', CONFIG, 'model.pt2'), ('benchmark.py', CONFIG, '--exported', 'model.pt2')],
+    ids=['test', 'benchmark'],
+)
+def test_programs_are_opened_only_when_trusted(command, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path('model.pt2').write_text('no archive')
+    options = ['--work-dir', tmp_path / 'work', '--cfg-options', *SLIM]
+    refused = run_inside(*command, *options, data=data)
+    assert refused.returncode and 'model.pt2 was not opened' in refused.stderr
+    assert '--trust-file' in refused.stderr
+    trusted = run_inside(*command, '--trust-file', *options, data=data)
+    assert trusted.returncode and 'model.pt2 cannot be opened' in trusted.stderr
