@@ -1,6 +1,7 @@
 # make demo       the main job on generated data, from nothing to a table: detection
 # make demo-seg   the same for semantic segmentation
 # make test       everything that is checked: style, types, tests on both mm distributions
+# make test-lowest  exported files with the oldest packages that setup.py allows
 # make benchmark-gpu  what only a GPU can tell, in under ten minutes and without a network
 # Each makes the environments it needs; PYTHON chooses the interpreter.
 
@@ -14,7 +15,7 @@ PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-res
 test-onedl test-openmmlab: export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo demo-seg test lint test-onedl test-openmmlab benchmark-gpu clean
+.PHONY: demo demo-seg test lint test-onedl test-openmmlab test-lowest benchmark-gpu clean
 
 demo: $(VENV)/.complete
 	$(VENV)/bin/python tools/demo.py
@@ -42,6 +43,13 @@ test-onedl: $(VENV)/.complete
 test-openmmlab: $(CLASSIC)/.complete
 	$(CLASSIC)/bin/python $(PYTEST) -m distribution
 
+# Beside the environment, before whose packages they come.
+LOWEST := .lowest
+test-lowest: export OMP_NUM_THREADS := 1
+test-lowest: $(VENV)/.complete
+	$(VENV)/bin/python -m pip install -q --no-deps --upgrade --target $(LOWEST) -r requirements/lowest.txt
+	PYTHONPATH=$(LOWEST) $(VENV)/bin/python $(PYTEST) tests/runtime tests/quantization/test_quantization.py
+
 $(VENV)/.complete: requirements/torch.txt requirements/export.txt requirements/onedl.txt requirements/dev.txt setup.py
 	$(call make-environment,$(VENV),onedl)
 
@@ -59,4 +67,4 @@ define make-environment
 endef
 
 clean:
-	rm -rf $(VENV) $(CLASSIC) build dist *.egg-info work_dirs
+	rm -rf $(VENV) $(CLASSIC) $(LOWEST) build dist *.egg-info work_dirs

@@ -47,6 +47,17 @@ def test_wheel_carries_configs_tools_and_index(wheel):
     assert not [name for name in names if name.startswith('tests') or '__pycache__' in name]
 
 
+def test_lower_bounds_of_runtimes_are_those_that_are_tested():
+    bounds = dict(
+        re.findall(r"'(onnx|onnxruntime|openvino)>=([\d.]+)'", (ROOT / 'setup.py').read_text())
+    )
+    text = (ROOT / 'requirements' / 'lowest.txt').read_text()
+    tested = dict(re.findall(r'^([\w-]+)==([\d.]+)$', text, re.M))
+    assert len(bounds) == 3
+    for name, bound in bounds.items():
+        assert f'{tested[name]}.'.startswith(f'{bound}.'), f'{name}>={bound} is not tested'
+
+
 def test_wheel_requires_neither_distribution(wheel):
     with zipfile.ZipFile(wheel) as archive:
         name = next(name for name in archive.namelist() if name.endswith('METADATA'))

@@ -38,10 +38,11 @@ SIZE_SYNTAX = (
 """Of Python's syntax: comparisons and arithmetic. Calls, names and constants are looked at closer."""
 
 OPERATORS = re.compile(
-    r'torch\.ops\.(aten|prims|torchvision)(\.\w+)+'
+    r'torch\.ops\.(aten|prims|torchvision)\.(?!__)\w+(\.(?!__)\w+)?'
+    r'|torch\.ops\.aten\.__(and|or|xor|lshift|rshift)__\.\w+'
     r'|torch\.ops\.higher_order\.(cond|wrap_with_set_grad_enabled|wrap_with_autocast)'
     r'|torch\.sym_\w+'
-    r'|math\.\w+'
+    r'|math\.[a-z]\w*'
     r'|_operator\.(abs|add|and_|eq|floordiv|ge|getitem|gt|inv|le|lshift|lt|mod|mul|ne|neg|not_|or_'
     r'|pos|pow|rshift|sub|truediv|xor)'
 )
