@@ -29,7 +29,11 @@ def read_config(path: str | Path) -> 'Config':
 
     with yaml_as_data():
         if Path(path).suffix in DATA_SUFFIXES:
-            _check_data(Config.fromfile(path, import_custom_modules=False), path)
+            try:
+                cfg = Config.fromfile(path, import_custom_modules=False)
+            except ValueError as error:
+                raise ValueError(f'{path} cannot be read: {error}') from error
+            _check_data(cfg, path)
         return Config.fromfile(path)
 
 
@@ -64,8 +68,8 @@ def _data_loader() -> type:
 
     def refuse(loader: Any, suffix: str, node: Any) -> None:
         raise ValueError(
-            f'{node.start_mark} has an object of Python, {node.tag!r}, and a YAML file is read as '
-            'data alone: write it as plain YAML, or as a .py config, which is code'
+            f'line {node.start_mark.line + 1} has an object of Python, {node.tag!r}, and YAML is read '
+            'as data alone: write it as plain YAML, or as a .py config, which is code'
         )
 
     def as_tuple(loader: Any, node: Any) -> tuple:

@@ -12,7 +12,7 @@ def check_switches(**switches: Any) -> None:
         TypeError: If one is not: ``'False'`` would count as true.
     """
     for name, value in switches.items():
-        if not isinstance(value, Integral) or value not in (0, 1):
+        if value not in (True, False):
             raise TypeError(f'{name} must be True or False, got {value!r}')
 
 

@@ -281,7 +281,7 @@ def test_boxes_that_cannot_be_pooled_are_named(box, device):
     """With them torchvision reads memory that is not its own, and the process may end there."""
     from mmcv.ops import roi_align
 
-    rois = torch.tensor([[0, 0, 0, 4, 4], [1, 0, 0, 8, 8], box], device=device)
+    rois = torch.tensor([[0, 0, 0, 4, 4], [1, 0, 0, 8, 8], box], dtype=torch.float, device=device)
     features = torch.ones((2, 1, 8, 8), device=device)
     assert roi_align(features, rois[:2], (2, 2)).shape == (2, 1, 2, 2)
     with pytest.raises(

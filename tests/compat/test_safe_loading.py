@@ -70,7 +70,7 @@ def test_scripts_of_other_projects_read_data_only(attack, monkeypatch):
     run_script('script.py', [])
     first, second = Path('failures.txt').read_text().split('\n---\n')
     assert 'evil.pth' in first and 'could run code' in first
-    assert 'evil.yaml' in second or 'object of Python' in second
+    assert 'object of Python' in second
     assert not (attack / 'mark').exists()
 
 
@@ -152,7 +152,8 @@ def test_objects_of_python_are_refused_in_bases_too(attack):
     (attack / 'leaf.yml').write_text('_base_: evil.yaml\n')
     for name in ('evil.yaml', 'leaf.yml'):
         with pytest.raises(
-            ValueError, match=r'object of Python, .*plain YAML, or as a \.py config'
+            ValueError,
+            match=r'cannot be read: line 1 has an object of Python, .*plain YAML, or as a \.py config',
         ):
             read_config(attack / name)
     assert not (attack / 'mark').exists()

@@ -180,7 +180,7 @@ def test_other_numbers_of_stages_and_input_channels_work():
         (dict(out_indices=(0, 4)), r'0 to 3.*\(0, 4\)'),
         (dict(out_indices=()), 'out_indices'),
         (dict(out_indices=(1, -3)), 'twice'),
-        (dict(frozen_stages=5), 'between -1 .* 4 .*5'),
+        (dict(frozen_stages=5), 'between -1 .* 4, got 5'),
         (dict(drop_path_rate=1.0), r'\[0, 1\), got 1.0'),
         (dict(deploy='merged'), "'merged'.*fused.*plain"),
     ],
