@@ -12,7 +12,7 @@ MODULES = sorted(PACKAGE.rglob('*.py'))
 OPTION = re.compile(r'(?<![\w-])--[a-z][\w-]+')
 OPTIONS_ALLOWED = {
     'launch/command_line.py',  # defines them
-    'launch/data_checks.py',  # says which command makes weights that nobody publishes
+    'checks/presence.py',  # says which command makes weights that nobody publishes
     'evaluation/model_zoo.py',  # writes a page for users of the tools
     'launch/allocator.py',  # tells in the log which one undoes what it has done
     'compat/packages.py',  # pip's

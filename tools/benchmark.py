@@ -12,6 +12,7 @@ from pathlib import Path
 import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 
 # isort: split
+from repnext_mm.checks.presence import check_data
 from repnext_mm.evaluation.benchmark.cases import (
     BENCHMARK_LAYOUTS,
     COMPILERS,
@@ -30,7 +31,6 @@ from repnext_mm.evaluation.benchmark.plans import QUESTIONS, Question, answer, s
 from repnext_mm.evaluation.benchmark.report import MATRIX_RATE, BenchmarkReport, warning_text
 from repnext_mm.evaluation.benchmark.scaling import draw_scaling, line_rows
 from repnext_mm.launch.command_line import add_trust_option, config_of
-from repnext_mm.launch.data_checks import check_data
 from repnext_mm.launch.options import ConfigOptions
 from repnext_mm.reparam.forms import AUTO, FORMS
 from repnext_mm.timing import format_table

@@ -14,9 +14,9 @@ from mmengine.registry import init_default_scope
 
 from repnext_mm.checkpoints.files import check_checkpoint_path
 from repnext_mm.checkpoints.loading import build_model
+from repnext_mm.checks.presence import check_data
 from repnext_mm.evaluation.complexity import complexity_of
 from repnext_mm.launch.command_line import build_parser, load_config
-from repnext_mm.launch.data_checks import check_data
 from repnext_mm.pruning.channels import CRITERIA, torch_pruning
 from repnext_mm.pruning.pipeline import (
     PRUNABLE_FORMS,

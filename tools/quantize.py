@@ -20,13 +20,13 @@ import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from repnext_mm.checks.presence import check_data
 from repnext_mm.compat import is_installed
 from repnext_mm.evaluation.exported_model import check_config, use_exported
 from repnext_mm.export.data import dataset_images, innermost_dataset
 from repnext_mm.export.tasks import TASKS, Task, task_named
 from repnext_mm.files import replaced, to_json, write_text
 from repnext_mm.launch.command_line import build_parser, build_runner, load_config
-from repnext_mm.launch.data_checks import check_data
 from repnext_mm.quantization import Quantizer, Search, search
 from repnext_mm.quantization.calibration import METHODS
 from repnext_mm.quantization.sensitivity import MAX_LOSS

@@ -11,21 +11,20 @@ import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 # isort: split
 from mmengine.dist import is_main_process
 
-from repnext_mm.checks.batches import check_batches, explained_batch_errors
+from repnext_mm.checks.batches import explained_batch_errors
 from repnext_mm.checks.checkpoint_fit import CheckpointFitHook
-from repnext_mm.checks.findings import report
-from repnext_mm.checks.settings import check_settings
+from repnext_mm.checks.run import check_run
 from repnext_mm.evaluation.exported_model import is_exported, use_exported
 from repnext_mm.files import to_json, write_text
 from repnext_mm.hooks import ReparameterizeHook
 from repnext_mm.launch.command_line import (
+    add_checks_option,
     add_form_option,
     add_trust_option,
     build_parser,
     build_runner,
     load_config,
 )
-from repnext_mm.launch.data_checks import check_data
 from repnext_mm.launch.forms import choose_form
 from repnext_mm.launch.pictures import enable_pictures
 from repnext_mm.launch.predictions import PredictionHook
@@ -39,6 +38,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         'checkpoint', help='checkpoint file, in any known layout, or a file of tools/export.py'
     )
+    add_checks_option(parser)
     add_form_option(
         parser,
         'test the training form, or merged to this form; auto: to the fastest on the first batch; '
@@ -87,9 +87,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     cfg = load_config(args)
-    report(check_settings(cfg, 'test'))
-    check_data(cfg, 'test')
-    report(check_batches(cfg, 'test'))
+    check_run(cfg, 'test')
     cfg.resume = False  # a config that a resumed training left behind says otherwise
     if args.exported:
         form = use_exported(cfg, args.checkpoint, args.runtime, args.trust_file).form

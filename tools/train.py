@@ -2,19 +2,21 @@
 
 import argparse
 
-from repnext_mm.checks.batches import check_batches, explained_batch_errors
-from repnext_mm.checks.findings import report
-from repnext_mm.checks.metric_keys import check_metric_keys
-from repnext_mm.checks.schedule import check_schedule
-from repnext_mm.checks.settings import check_settings
-from repnext_mm.launch.command_line import build_parser, build_runner, load_config
-from repnext_mm.launch.data_checks import check_data, check_pretrained
+from repnext_mm.checks.batches import explained_batch_errors
+from repnext_mm.checks.run import check_run
+from repnext_mm.launch.command_line import (
+    add_checks_option,
+    build_parser,
+    build_runner,
+    load_config,
+)
 from repnext_mm.launch.replaced_weights import drop_replaced_weights
 from repnext_mm.training.resume import LATEST, make_deterministic, prepare_resume
 
 
 def parse_args() -> argparse.Namespace:
     parser = build_parser(__doc__)
+    add_checks_option(parser)
     parser.add_argument('--amp', action='store_true', help='train with mixed precision')
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size'
@@ -48,10 +50,7 @@ def main() -> None:
         cfg.custom_hooks = [*hooks, dict(type='repnext_mm.ConfigScheduleHook')]
     drop_replaced_weights(cfg)
     make_deterministic(cfg)
-    report([*check_settings(cfg, 'train', 'val'), *check_metric_keys(cfg), *check_schedule(cfg)])
-    check_data(cfg, 'train', 'val')
-    check_pretrained(cfg)
-    report(check_batches(cfg, 'train', 'val'))
+    check_run(cfg, 'train', 'val')
     with explained_batch_errors():
         build_runner(cfg).train()
 

@@ -2,20 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
-from repnext_mm.config_dicts import TEACHERS
+from repnext_mm.checks.heads import class_counts
+from repnext_mm.checks.presence import check_data, check_pretrained
 from repnext_mm.evaluation.benchmark.networks import Networks, Source
 from repnext_mm.evaluation.complexity import Complexity, complexity_of
 from repnext_mm.experiments.specification import Experiment, ExperimentRow
 from repnext_mm.export.data import classes_and_palette, dataset_meta_of, innermost_dataset
 from repnext_mm.files import to_plain
 from repnext_mm.launch.command_line import config_of
-from repnext_mm.launch.data_checks import check_data, check_pretrained
 
 TRAINED_PARTS = ('model', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'train_dataloader')
 """Parts of a config that decide what training gives."""
@@ -105,22 +105,6 @@ def classes_of(cfg: Config) -> tuple[str, ...] | None:
         folder = Path(dataset.get('data_root') or '', dataset.get('data_prefix') or '')
         classes = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir()))
     return classes
-
-
-def class_counts(part: Any, key: str) -> Iterator[tuple[str, int]]:
-    """The numbers of classes that heads have, with their keys in the config."""
-    if isinstance(part, Mapping):
-        for name, value in part.items():
-            predicts = (
-                'head' in key or key == 'model'
-            )  # timm's classifiers have no head of their own
-            if name == 'num_classes' and isinstance(value, int) and predicts:
-                yield f'{key}.{name}', value
-            elif name not in TEACHERS:
-                yield from class_counts(value, f'{key}.{name}')
-    elif isinstance(part, list | tuple):
-        for number, value in enumerate(part):
-            yield from class_counts(value, f'{key}[{number}]')
 
 
 def fingerprint_of(cfg: Config) -> str:

@@ -52,6 +52,17 @@ def build_parser(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def add_checks_option(parser: argparse.ArgumentParser) -> None:
+    """Adds the option ``--skip-checks`` to a parser; :func:`load_config` writes it into the config."""
+    parser.add_argument(
+        '--skip-checks',
+        nargs='+',
+        metavar='KIND',
+        help='leave out these kinds of findings in config and data, as named in brackets behind '
+        'each; all: do not look at all',
+    )
+
+
 def add_form_option(
     parser: argparse.ArgumentParser,
     help: str,
@@ -141,6 +152,9 @@ def load_config(args: argparse.Namespace) -> Config:
     forbid_code_in_checkpoints()
     if getattr(args, 'amp', False):
         use_mixed_precision(cfg)
+    if getattr(args, 'skip_checks', None):
+        checks = dict(cfg.get('checks') or {})
+        cfg.checks = dict(checks, skip=[*checks.get('skip', []), *args.skip_checks])
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'./work_dirs/{name}'
     scope = cfg.get('default_scope')

@@ -6,7 +6,8 @@ from commands import ROOT, quick_runners
 from mmengine.config import Config
 from PIL import Image
 
-from repnext_mm.experiments.checks import check_heads, check_rows, class_counts, fingerprint_of
+from repnext_mm.checks.heads import class_counts
+from repnext_mm.experiments.checks import check_heads, check_rows, fingerprint_of
 from repnext_mm.experiments.specification import (
     Column,
     Experiment,
@@ -80,9 +81,9 @@ def test_heads_are_found_at_any_depth():
         roi_head=dict(mask_head=dict(num_classes=3)),
     )
     assert list(class_counts(model, 'model')) == [
+        ('model.num_classes', 4),
         ('model.bbox_head[0].num_classes', 1),
         ('model.bbox_head[1].num_classes', 2),
-        ('model.num_classes', 4),
         ('model.roi_head.mask_head.num_classes', 3),
     ]
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from repnext_mm.launch import data_checks
+from repnext_mm.checks import presence
+from repnext_mm.checks.presence import check_data, check_pretrained
 from repnext_mm.launch.command_line import build_parser, load_config
-from repnext_mm.launch.data_checks import check_data, check_pretrained
 
 ROOT = Path(__file__).parents[2]
 
@@ -123,7 +123,7 @@ def test_weights_that_nobody_publishes_are_named_with_the_way_to_make_them(tmp_p
 def test_a_random_start_is_no_accident(arguments, warns, monkeypatch):
     monkeypatch.delenv('REPNEXT_PRETRAINED', raising=False)
     said: list[str] = []
-    monkeypatch.setattr(data_checks, 'print_log', lambda text, **options: said.append(text))
+    monkeypatch.setattr(presence, 'print_log', lambda text, **options: said.append(text))
     check_pretrained(read(ROOT / DETECTOR, *arguments))
     assert bool(said) == warns and all('REPNEXT_PRETRAINED=FOLDER' in text for text in said)
 
@@ -139,7 +139,7 @@ def test_a_random_start_is_no_accident(arguments, warns, monkeypatch):
 def test_recipes_from_random_weights_do_not_warn(name, warns, monkeypatch):
     monkeypatch.delenv('REPNEXT_PRETRAINED', raising=False)
     said: list[str] = []
-    monkeypatch.setattr(data_checks, 'print_log', lambda text, **options: said.append(text))
+    monkeypatch.setattr(presence, 'print_log', lambda text, **options: said.append(text))
     check_pretrained(read(ROOT / 'configs' / f'{name}.py'))
     assert bool(said) == warns
 
