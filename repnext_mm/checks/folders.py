@@ -34,6 +34,9 @@ class FolderData:
     counts: Counter[int] = field(default_factory=Counter)
     """How many images each label has."""
 
+    images: list[str] = field(default_factory=list)
+    """Paths of all images."""
+
 
 def check_folders(leaf: LeafDataset, extent: Extent, read: list[FolderData]) -> Iterator[Finding]:
     """Images and labels of one dataset.
@@ -76,6 +79,7 @@ def check_folders(leaf: LeafDataset, extent: Extent, read: list[FolderData]) -> 
             'remove the folders',
         )
     paths = [path for name in names for path in files[name]]
+    data.images.extend(paths)
     if not paths:
         yield Finding(
             'error',
@@ -155,7 +159,8 @@ def _check_list(leaf: LeafDataset, extent: Extent, read: list[FolderData]) -> It
     missing = missing_paths(paths)
     yield from report_missing(dataset.ann_file, missing, len(paths), 'the list and data_prefix')
     absent = set(missing)
-    yield from _open(leaf, dataset.ann_file, [p for p in paths if p not in absent], extent)
+    data.images.extend(path for path in paths if path not in absent)
+    yield from _open(leaf, dataset.ann_file, data.images, extent)
 
 
 def check_same_folders(datas: Sequence[FolderData]) -> Iterator[Finding]:

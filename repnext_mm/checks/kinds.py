@@ -79,7 +79,8 @@ FOLDER_KINDS = {
 }
 """Of classification data."""
 
-LOOK_KINDS = {
+INSPECTION_KINDS = {
+    'pipeline': Kind(ERROR, 'the training pipeline fails on an image (`check_dataset.py` alone)'),
     'shared-images': Kind(WARNING, 'the same image is in two splits (`check_dataset.py` alone)'),
     'anchor-sizes': Kind(WARNING, 'objects that no anchor fits (`check_dataset.py` alone)'),
 }
@@ -91,7 +92,7 @@ KINDS: dict[str, Kind] = {
     **IMAGE_KINDS,
     **LABEL_MAP_KINDS,
     **FOLDER_KINDS,
-    **LOOK_KINDS,
+    **INSPECTION_KINDS,
 }
 """All of them."""
 

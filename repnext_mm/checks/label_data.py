@@ -27,6 +27,9 @@ class LabelData:
     maps: list[LabelMap] = field(default_factory=list)
     """Those that were read."""
 
+    images: list[str] = field(default_factory=list)
+    """Paths of all images."""
+
     @property
     def folder(self) -> str:
         """Where they lie."""
@@ -72,7 +75,7 @@ def read_label_data(leaf: LeafDataset, pairs: list[tuple[str, str]], extent: Ext
         extent: How many to read. If not all, more follow, up to two seconds long, while there is
             a class of training data that has not been seen.
     """
-    data = LabelData(leaf, len(pairs))
+    data = LabelData(leaf, len(pairs), images=[image for _, image in pairs])
     data.maps.extend(_maps(data, pairs, extent))
     return data
 

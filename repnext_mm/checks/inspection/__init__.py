@@ -1,0 +1,1 @@
+"""A close look at a data set: its samples, statistics and a page about them."""

@@ -1,0 +1,35 @@
+"""Pictures of numbers: object sizes against anchors."""
+
+import io
+
+import matplotlib.figure
+import numpy as np
+
+
+def draw_sizes(boxes: np.ndarray, anchors: np.ndarray | None) -> bytes:
+    """A histogram of object sizes with a line for each size of anchors.
+
+    Args:
+        boxes: ``(N, 2)``: widths and heights in pixels.
+        anchors: ``(A, 2)``; None for none.
+
+    Returns:
+        A PNG file.
+    """
+    sizes = np.sqrt(boxes[(boxes > 0).all(1)].prod(1))
+    figure = matplotlib.figure.Figure(figsize=(8, 3), layout='constrained')
+    axes = figure.subplots()
+    lines = np.array([]) if anchors is None else np.unique(np.sqrt(anchors.prod(1)).round(1))
+    ends = np.concatenate([sizes, lines])
+    bins = np.geomspace(max(ends.min() / 1.2, 1), ends.max() * 1.2, 40)
+    axes.hist(sizes, bins=bins, color='#0072b2', label='objects')
+    for number, line in enumerate(lines):
+        label = 'anchors' if number == 0 else None
+        axes.axvline(line, color='#d55e00', linestyle='--', label=label)
+    axes.set_xscale('log', base=2)
+    axes.xaxis.set_major_formatter(lambda value, _: f'{value:g}')
+    axes.set(xlabel='square root of width x height, in pixels', ylabel='objects')
+    axes.legend()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format='png', dpi=110)
+    return buffer.getvalue()
