@@ -62,6 +62,8 @@ class AnnotationFile:
             raise AnnotationFileError(
                 f'it holds a {type(content).__name__} where an object should be', COCO_HELP
             )
+        if {'images', 'categories'} <= set(content):
+            content.setdefault('annotations', [])  # test images have none
         for name in LISTS:
             value = content.get(name)
             if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
@@ -100,11 +102,19 @@ class AnnotationFile:
         return np.fromiter(found, np.int64, len(self.annotations))
 
     @cached_property
+    def has_box(self) -> np.ndarray:
+        """``(N,)``: whether each annotation has a list of four numbers, finite or not."""
+        found = (is_box(item.get('bbox')) for item in self.annotations)
+        return np.fromiter(found, bool, len(self.annotations))
+
+    @cached_property
     def boxes(self) -> np.ndarray:
         """``(N, 4)``: x, y, width, height in pixels; NaN for what is no box of four numbers."""
         nothing = (math.nan,) * 4
-        rows = [item.get('bbox') for item in self.annotations]
-        boxes = [row if is_box(row) else nothing for row in rows]
+        boxes = [
+            item['bbox'] if there else nothing
+            for item, there in zip(self.annotations, self.has_box.tolist(), strict=True)
+        ]
         return np.array(boxes, np.float64).reshape(-1, 4)
 
     @cached_property
@@ -128,16 +138,25 @@ class AnnotationFile:
         high = np.minimum(self.boxes[:, :2] + self.boxes[:, 2:], sizes)
         return (high - low).clip(0).prod(1)
 
+    @cached_property
+    def ignored(self) -> np.ndarray:
+        """``(N,)``: whether each annotation is marked ``ignore``, which mmdet leaves out."""
+        found = (bool(item.get('ignore')) for item in self.annotations)
+        return np.fromiter(found, bool, len(self.annotations))
+
+    def of_classes(self, classes: Sequence[str]) -> np.ndarray:
+        """``(N,)``: whether each annotation is of one of these classes and on a known image."""
+        named = np.array([name in classes for name in self.names] + [False])
+        return named[self.category_of] & (self.image_of >= 0)
+
     def used(self, classes: Sequence[str]) -> np.ndarray:
         """``(N,)``: whether mmdet trains with an annotation, as ``CocoDataset`` sees to it.
 
         Left out are those of other classes or of no image, marked ``ignore``, without area,
         under a pixel wide or high, and outside of their image.
         """
-        known = np.array([name in classes for name in self.names] + [False])[self.category_of]
-        kept = np.array([not item.get('ignore') for item in self.annotations], bool)
         large = (self.areas > 0) & (self.boxes[:, 2:] >= 1).all(1) & (self.inside > 0)
-        return known & (self.image_of >= 0) & kept & large
+        return self.of_classes(classes) & ~self.ignored & large
 
     @cached_property
     def segmentations(self) -> np.ndarray:

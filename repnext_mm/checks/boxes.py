@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from repnext_mm.checks.annotation_file import AnnotationFile, is_box
+from repnext_mm.checks.annotation_file import AnnotationFile
 from repnext_mm.checks.dataset import LeafDataset
 from repnext_mm.checks.findings import Finding
 from repnext_mm.checks.wording import of_all
@@ -21,11 +21,7 @@ def check_fields(file: AnnotationFile, evaluated: bool) -> Iterator[Finding]:
         evaluated: Whether pycocotools evaluates with it; it needs ``iscrowd``.
     """
     needs = [
-        (
-            'bbox',
-            'four numbers x, y, width, height',
-            [is_box(a.get('bbox')) for a in file.annotations],
-        ),
+        ('bbox', 'four numbers x, y, width, height', file.has_box.tolist()),
         ('area', 'the area in square pixels', [_number(a.get('area')) for a in file.annotations]),
     ]
     if evaluated:
@@ -43,6 +39,10 @@ def check_fields(file: AnnotationFile, evaluated: bool) -> Iterator[Finding]:
                 f'one of id {annotation.get("id")!r}{has}',
                 f'Write {meaning} into each; {_HELP[name]}',
             )
+    yield from _image_fields(file)
+
+
+def _image_fields(file: AnnotationFile) -> Iterator[Finding]:
     lacking = np.isnan(file.sizes).any(1).nonzero()[0].tolist()
     if lacking:
         yield Finding(
@@ -78,8 +78,7 @@ def _number(value: object) -> bool:
 
 def check_finite(file: AnnotationFile) -> Iterator[Finding]:
     """Boxes, areas and everything else of the file are finite numbers."""
-    given = np.array([is_box(item.get('bbox')) for item in file.annotations], bool)
-    broken = (given & ~np.isfinite(file.boxes).all(1)).nonzero()[0].tolist()
+    broken = (file.has_box & ~np.isfinite(file.boxes).all(1)).nonzero()[0].tolist()
     if broken or file.constants:
         example = 'in a field other than bbox'
         if broken:
@@ -97,8 +96,7 @@ def check_finite(file: AnnotationFile) -> Iterator[Finding]:
 
 def check_boxes(leaf: LeafDataset, file: AnnotationFile) -> Iterator[Finding]:
     """Boxes that mmdet leaves out in training, and boxes that reach beyond their images."""
-    known = np.array([name in (leaf.classes or ()) for name in file.names] + [False])
-    own = known[file.category_of] & (file.image_of >= 0) & np.isfinite(file.boxes).all(1)
+    own = file.of_classes(leaf.classes or ()) & np.isfinite(file.boxes).all(1)
     lost = own & (
         (file.boxes[:, 2:] < 1).any(1) | (file.areas <= 0) | ((file.inside <= 0) & _sized(file))
     )
@@ -155,9 +153,8 @@ def check_filter(leaf: LeafDataset, file: AnnotationFile) -> Iterator[Finding]:
     smallest = settings.get('min_size', 0)
     with np.errstate(invalid='ignore'):
         small = file.sizes.min(1, initial=np.inf) < smallest
-    known = np.array([name in (leaf.classes or ()) for name in file.names] + [False])
     with_objects = np.zeros(len(file.images), bool)
-    with_objects[file.image_of[known[file.category_of] & (file.image_of >= 0)]] = True
+    with_objects[file.image_of[file.of_classes(leaf.classes or ())]] = True
     empty = ~with_objects if settings.get('filter_empty_gt') else np.zeros_like(with_objects)
     left_out = small | empty
     where = f'{leaf.key}.filter_cfg'
@@ -184,13 +181,4 @@ def check_filter(leaf: LeafDataset, file: AnnotationFile) -> Iterator[Finding]:
             where,
             f'{int(left_out.sum())} of {len(left_out)} images are left out: {counts}',
             'If they are meant, set filter_cfg=dict(filter_empty_gt=False, min_size=0)',
-        )
-    elif not file.used(leaf.classes or ()).any() and leaf.trained:
-        yield Finding(
-            'error',
-            'no-images-left',
-            file.path,
-            f'no object is left to train on: none of {len(file.annotations)} annotations is of the '
-            'classes of the config and has an area within its image',
-            'Look at classes, areas and boxes of the file',
         )

@@ -178,13 +178,23 @@ def check_occurrence(
     for leaf, file in trained:
         used = file.used(leaf.classes or ())
         found.update(file.names[number] for number in file.category_of[used].tolist())
-    known = {name for _, file in trained for name in file.names}
+    known = {name for _, file in trained for name in file.names if name in classes}
     absent = [name for name in classes if name in known and not found[name]]
-    if absent and len(absent) < len(classes):
+    places = ', '.join(dict.fromkeys(file.path for _, file in trained))
+    if known and not found:
+        yield Finding(
+            'error',
+            'no-images-left',
+            places,
+            'no object is left to train on: no annotation is of the classes of the config and has an '
+            'area within its image',
+            'Look at classes, areas and boxes of the file',
+        )
+    elif absent:
         yield Finding(
             'warning',
             'absent-classes',
-            ', '.join(dict.fromkeys(file.path for _, file in trained)),
+            places,
             f'{of_all(len(absent), len(classes), "classes")} never occur in the training data, so the '
             f'network cannot learn them: {examples(absent)}',
             'Add images with such objects, or leave them out of the classes',

@@ -1,6 +1,7 @@
 """Evaluators with annotation files of their own, against the datasets that are evaluated."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
@@ -55,7 +56,7 @@ def check_evaluators(
         return
     for key, metric in coco_metrics(cfg, split):
         path = metric.get('ann_file')
-        truth = files.find(path) if isinstance(path, str) and '://' not in path else None
+        truth = files.find(path) if isinstance(path, str) and Path(path).is_file() else None
         if truth is None or any(file is truth for _, file in pairs):
             if truth is not None and len(pairs) > 1 and len({id(f) for _, f in pairs}) > 1:
                 yield from _images(f'{key}.ann_file', truth, pairs)

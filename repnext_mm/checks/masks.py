@@ -38,10 +38,8 @@ def check_masks(
     loaded = loads_masks(leaf)
     if not (loaded or evaluated):
         return
-    own = file.used(leaf.classes or ())
-    if evaluated:  # which leaves nothing out
-        known = np.array([name in (leaf.classes or ()) for name in file.names] + [False])
-        own = known[file.category_of] & (file.image_of >= 0)
+    classes = leaf.classes or ()
+    own = file.of_classes(classes) if evaluated else file.used(classes)  # training leaves some out
     kinds = file.segmentations
     yield from _missing(file, own, loaded)
     yield from _polygons(file, own, evaluated)

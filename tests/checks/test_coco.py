@@ -329,6 +329,25 @@ def test_the_filter_may_leave_nothing_or_little(tmp_path):
     assert ('warning', 'images-left-out') in find(detector(tmp_path), 'train')
 
 
+def test_nothing_to_learn_is_an_error_unless_another_dataset_has_objects(tmp_path):
+    """Semi-supervised training has a dataset without annotations beside the labelled one."""
+    write(tmp_path, lambda content: dict(content, annotations=[]))
+    cfg = detector(tmp_path, train_dataloader__dataset__filter_cfg=dict(filter_empty_gt=False))
+    assert 'no object' in find(cfg, 'train')['error', 'no-images-left'].message
+    empty = cfg.train_dataloader.dataset
+    labelled = dict(empty, ann_file='val.json', data_prefix=dict(img='val/'))
+    cfg.train_dataloader.dataset = dict(type='ConcatDataset', datasets=[labelled, empty])
+    assert find(cfg, 'train') == {}
+
+
+def test_test_images_need_no_annotations(tmp_path):
+    def unlabelled(content):
+        del content['annotations']
+
+    write(tmp_path, val=unlabelled)
+    assert find(detector(tmp_path)) == {}
+
+
 def test_wrapped_datasets_are_looked_into_and_unknown_ones_left_alone(tmp_path):
     write(tmp_path)
     cfg = detector(tmp_path, ('washer', 'screw', 'nut'))
