@@ -9,7 +9,7 @@ from repnext_mm.checks.dataset import LeafDataset
 from repnext_mm.checks.findings import Finding
 from repnext_mm.checks.wording import of_all
 
-TOLERANCE = 1.5
+BORDER_TOLERANCE = 1.5
 """Pixels that a box may reach beyond its image: tools round differently."""
 
 
@@ -76,7 +76,7 @@ def _number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def check_finite(file: AnnotationFile) -> Iterator[Finding]:
+def check_numbers(file: AnnotationFile) -> Iterator[Finding]:
     """Boxes, areas and everything else of the file are finite numbers."""
     broken = (file.has_box & ~np.isfinite(file.boxes).all(1)).nonzero()[0].tolist()
     if broken or file.constants:
@@ -127,7 +127,7 @@ def _sized(file: AnnotationFile) -> np.ndarray:
 def _beyond(file: AnnotationFile, own: np.ndarray) -> Iterator[Finding]:
     boxes, sizes = file.boxes[own], file.sizes[file.image_of[own]]
     ends = boxes[:, :2] + boxes[:, 2:]
-    beyond = (boxes[:, :2] < -TOLERANCE).any(1) | (ends > sizes + TOLERANCE).any(1)
+    beyond = (boxes[:, :2] < -BORDER_TOLERANCE).any(1) | (ends > sizes + BORDER_TOLERANCE).any(1)
     if not beyond.any():
         return
     first = int(own.nonzero()[0][beyond.argmax()])

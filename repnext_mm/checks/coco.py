@@ -7,7 +7,7 @@ from typing import Any
 from mmengine.config import Config
 
 from repnext_mm.checks.annotation_file import AnnotationFile, AnnotationFileError, AnnotationFiles
-from repnext_mm.checks.boxes import check_boxes, check_fields, check_filter, check_finite
+from repnext_mm.checks.boxes import check_boxes, check_fields, check_filter, check_numbers
 from repnext_mm.checks.classes import check_names_in_file, check_occurrence, check_orders_of_files
 from repnext_mm.checks.dataset import COCO, LeafDataset
 from repnext_mm.checks.evaluators import Pair, check_evaluators, coco_metrics, evaluates_masks
@@ -28,7 +28,7 @@ def read_files(
     paths: dict[str, None] = {}
     for leaf in leaves:
         dataset: Any = leaf.dataset
-        if leaf.kind != COCO or dataset is None or not leaf.is_local():
+        if leaf.kind != COCO or dataset is None:
             continue
         paths[dataset.ann_file] = None
         file = files.find(dataset.ann_file) if Path(dataset.ann_file).is_file() else None
@@ -62,10 +62,19 @@ def check_coco(
         for finding in check_names_in_file(leaf, file):
             if finding.kind != 'order-of-classes' or file.path not in resolved:
                 yield finding
-    yield from check_occurrence(pairs)
     for split in dict.fromkeys(leaf.split for leaf, _ in pairs):
         own = [pair for pair in pairs if pair[0].split == split]
         yield from check_evaluators(cfg, split, own, files)
+    trouble = list(_check_files(cfg, pairs, files, extent))
+    yield from trouble
+    if not any(finding.kind == 'no-images-left' for finding in trouble):
+        yield from check_occurrence(pairs)
+
+
+def _check_files(
+    cfg: Config, pairs: list[Pair], files: AnnotationFiles, extent: Extent
+) -> Iterator[Finding]:
+    """The contents of each file and its images, once for each use."""
     seen: dict[tuple, None] = {}
     for leaf, file in pairs:
         use = (file.path, leaf.trained, *_truths(cfg, leaf))
@@ -86,7 +95,7 @@ def _check_objects(
     for one in own:
         yield from check_ids(one)
         yield from check_fields(one, evaluated=any(one is truth for truth in truths))
-        yield from check_finite(one)
+        yield from check_numbers(one)
         yield from check_boxes(leaf, one)
         masks = not leaf.trained and evaluates_masks(cfg, leaf.split)
         yield from check_masks(leaf, one, masks, extent.every)

@@ -77,7 +77,7 @@ def _find(
                 'Correct them; mmdet, mmseg and mmpretrain document what each type takes',
             )
     yield from check_same_classes(data.leaves)
-    known = [leaf for leaf in data.leaves if leaf.dataset is not None and leaf.is_local()]
+    known = [leaf for leaf in data.leaves if leaf.dataset is not None]
     files = AnnotationFiles()
     data.files, broken = read_files(cfg, known, files)
     yield from broken

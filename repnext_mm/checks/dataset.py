@@ -12,7 +12,7 @@ from mmengine.registry import DATASETS
 from repnext_mm.config_dicts import type_name
 
 COCO, LABEL_MAPS, FOLDERS = 'coco', 'label maps', 'folders'
-READERS = {
+KNOWN_DATASETS = {
     'CocoDataset': ('mmdet', COCO, ('load_data_list', 'parse_data_info', 'filter_data')),
     'BaseSegDataset': ('mmseg', LABEL_MAPS, ('load_data_list',)),
     'CustomDataset': ('mmpretrain', FOLDERS, ('load_data_list', '_find_samples')),
@@ -37,7 +37,7 @@ class LeafDataset:
     """Its config."""
 
     kind: str | None = None
-    """``'coco'``, ``'label maps'``, ``'folders'``; None for data that the checks do not know."""
+    """``'coco'``, ``'label maps'``, ``'folders'``; None for data that is not known or not local."""
 
     dataset: BaseDataset | None = None
     """Built with ``lazy_init``, so without data and transforms; None as ``kind``."""
@@ -75,14 +75,6 @@ class LeafDataset:
         """A folder of images by its key in ``data_prefix``; empty if there is none."""
         assert self.dataset is not None
         return self.dataset.data_prefix.get(name) or ''
-
-    def is_local(self) -> bool:
-        """Whether its files are on disks of this machine."""
-        backend = (self.settings.get('backend_args') or {}).get('backend', 'local')
-        assert self.dataset is not None
-        folders = self.dataset.data_prefix or {}
-        places = [self.dataset.ann_file, *folders.values()]
-        return backend == 'local' and not any('://' in str(place) for place in places)
 
 
 def leaves_of(cfg: Config, splits: Iterable[str]) -> list[LeafDataset]:
@@ -122,7 +114,7 @@ def _read_leaf(split: str, key: str, settings: dict, scope: str | None) -> LeafD
         cls: Any = registry.get(kind) if isinstance(kind, str) else kind
     defaults = (getattr(cls, 'METAINFO', None) or {}).get('classes')
     data = known_data(cls) if isinstance(cls, type) else None
-    if data is None:
+    if data is None or not is_local(settings):
         return LeafDataset(split, key, settings, default_classes=defaults)
     arguments = {name: value for name, value in settings.items() if name != 'type'}
     arguments |= dict(pipeline=[], lazy_init=True)
@@ -133,10 +125,19 @@ def _read_leaf(split: str, key: str, settings: dict, scope: str | None) -> LeafD
     return LeafDataset(split, key, settings, data, dataset)
 
 
+def is_local(settings: dict) -> bool:
+    """Whether the files of a dataset are on disks of this machine."""
+    backend = (settings.get('backend_args') or {}).get('backend', 'local')
+    prefix = settings.get('data_prefix') or {}
+    folders = prefix.values() if isinstance(prefix, dict) else [prefix]
+    places = [settings.get('data_root'), settings.get('ann_file'), *folders]
+    return backend == 'local' and not any('://' in str(place) for place in places)
+
+
 def known_data(cls: type) -> str | None:
     """The kind of data that a class of datasets reads, if it reads as one that is known."""
     for base in cls.__mro__:
-        package, kind, methods = READERS.get(base.__name__, ('', '', ()))
+        package, kind, methods = KNOWN_DATASETS.get(base.__name__, ('', '', ()))
         if package and base.__module__.startswith(f'{package}.'):
             same = all(getattr(cls, name) is getattr(base, name) for name in methods)
             return kind if same else None

@@ -12,7 +12,7 @@ from PIL import Image
 from repnext_mm.checks.annotation_file import AnnotationFile
 from repnext_mm.checks.dataset import LeafDataset
 from repnext_mm.checks.findings import Finding
-from repnext_mm.checks.sampling import SAMPLES, evenly_spaced
+from repnext_mm.checks.sampling import OPENED_FILES, evenly_spaced
 from repnext_mm.checks.wording import examples, of_all
 from repnext_mm.config_dicts import type_name
 
@@ -36,7 +36,7 @@ class Extent:
 
     def choose(self, total: int) -> list[int]:
         """Indices of the images to open."""
-        return evenly_spaced(total, total if self.every else SAMPLES).tolist()
+        return evenly_spaced(total, total if self.every else OPENED_FILES).tolist()
 
 
 class ImageLoader(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 from repnext_mm.checks.dataset import LeafDataset
 from repnext_mm.checks.images import Extent
 from repnext_mm.checks.label_map_file import LabelMap, label_of, read_label_map
-from repnext_mm.checks.sampling import SAMPLES, spread
+from repnext_mm.checks.sampling import OPENED_FILES, spread
 from repnext_mm.config_dicts import type_name
 
 PATIENCE = 2.0
@@ -83,7 +83,7 @@ def read_label_data(leaf: LeafDataset, pairs: list[tuple[str, str]], extent: Ext
 def _maps(data: LabelData, pairs: list[tuple[str, str]], extent: Extent) -> Iterator[LabelMap]:
     loaders = [step for step in data.leaf.steps() if type_name(step) == 'LoadAnnotations']
     backend = loaders[0].get('imdecode_backend', 'pillow') if loaders else 'pillow'
-    count = len(pairs) if extent.every else SAMPLES
+    count = len(pairs) if extent.every else OPENED_FILES
     order = list(spread(len(pairs), count))
     unseen = set(range(len(data.leaf.classes or ())))
     end = time.monotonic() + PATIENCE

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-IGNORED = 255
+IGNORED_LABEL = 255
 """Label without a class, in mmseg's datasets, heads and metrics unless told otherwise."""
 
 
@@ -72,5 +72,5 @@ def label_of(value: int, reduce_zero_label: bool, label_map: Mapping[int, int] |
     """
     label = value % 256
     if reduce_zero_label:
-        label = IGNORED if label in (0, IGNORED) else label - 1
+        label = IGNORED_LABEL if label in (0, IGNORED_LABEL) else label - 1
     return (label_map or {}).get(label, label)

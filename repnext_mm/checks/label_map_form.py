@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from repnext_mm.checks.findings import Finding
 from repnext_mm.checks.images import Extent, ImageLoader, loader_of, open_image, report_broken
 from repnext_mm.checks.label_data import LabelData
-from repnext_mm.checks.sampling import SAMPLES
+from repnext_mm.checks.sampling import OPENED_FILES
 from repnext_mm.checks.wording import examples, of_all
 
 
-def check_form(data: LabelData) -> Iterator[Finding]:
+def check_files(data: LabelData) -> Iterator[Finding]:
     """Label maps can be read, and hold the number of a class for each pixel."""
     yield from _readable(data)
     yield from _one_channel(data)
@@ -76,7 +76,7 @@ def check_sizes(data: LabelData, extent: Extent) -> Iterator[Finding]:
     """Label maps are as large as their images, which are opened for that."""
     loader = loader_of(data.leaf) or ImageLoader()
     readable = [found for found in data.maps if found.shape]
-    chosen = readable if extent.every else readable[:SAMPLES]
+    chosen = readable if extent.every else readable[:OPENED_FILES]
     images = f'images of {data.leaf.folder("img_path")}'
     opened = [
         open_image(found.image_path, loader, extent.every) for found in extent.track(chosen, images)

@@ -15,7 +15,7 @@ from repnext_mm.checks.images import (
     similar_file,
 )
 from repnext_mm.checks.label_data import LabelData, read_label_data
-from repnext_mm.checks.label_map_form import check_form, check_sizes
+from repnext_mm.checks.label_map_form import check_files, check_sizes
 from repnext_mm.checks.label_values import check_label_settings, check_values
 from repnext_mm.checks.wording import examples, of_all
 
@@ -51,7 +51,7 @@ def check_label_maps(
     pairs = [pair for pair in zip(paths, images, strict=True) if absent.isdisjoint(pair)]
     data = read_label_data(leaf, pairs, extent)
     read.append(data)
-    yield from check_form(data)
+    yield from check_files(data)
     yield from check_sizes(data, extent)
     if not any(len(found.shape) > 2 for found in data.maps):
         yield from check_values(cfg, data)

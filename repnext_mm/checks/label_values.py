@@ -9,7 +9,7 @@ from mmengine.config import Config
 from repnext_mm.checks.evaluators import metrics_of
 from repnext_mm.checks.findings import Finding
 from repnext_mm.checks.label_data import LabelData
-from repnext_mm.checks.label_map_file import IGNORED
+from repnext_mm.checks.label_map_file import IGNORED_LABEL
 from repnext_mm.checks.wording import examples, of_all
 from repnext_mm.config_dicts import type_name
 
@@ -33,7 +33,7 @@ def check_values(cfg: Config, data: LabelData) -> Iterator[Finding]:
 
 def ignored_label(cfg: Config) -> int:
     """The label that the first decode head leaves out."""
-    return next((value for _, value in _ignored_by_heads(cfg)), IGNORED)
+    return next((value for _, value in _ignored_by_heads(cfg)), IGNORED_LABEL)
 
 
 def _beyond(
@@ -97,7 +97,7 @@ def _two_values(
 
 
 def _zero(data: LabelData, values: Counter[int], classes: Sequence[str]) -> Iterator[Finding]:
-    largest = max((value for value in values if value != IGNORED), default=0)
+    largest = max((value for value in values if value != IGNORED_LABEL), default=0)
     dataset: Any = data.leaf.dataset
     last = len(classes) - 1
     if data.reduces_zero and values[0] and 0 < largest == last and not dataset.label_map:
@@ -153,7 +153,7 @@ def check_label_settings(cfg: Config, data: LabelData) -> Iterator[Finding]:
             )
     heads = _ignored_by_heads(cfg)
     metrics = [
-        (f'{key}.ignore_index', metric.get('ignore_index', IGNORED))
+        (f'{key}.ignore_index', metric.get('ignore_index', IGNORED_LABEL))
         for key, metric in metrics_of(cfg, data.leaf.split)
         if type_name(metric) == 'IoUMetric'
     ]
@@ -175,5 +175,5 @@ def _ignored_by_heads(cfg: Config) -> list[tuple[str, int]]:
         several = isinstance(heads, list | tuple)
         for number, head in enumerate(heads if several else [heads]):
             key = f'model.{name}' + (f'[{number}]' if several else '')
-            found.append((f'{key}.ignore_index', head.get('ignore_index', IGNORED)))
+            found.append((f'{key}.ignore_index', head.get('ignore_index', IGNORED_LABEL)))
     return found

@@ -20,7 +20,7 @@ def find_in_data(cfg: Config, splits: tuple[str, ...]) -> list[Finding]:
     return check_datasets(cfg, *splits).findings
 
 
-CHECKS: tuple[Check, ...] = (find_in_data,)
+RUN_CHECKS: tuple[Check, ...] = (find_in_data,)
 """Each takes a config and the splits that will be used, and gives findings."""
 
 
@@ -48,7 +48,7 @@ def check_run(cfg: Config, *splits: str) -> None:
     if cfg.get('launcher') == 'pytorch' and os.environ.get('RANK', '0') != '0':
         return
     began = time.perf_counter()
-    findings = [finding for check in CHECKS for finding in _run(check, cfg, splits)]
+    findings = [finding for check in RUN_CHECKS for finding in _run(check, cfg, splits)]
     report(finding for finding in findings if finding.kind not in skipped)
     print_log(
         f'Config and data were checked in {time.perf_counter() - began:.1f} s', logger='current'

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-SAMPLES = 48
+OPENED_FILES = 48
 """Images or label maps of a dataset that are opened before training."""
 
 

@@ -34,9 +34,10 @@ SAMPLES_SHOWN = 12
 
 def track(items: Sequence, title: str) -> Iterator:
     """Gives the items, and shows on standard error how many are done."""
-    if not len(items):
-        return
     print(f'{len(items)} {title}', file=sys.stderr)
+    if not len(items) or not sys.stderr.isatty():  # a log gets the titles alone
+        yield from items
+        return
     bar = ProgressBar(len(items), file=sys.stderr)
     for item in items:
         yield item

@@ -8,7 +8,7 @@ from repnext_mm.checks.findings import Finding
 from repnext_mm.checks.inspection.samples import Sample
 from repnext_mm.checks.inspection.statistics import Split
 
-STYLE = """
+PAGE_STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem;
        color: #222; background: #fff; }
 h1, h2 { line-height: 1.2; }
@@ -64,7 +64,7 @@ def write_page(
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
-        f'<style>{STYLE}</style></head><body>\n' + '\n'.join(parts) + '\n</body></html>\n'
+        f'<style>{PAGE_STYLE}</style></head><body>\n' + '\n'.join(parts) + '\n</body></html>\n'
     )
 
 

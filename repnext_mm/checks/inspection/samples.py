@@ -120,7 +120,7 @@ def _with_objects(
         [palette[label] for label in labels],
         None if masks is None else masks.repeat(factor, axis=1).repeat(factor, axis=2),
     )
-    return picture, boxes[:, 2:] - boxes[:, :2]
+    return picture, (boxes[:, 2:] - boxes[:, :2]).astype(float)
 
 
 def _enlargement(image: np.ndarray) -> int:
