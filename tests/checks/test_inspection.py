@@ -71,6 +71,18 @@ def test_samples_have_the_colours_that_the_network_gets(tmp_path):
     assert corners[0][0] > 200 > corners[0][2] and corners[1][2] > 200 > corners[1][0]
 
 
+def test_many_objects_have_a_legend_in_place_of_captions(tmp_path):
+    def crowd(content):
+        for number in range(12):
+            content['annotations'].append(dict(content['annotations'][0], id=100 + number))
+
+    write(tmp_path, write_coco)
+    few = pictures(look(with_packing(detector(tmp_path), 'PackDetInputs'), tmp_path / 'out')[0])
+    write_coco(tmp_path, 'train', crowd)
+    many = pictures(look(with_packing(detector(tmp_path), 'PackDetInputs'), tmp_path / 'out')[0])
+    assert many[0].height > few[0].height
+
+
 def test_label_maps_are_drawn_beside_their_images(tmp_path):
     write(tmp_path, write_maps)
     cfg = with_packing(segmentor(tmp_path), 'PackSegInputs')
@@ -98,7 +110,7 @@ def test_images_of_two_splits_are_named(tmp_path):
     _, report = look(cfg, tmp_path / 'out')
     finding = next(f for f in report['findings'] if f['kind'] == 'shared-images')
     assert finding['message'].startswith('1 of 3') and 'train/2.jpg' in finding['message']
-    assert set(report['shared_images']) == {'train/val', 'train/test'}  # not val and test
+    assert set(report['shared_images']) == {'train/val'}  # test is val again
 
 
 def test_a_pipeline_that_fails_is_shown(tmp_path):

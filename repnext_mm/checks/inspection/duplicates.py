@@ -31,12 +31,14 @@ def shared_images(paths: Paths, extent: Extent) -> dict[tuple[str, str], list[tu
     """Pairs of equal files in two splits.
 
     Files of a size that only one split has are not read. A test split that is the validation
-    split again is left out.
+    split again counts once.
 
     Args:
         paths: Of the images of each split.
         extent: Shows the progress.
     """
+    if set(paths.get('test', ())) == set(paths.get('val', ())):
+        paths = {split: files for split, files in paths.items() if split != 'test'}
     sizes: dict[int, list[tuple[str, str]]] = defaultdict(list)
     for split, files in paths.items():
         for path in files:
@@ -52,8 +54,6 @@ def shared_images(paths: Paths, extent: Extent) -> dict[tuple[str, str], list[tu
         hashes[read[path]].setdefault(split, path)
     shared: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for first, second in combinations(paths, 2):
-        if {first, second} == {'val', 'test'} and set(paths[first]) == set(paths[second]):
-            continue
         pairs = [(e[first], e[second]) for e in hashes.values() if first in e and second in e]
         if pairs:
             shared[first, second] = pairs

@@ -12,7 +12,7 @@ from PIL import Image
 
 from repnext_mm.checks.sampling import evenly_spaced
 from repnext_mm.visualization.instances import class_colours, draw_instances
-from repnext_mm.visualization.legend import frequent_classes, overlay, with_legend
+from repnext_mm.visualization.legend import Entry, frequent_classes, overlay, with_legend
 
 SMALLEST_SIDE = 320
 """Pixels; smaller images are enlarged, so that boxes and captions can be told apart."""
@@ -120,6 +120,10 @@ def _with_objects(
         [palette[label] for label in labels],
         None if masks is None else masks.repeat(factor, axis=1).repeat(factor, axis=2),
     )
+    if len(labels) > MOST_CAPTIONS and len(set(labels)) > 1:
+        named = [(i, classes[i] if i < len(classes) else str(i)) for i in sorted(set(labels))]
+        entries = [Entry(name, palette[i]) for i, name in named]
+        picture = with_legend([picture], ['objects'], entries)
     return picture, (boxes[:, 2:] - boxes[:, :2]).astype(float)
 
 
