@@ -22,8 +22,10 @@ def image_paths(data: CheckedData) -> Paths:
         folder = leaf.folder('img')
         names = [os.path.join(folder, str(image.get('file_name'))) for image in file.images]  # noqa: PTH118
         paths[leaf.split].update(dict.fromkeys(filter(os.path.isfile, names)))
-    for read in (*data.label_maps, *data.folders):
-        paths[read.leaf.split].update(dict.fromkeys(read.images))
+    for maps in data.label_maps:
+        paths[maps.leaf.split].update(dict.fromkeys(maps.images))
+    for folder_data in data.folders:
+        paths[folder_data.leaf.split].update(dict.fromkeys(folder_data.images))
     return {split: list(found) for split, found in paths.items()}
 
 

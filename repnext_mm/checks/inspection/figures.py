@@ -22,7 +22,7 @@ def draw_sizes(boxes: np.ndarray, anchors: np.ndarray | None) -> bytes:
     lines = np.array([]) if anchors is None else np.unique(np.sqrt(anchors.prod(1)).round(1))
     ends = np.concatenate([sizes, lines])
     bins = np.geomspace(max(ends.min() / 1.2, 1), ends.max() * 1.2, 40)
-    axes.hist(sizes, bins=bins, color='#0072b2', label='objects')
+    axes.hist(sizes, bins=bins.tolist(), color='#0072b2', label='objects')
     for number, line in enumerate(lines):
         label = 'anchors' if number == 0 else None
         axes.axvline(line, color='#d55e00', linestyle='--', label=label)
