@@ -46,7 +46,7 @@ class LeafDataset:
     """Why it could not be built; empty if it could."""
 
     default_classes: Any = None
-    """Those of its class, for a dataset that is not built."""
+    """Those of its class, which count where the config names none."""
 
     @cached_property
     def given_classes(self) -> Any:
@@ -121,8 +121,10 @@ def _read_leaf(split: str, key: str, settings: dict, scope: str | None) -> LeafD
     try:
         dataset = cls(**arguments)
     except (AssertionError, KeyError, TypeError, ValueError) as error:
-        return LeafDataset(split, key, settings, data, trouble=f'{type(error).__name__}: {error}')
-    return LeafDataset(split, key, settings, data, dataset)
+        return LeafDataset(
+            split, key, settings, data, None, f'{type(error).__name__}: {error}', defaults
+        )
+    return LeafDataset(split, key, settings, data, dataset, default_classes=defaults)
 
 
 def is_local(settings: dict) -> bool:

@@ -97,7 +97,17 @@ def _class_weights(model: Any, count: int, data: str) -> Iterator[Finding]:
 
 
 def check_topk(cfg: Config, splits: tuple[str, ...], count: int, where: str) -> Iterator[Finding]:
-    """Accuracies among the best k classes, of which there must be as many."""
+    """Accuracies among the best k classes, of which there must be as many.
+
+    Args:
+        cfg: The config.
+        splits: Whose metrics to look at.
+        count: Number of classes of the data; what the model predicts goes before it.
+        where: Key or folder of the data.
+    """
+    predicted = list(class_counts(cfg.get('model') or {}, 'model'))
+    if predicted:
+        where, count = min(predicted, key=lambda item: item[1])
     head = (cfg.get('model') or {}).get('head') or {}
     asked = [('model.head.topk', head.get('topk'))] if head.get('cal_acc') else []
     for split in splits:

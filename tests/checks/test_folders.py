@@ -37,6 +37,18 @@ def test_classes_are_the_folders_in_their_order(classes, words, tmp_path):
     assert find(cfg, 'train') == {}
 
 
+def test_names_that_a_dataset_has_itself_may_repeat(tmp_path):
+    """ImageNet has two classes that are called crane."""
+    write(tmp_path)
+    cfg = classifier(tmp_path)
+    for split in ('train', 'val'):
+        lines = [f'{name}/0.jpg {label}' for label, name in enumerate(ALPHABETICAL)]
+        (tmp_path / f'{split}.txt').write_text('\n'.join(lines))
+        cfg[f'{split}_dataloader'].dataset.update(type='ImageNet', ann_file=f'{split}.txt')
+    cfg.merge_from_dict({'model.head.num_classes': 1000, 'data_preprocessor.num_classes': 1000})
+    assert set(find(cfg)) == {('warning', 'absent-classes')}
+
+
 def test_empty_folders_are_named(tmp_path):
     write(tmp_path)
     for path in (tmp_path / 'train' / 'nut').iterdir():

@@ -38,16 +38,21 @@ train_cfg = dict(max_epochs=2)
 CLASSES = ('n01', 'n02')
 
 
-def write_images(folder: Path) -> Path:
-    """Two classes, six images for training and four for validation, and the lists of them."""
+TEN_CLASSES = tuple(f'n{number:02}' for number in range(10))
+
+
+def write_images(
+    folder: Path, classes: tuple[str, ...] = CLASSES, counts: tuple[int, int] = (3, 2)
+) -> Path:
+    """So many images of each class for training and for validation, and the lists of them."""
     rng = np.random.default_rng(0)
     (folder / 'meta').mkdir(parents=True)
-    for split, count in (('train', 3), ('val', 2)):
+    for split, count in zip(('train', 'val'), counts, strict=True):
         lines = [
-            f'{name}/{i}.png {label}' for label, name in enumerate(CLASSES) for i in range(count)
+            f'{name}/{i}.png {label}' for label, name in enumerate(classes) for i in range(count)
         ]
         (folder / 'meta' / f'{split}.txt').write_text('\n'.join(lines))
-        for name in CLASSES:
+        for name in classes:
             (folder / split / name).mkdir(parents=True)
             for number in range(count):
                 image = rng.integers(0, 255, (250 + number, 300, 3), np.uint8)
@@ -88,7 +93,7 @@ def test_recipe_trains_and_its_averaged_weights_merge(tmp_path):
 
 SMALL_DATA = """
 _base_ = '{base}'
-loader = dict(num_workers=0, persistent_workers=False, batch_size=3)
+loader = dict(num_workers=0, persistent_workers=False, batch_size=5)
 train_dataloader = loader
 val_dataloader = loader
 test_dataloader = loader
@@ -99,7 +104,7 @@ train_cfg = dict(max_epochs=1)
 @pytest.mark.distribution
 @pytest.mark.parametrize('name', ['resnet18', 'repnext_tiny'])
 def test_recipe_of_imagewoof_trains_by_name_from_imagenet_weights(name, tmp_path):
-    images = write_images(tmp_path / 'imagewoof2')
+    images = write_images(tmp_path / 'imagewoof2', TEN_CLASSES, (1, 1))
     weights = tmp_path / 'weights'
     weights.mkdir()
     torch.manual_seed(0)
