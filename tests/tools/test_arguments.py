@@ -56,6 +56,12 @@ def test_train_arguments_reach_the_config(configure, monkeypatch):
     assert not cfg.get('resume')
 
 
+def test_checks_of_the_command_line_and_the_config_are_skipped(configure):
+    text = TRAIN + "checks = dict(skip=['orientation'])\n"
+    cfg = configure('train.py', text, '--skip-checks', 'topk', 'image-size')
+    assert cfg.checks.skip == ['orientation', 'topk', 'image-size']
+
+
 def test_resume_takes_the_latest_or_a_named_checkpoint(configure, tmp_path):
     paths = [tmp_path / name for name in ('epoch_1.pth', 'epoch_2.pth')]
     content = dict(meta={}, message_hub={}, optimizer={})
