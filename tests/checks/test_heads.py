@@ -61,17 +61,17 @@ def test_losses_weigh_as_many_classes():
         ((1, 3), True, []),
     ],
 )
-def test_accuracies_ask_for_no_more_classes_than_the_head_has():
-    metric = dict(type='Accuracy', topk=(1, 5))
-    for count, kinds_found in ((10, []), (4, ['topk'])):
-        cfg = Config(dict(model=dict(head=dict(num_classes=count)), val_evaluator=metric))
-        found = [finding.kind for finding in check_topk(cfg, ('val',), 3, 'train')]
-        assert found == kinds_found
-
-
 def test_accuracies_ask_for_no_more_classes_than_there_are(topk, cal_acc, places):
     head = dict(topk=topk, cal_acc=cal_acc)
     cfg = Config(dict(model=dict(head=head), val_evaluator=dict(type='Accuracy', topk=topk)))
     found = list(check_topk(cfg, ('val',), 3, 'train'))
     assert sorted(finding.place for finding in found) == sorted(places)
     assert all(finding.kind == 'topk' for finding in found)
+
+
+def test_accuracies_ask_for_no_more_classes_than_the_head_has():
+    metric = dict(type='Accuracy', topk=(1, 5))
+    for count, kinds_found in ((10, []), (4, ['topk'])):
+        cfg = Config(dict(model=dict(head=dict(num_classes=count)), val_evaluator=metric))
+        found = [finding.kind for finding in check_topk(cfg, ('val',), 3, 'train')]
+        assert found == kinds_found
