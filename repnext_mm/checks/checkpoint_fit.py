@@ -68,7 +68,7 @@ def check_fit(
     """
     state = _entries(checkpoint)
     if problem := divergence(state, not_finite(model.state_dict())):
-        yield Finding('error', 'not-finite', source, problem, 'Take an earlier checkpoint')
+        yield Finding('error', 'broken-weights', source, problem, 'Take an earlier checkpoint')
     level: Level = 'warning' if allow_partial else 'error'
     missing, mismatched, refusals = _load(state, model, allow_partial)
     if not missing and not mismatched and not refusals:

@@ -79,6 +79,21 @@ FOLDER_KINDS = {
 }
 """Of classification data."""
 
+RUN_KINDS = {
+    'old-settings': Kind(EITHER, 'settings of mmdet 2.x and mmseg 0.x, which have no effect today'),
+    'metric-key': Kind(EITHER, '`save_best` or early stopping waits for a metric nobody gives'),
+    'schedule': Kind(WARNING, 'the learning rate is 0 long before training ends'),
+    'batch-of-one': Kind(ERROR, 'one image in a batch, where a batch norm needs two'),
+    'unequal-images': Kind(ERROR, 'batches of images of several sizes, which nothing pads'),
+}
+"""Of training and testing, whatever the data."""
+
+CHECKPOINT_KINDS = {
+    'checkpoint': Kind(EITHER, 'a checkpoint lacks a part, or has it in another shape (`test.py`)'),
+    'broken-weights': Kind(ERROR, 'weights that are NaN or infinite (`test.py`)'),
+}
+"""Of the checkpoint that ``tools/test.py`` loads, which are never left out."""
+
 INSPECTION_KINDS = {
     'pipeline': Kind(ERROR, 'the training pipeline fails on an image (`check_dataset.py` alone)'),
     'shared-images': Kind(WARNING, 'the same image is in two splits (`check_dataset.py` alone)'),
@@ -92,6 +107,8 @@ KINDS: dict[str, Kind] = {
     **IMAGE_KINDS,
     **LABEL_MAP_KINDS,
     **FOLDER_KINDS,
+    **RUN_KINDS,
+    **CHECKPOINT_KINDS,
     **INSPECTION_KINDS,
 }
 """All of them."""

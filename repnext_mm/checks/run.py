@@ -2,17 +2,29 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from mmengine.config import Config
 from mmengine.logging import print_log
 
+from repnext_mm.checks.batches import check_batches
 from repnext_mm.checks.data import check_datasets
 from repnext_mm.checks.findings import Finding, report
 from repnext_mm.checks.kinds import ALL, check_kinds
+from repnext_mm.checks.metric_keys import check_metric_keys
 from repnext_mm.checks.presence import check_data, check_pretrained
+from repnext_mm.checks.schedule import check_schedule
+from repnext_mm.checks.settings import check_settings
 
 Check = Callable[[Config, tuple[str, ...]], Iterable[Finding]]
+
+
+def find_in_settings(cfg: Config, splits: tuple[str, ...]) -> Iterator[Finding]:
+    """Findings in the config alone."""
+    yield from check_settings(cfg, *splits)
+    if 'train' in splits:
+        yield from check_metric_keys(cfg)
+        yield from check_schedule(cfg)
 
 
 def find_in_data(cfg: Config, splits: tuple[str, ...]) -> list[Finding]:
@@ -20,8 +32,9 @@ def find_in_data(cfg: Config, splits: tuple[str, ...]) -> list[Finding]:
     return check_datasets(cfg, *splits).findings
 
 
-RUN_CHECKS: tuple[Check, ...] = (find_in_data,)
-"""Each takes a config and the splits that will be used, and gives findings."""
+def find_in_batches(cfg: Config, splits: tuple[str, ...]) -> Iterator[Finding]:
+    """Findings in the batches that pipelines will make of the images."""
+    return check_batches(cfg, *splits)
 
 
 def check_run(cfg: Config, *splits: str) -> None:
@@ -40,16 +53,17 @@ def check_run(cfg: Config, *splits: str) -> None:
         ValueError: If there is no such kind to skip.
     """
     skipped = skipped_kinds(cfg)
+    others = cfg.get('launcher') == 'pytorch' and os.environ.get('RANK', '0') != '0'
+    looks = ALL not in skipped and not others
+    if looks:
+        _report(cfg, splits, skipped, find_in_settings)
     check_data(cfg, *splits)
     if 'train' in splits:
         check_pretrained(cfg)
-    if ALL in skipped:
-        return
-    if cfg.get('launcher') == 'pytorch' and os.environ.get('RANK', '0') != '0':
+    if not looks:
         return
     began = time.perf_counter()
-    findings = [finding for check in RUN_CHECKS for finding in _run(check, cfg, splits)]
-    report(finding for finding in findings if finding.kind not in skipped)
+    _report(cfg, splits, skipped, find_in_data, find_in_batches)
     print_log(
         f'Config and data were checked in {time.perf_counter() - began:.1f} s', logger='current'
     )
@@ -67,6 +81,12 @@ def skipped_kinds(cfg: Config) -> list[str]:
     return kinds
 
 
+def _report(cfg: Config, splits: tuple[str, ...], skipped: list[str], *checks: Check) -> None:
+    """Reports what checks find, but for the kinds that are skipped."""
+    findings = [finding for check in checks for finding in _run(check, cfg, splits)]
+    report(finding for finding in findings if finding.kind not in skipped)
+
+
 def _run(check: Check, cfg: Config, splits: tuple[str, ...]) -> Iterable[Finding]:
     """Findings of a check; one that breaks on data nobody has foreseen must not end a run."""
     try:
@@ -78,6 +98,6 @@ def _run(check: Check, cfg: Config, splits: tuple[str, ...]) -> Iterable[Finding
                 'unchecked',
                 f'repnext_mm.checks.{check.__name__}',
                 f'the check itself failed with {type(error).__name__}: {error}',
-                'Nothing is known about the data, good or bad; please report this',
+                'Nothing is known of what it looks at, good or bad; please report this',
             )
         ]

@@ -76,7 +76,7 @@ def test_the_first_entry_that_is_not_finite_is_named_and_allowed_nowhere(name, d
     bad = state | {name: torch.full_like(state[name], float('nan'))}
     for allow in (False, True):
         finding = find(bad, deploy, allow_partial=allow)[0]
-        assert finding.kind == 'not-finite' and repr(name) in finding.message
+        assert finding.kind == 'broken-weights' and repr(name) in finding.message
         assert finding.level == 'error'
 
 

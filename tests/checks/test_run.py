@@ -45,7 +45,7 @@ def test_one_process_of_several_checks(root, monkeypatch):
 def test_a_check_that_breaks_does_not_end_the_run(root, monkeypatch):
     said: list = []
     monkeypatch.setattr(run, 'report', said.extend)
-    monkeypatch.setattr(run, 'RUN_CHECKS', (broken,))
+    monkeypatch.setattr(run, 'find_in_data', broken)
     check_run(detector(root), 'train')
     assert [finding.kind for finding in said] == ['unchecked'] and 'of all' in said[0].message
 
