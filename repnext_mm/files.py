@@ -130,6 +130,26 @@ def draft_folder(parent: str | Path) -> Iterator[Path]:
             _unlock(lock)
 
 
+@contextmanager
+def replaced_folder(path: str | Path) -> Iterator[Path]:
+    """Gives an empty folder to fill, which becomes ``path`` at the end if nothing was raised.
+
+    Makes the folder that ``path`` lies in.
+
+    Raises:
+        FileExistsError: If there is something at ``path`` already.
+    """
+    path = Path(path)
+    if path.exists():
+        raise FileExistsError(f'{path} is there already: remove it, or name another folder')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with draft_folder(path.parent) as drafts:
+        folder = drafts / path.name
+        folder.mkdir()
+        yield folder
+        folder.replace(path)
+
+
 def remove_drafts(folder: str | Path) -> list[Path]:
     """Removes the drafts that killed processes left in a folder, and returns their paths.
 

@@ -8,14 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from repnext_mm.datasets.label_maps import IGNORED
 from repnext_mm.datasets.nuclei import prepare_nuclei
-from repnext_mm.files import draft_folder
+from repnext_mm.files import draft_folder, replaced_folder
 
 CAMVID_VOID = 11
 """Label of pixels that belong to no class, in the files of the archive."""
-
-IGNORED = 255
-"""Label that mmseg's losses and metrics leave out."""
 
 
 class Dataset(NamedTuple):
@@ -56,15 +54,14 @@ def prepare_dataset(name: str, archive: Path, data: Path) -> tuple[Path, Mapping
     target = data / dataset.folder
     if target.exists():
         raise FileExistsError(f'{target} is there already: remove it to prepare {name} again')
-    data.mkdir(parents=True, exist_ok=True)
-    with draft_folder(data) as draft:
+    with replaced_folder(target) as draft, draft_folder(data) as unpacked:
         with tarfile.open(archive) as file:
-            file.extractall(draft / 'unpacked', filter='data')
-        missing = [part for part in dataset.needed if not (draft / 'unpacked' / part).is_dir()]
+            file.extractall(unpacked, filter='data')
+        missing = [part for part in dataset.needed if not (unpacked / part).is_dir()]
         if missing:
             raise ValueError(f'{archive} is no archive of {name}: it lacks {", ".join(missing)}')
-        numbers = dataset.prepare(draft / 'unpacked', draft / 'ready')
-        (draft / 'ready').replace(target)
+        draft.rmdir()  # preparations make it
+        numbers = dataset.prepare(unpacked, draft)
     return target, numbers
 
 
