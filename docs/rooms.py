@@ -17,7 +17,7 @@ FLOORS = (
     ('networks', 'trained', 'training', 'visualization', 'distillation'),
     ('timm', 'models', 'hooks', 'runtime', 'datasets'),
     ('checkpoints', 'classification', 'configs', 'export', 'quantization'),
-    ('checks',),
+    ('checks', 'own_data'),
     ('launch', 'installation', 'demo', 'evaluation'),
     ('pruning', 'experiments'),
 )

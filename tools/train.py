@@ -17,6 +17,16 @@ from repnext_mm.training.resume import LATEST, make_deterministic, prepare_resum
 def parse_args() -> argparse.Namespace:
     parser = build_parser(__doc__)
     add_checks_option(parser)
+    parser.add_argument(
+        '--data',
+        metavar='FOLDER',
+        help='for configs/own: the data to train on; classes, sizes and schedule follow from them',
+    )
+    parser.add_argument(
+        '--class-weights',
+        action='store_true',
+        help='with --data and label maps: let rare classes count more in the loss',
+    )
     parser.add_argument('--amp', action='store_true', help='train with mixed precision')
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size'

@@ -75,7 +75,7 @@ def encode(instance: Instance, size: Size) -> dict[str, Any]:
     if instance.polygons:
         polygons = [list(polygon) for polygon in instance.polygons]
         runs = coco_mask.merge(coco_mask.frPyObjects(polygons, *size))
-        corners = np.array(sum(polygons, [])).reshape(-1, 2)
+        corners = np.concatenate(polygons).reshape(-1, 2)
         box = _clipped((*corners.min(0), *corners.max(0)), size)
         return dict(segmentation=polygons, bbox=box, area=int(coco_mask.area(runs)))
     assert instance.box is not None

@@ -17,6 +17,7 @@ from repnext_mm.deprecation import warn_of_old_name
 from repnext_mm.launch.allocator import keep_memory
 from repnext_mm.launch.device import adapt_to_device, use_mixed_precision
 from repnext_mm.launch.options import ConfigOptions
+from repnext_mm.own_data import SLOT, use_own_data
 from repnext_mm.reparam.forms import FORMS, TRAINING
 
 TASK_PACKAGES = ('mmdet', 'mmseg', 'mmpretrain')
@@ -131,8 +132,9 @@ def load_config(args: argparse.Namespace) -> Config:
     Raises:
         FileNotFoundError: If there is no such file.
         ImportError: If the package of the config's scope is not installed.
-        ValueError: If a config in YAML or JSON would run code, mixed precision is asked for and the config's optimizer wrapper has none, or
-            the backbone is unknown or does not fit the config.
+        ValueError: If a config in YAML or JSON would run code, mixed precision is asked for and
+            the config's optimizer wrapper has none, the backbone is unknown or does not fit the
+            config, or the config is a template for data that are not named.
     """
     path = args.config
     if not Path(path).is_file():
@@ -147,6 +149,13 @@ def load_config(args: argparse.Namespace) -> Config:
     if getattr(args, 'backbone', None):
         cfg.merge_from_dict(with_backbone(cfg, args.backbone))
         name += f'_{args.backbone}'
+    if getattr(args, 'data', None):
+        use_own_data(cfg, args.data, bool(args.backbone), args.class_weights)
+    elif SLOT in cfg:
+        raise ValueError(
+            f'{path} is a template: train it with --data FOLDER, which writes the config of your data '
+            'into the work dir, for all other tools'
+        )
     cfg.merge_from_dict(args.cfg_options or {})
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     forbid_code_in_checkpoints()
