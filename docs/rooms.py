@@ -19,7 +19,7 @@ FLOORS = (
     ('checkpoints', 'classification', 'configs', 'export', 'quantization'),
     ('checks', 'own_data'),
     ('launch', 'installation', 'demo', 'evaluation'),
-    ('pruning', 'experiments'),
+    ('pruning', 'experiments', 'prediction'),
 )
 """From the bottom: a room imports rooms of the floors below it, and of the ground."""
 

@@ -40,7 +40,7 @@ VISUALIZERS = mmengine_registry.Registry(
     'visualizer',
     parent=mmengine_registry.VISUALIZERS,
     scope='repnext_mm',
-    locations=['repnext_mm.visualization.segmentation'],
+    locations=['repnext_mm.visualization.visualizers'],
 )
 
 Registered = TypeVar('Registered', bound=Callable)

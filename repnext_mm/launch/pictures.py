@@ -14,8 +14,9 @@ def enable_pictures(
 ) -> None:
     """Makes a config's visualization hook draw every test image.
 
-    Segmentors get a legend, unless the config has a visualizer of its own. Class names that the
-    usual font lacks are written in another that is installed; if there is none, a warning says so.
+    Detectors and segmentors get titles and a legend, unless the config has a visualizer of its own.
+    Class names that the usual font lacks are written in another that is installed; if there is
+    none, a warning says so.
 
     Args:
         cfg: A config for mmdet, mmseg or mmpretrain.
@@ -42,8 +43,12 @@ def enable_pictures(
         hook.enable, hook.out_dir = True, target
         return
     hook.draw = True
-    if scope == 'mmdet' and target:
-        hook.test_out_dir = target
+    if scope == 'mmdet':
+        if target:
+            hook.test_out_dir = target
+        visualizer = cfg.get('visualizer') or {}
+        if type_name(visualizer) == 'DetLocalVisualizer':
+            visualizer.type = 'repnext_mm.DetLegendVisualizer'
     if scope == 'mmseg':
         _draw_label_maps(cfg, target)
 

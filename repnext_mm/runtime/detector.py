@@ -12,7 +12,10 @@ from torch import Tensor
 from repnext_mm.runtime.images import read_image
 from repnext_mm.runtime.network import ExportedNetwork, Image, save_picture
 from repnext_mm.runtime.sessions import Session
-from repnext_mm.visualization.instances import draw_instances
+from repnext_mm.visualization.objects import DrawOptions, Objects, draw_objects
+
+ALL_OF_THEM = DrawOptions(score_threshold=0.0, scale=1.0)
+"""What was found, in the size of the image."""
 
 
 @dataclass(frozen=True)
@@ -110,18 +113,12 @@ class Detector(ExportedNetwork):
             ).numpy()
         return Detections(boxes, outputs['scores'], outputs['labels'].astype(np.int64), masks)
 
-    def draw(self, image: np.ndarray, found: Detections) -> np.ndarray:
+    def draw(
+        self, image: np.ndarray, found: Detections, options: DrawOptions = ALL_OF_THEM
+    ) -> np.ndarray:
         """The image ``(H, W, 3)`` with boxes, masks, classes and scores."""
-        colours = self.colours(max([len(self.classes), *(found.labels + 1)]))
-        captions = [
-            f'{self._name(label)} {score:.2f}'
-            for label, score in zip(found.labels, found.scores, strict=True)
-        ]
-        chosen = [colours[label] for label in found.labels]
-        return draw_instances(image, found.boxes, captions, chosen, found.masks)
-
-    def _name(self, label: int) -> str:
-        return self.classes[label] if label < len(self.classes) else str(label)
+        count = max([len(self.classes), *(found.labels + 1)])
+        return draw_objects(image, Objects(*found), self.classes, self.colours(count), options)
 
 
 def paste_masks(masks: Tensor, boxes: Tensor, size: tuple[int, int], threshold: float) -> Tensor:

@@ -2,17 +2,23 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from repnext_mm.visualization.fonts import font_for
+from repnext_mm.visualization.fonts import Font, font_for
 
 MASK_OPACITY = 0.45
 SMALLEST_FONT = 10
 """Pixels; smaller letters cannot be read."""
 FIRST_COLOUR = (230, 25, 75)
+
+MOST_HIDDEN = 1 / 3
+"""Part of an object that a caption may cover, unless it must be written."""
+
+Captions = Literal['auto', 'all', 'none']
+"""``'auto'``: those that hide neither each other nor objects, smaller where there is little room."""
 
 Colour = tuple[int, int, int]
 Rectangle = tuple[int, int, int, int]
@@ -25,6 +31,25 @@ class Style(NamedTuple):
     line_width: int
 
 
+class Named(NamedTuple):
+    """A caption that is to be written."""
+
+    caption: str
+    box: Rectangle
+    """Of its object."""
+
+    colour: Colour
+
+
+class Label(NamedTuple):
+    """A caption in its place."""
+
+    caption: str
+    place: Rectangle
+    colour: Colour
+    font: Font
+
+
 def draw_instances(
     image: np.ndarray,
     boxes: np.ndarray,
@@ -32,12 +57,13 @@ def draw_instances(
     colours: Sequence[Colour],
     masks: np.ndarray | None = None,
     style: Style | None = None,
+    caption_mode: Captions = 'auto',
+    with_boxes: bool = True,
 ) -> np.ndarray:
     """Draws objects, large ones first, so that small ones on them can be seen.
 
-    Captions come last, where they hide each other the least, and those of the first objects on
-    top: detectors put out the most certain ones first. Letters are not smaller than 10 pixels,
-    so small images are better enlarged before.
+    Captions come last, and first those of the first objects: detectors put out the most certain ones
+    first. Letters are not smaller than 10 pixels, so small images are better enlarged before.
 
     Args:
         image: ``(H, W, 3)`` uint8.
@@ -46,6 +72,9 @@ def draw_instances(
         colours: One for each box, in the channel order of ``image``.
         masks: ``(N, H, W)``, true where the object is.
         style: How large letters and how thick lines are; by default as the image needs it.
+        caption_mode: Which captions are written. With ``'all'`` they hide each other and objects
+            where there is no room.
+        with_boxes: Whether to draw boxes. Masks get an outline where there are none.
 
     Returns:
         ``(H, W, 3)`` uint8, another array.
@@ -64,16 +93,24 @@ def draw_instances(
     with np.errstate(invalid='ignore'):  # of boxes that will be left out
         areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
     order = np.argsort(-areas, kind='stable')
-    if masks is not None and len(order):
-        image = _tinted(image, np.asarray(masks, bool)[order], [colours[i] for i in order])
     style = style or style_for(image)
+    if masks is not None and len(order):
+        outlined = 0 if with_boxes else style.line_width
+        chosen = [colours[i] for i in order]
+        image = _tinted(image, np.asarray(masks, bool)[order], chosen, outlined)
     picture = Image.fromarray(image)
     draw = ImageDraw.Draw(picture)
     visible = {i: box for i in order.tolist() if (box := _visible(boxes[i], picture.size))}
     for i, box in visible.items():
-        draw.rectangle(box, outline=tuple(colours[i]), width=style.line_width)
-    named = [(captions[i], visible[i], tuple(colours[i])) for i in sorted(visible) if captions[i]]
-    _write(draw, named, style)
+        if with_boxes or masks is None:
+            draw.rectangle(box, outline=tuple(colours[i]), width=style.line_width)
+    if caption_mode != 'none':
+        named = [
+            Named(captions[i], visible[i], tuple(colours[i]))
+            for i in sorted(visible)
+            if captions[i]
+        ]
+        _write(draw, named, style, list(visible.values()), caption_mode == 'all')
     return np.array(picture)
 
 
@@ -120,8 +157,10 @@ def _linear(colours: np.ndarray) -> np.ndarray:
     return np.where(values > 0.04045, ((values + 0.055) / 1.055) ** 2.4, values / 12.92)
 
 
-def _tinted(image: np.ndarray, masks: np.ndarray, colours: Sequence[Colour]) -> np.ndarray:
-    """Where masks overlap, a pixel has the colour of the last one."""
+def _tinted(
+    image: np.ndarray, masks: np.ndarray, colours: Sequence[Colour], outline: int
+) -> np.ndarray:
+    """Where masks overlap, a pixel has the colour of the last one; outlines of some pixels are opaque."""
     if masks.shape[1:] != image.shape[:2]:
         raise ValueError(
             f'masks must have the size of the image, {image.shape[:2]}; got {masks.shape[1:]}'
@@ -130,7 +169,17 @@ def _tinted(image: np.ndarray, masks: np.ndarray, colours: Sequence[Colour]) -> 
     for mask, colour in zip(masks, colours, strict=True):
         mixed = (1 - MASK_OPACITY) * image[mask] + MASK_OPACITY * np.array(colour)
         result[mask] = mixed.round()
+        if outline:
+            result[mask & ~_eroded(mask, outline)] = colour
     return result
+
+
+def _eroded(mask: np.ndarray, steps: int) -> np.ndarray:
+    """A mask without the pixels that have a neighbour outside, several times over."""
+    for _ in range(steps):
+        padded = np.pad(mask, 1)
+        mask = mask & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    return mask
 
 
 def _visible(box: np.ndarray, size: tuple[int, int]) -> Rectangle | None:
@@ -144,23 +193,64 @@ def _visible(box: np.ndarray, size: tuple[int, int]) -> Rectangle | None:
 
 
 def _write(
-    draw: ImageDraw.ImageDraw, named: Sequence[tuple[str, Rectangle, Colour]], style: Style
+    draw: ImageDraw.ImageDraw,
+    named: Sequence[Named],
+    style: Style,
+    objects: Sequence[Rectangle],
+    all_of_them: bool,
 ) -> None:
-    """Captions on their colours, where they hide those before them the least."""
-    font = font_for([caption for caption, _, _ in named], style.font_size)
-    ascent, descent = font.getmetrics()
-    margin = max(1, ascent // 6)
-    taken: list[Rectangle] = []
-    for caption, box, _ in named:
-        width = int(font.getlength(caption)) + 2 * margin + 1
-        places = _places(box, (width, ascent + descent), draw.im.size, style.line_width)
-        taken.append(min(places, key=lambda place: _overlap(place, taken)))
-    for (caption, _, colour), place in reversed(list(zip(named, taken, strict=True))):
+    """Captions on their colours, the first ones on top of the others."""
+    sizes = [style.font_size]
+    if not all_of_them:
+        sizes += [size for size in (style.font_size * 3 // 4, SMALLEST_FONT) if size < sizes[-1]]
+    texts = [entry.caption for entry in named]
+    fonts = [font_for(texts, size) for size in sizes]
+    labels: list[Label] = []
+    for entry in named:
+        label = _label(draw, entry, style, fonts, objects, labels, all_of_them)
+        labels += [label] if label else []
+    for caption, place, colour, font in reversed(labels):
         draw.rectangle(place, fill=colour)
         # Black or white, whichever has the higher contrast (WCAG 2, relative luminance).
         luminance = _linear(np.array(colour)) @ [0.2126, 0.7152, 0.0722]
         text = 'black' if (luminance + 0.05) ** 2 > 1.05 * 0.05 else 'white'
-        draw.text((place[0] + margin, place[1] + ascent), caption, text, font, anchor='ls')
+        ascent = font.getmetrics()[0]
+        draw.text((place[0] + _margin(font), place[1] + ascent), caption, text, font, anchor='ls')
+
+
+def _label(
+    draw: ImageDraw.ImageDraw,
+    entry: Named,
+    style: Style,
+    fonts: Sequence[Font],
+    objects: Sequence[Rectangle],
+    labels: Sequence[Label],
+    in_any_case: bool,
+) -> Label | None:
+    """A caption where it hides others the least; None if it would hide any and need not be there."""
+    taken = [label.place for label in labels]
+    for font in fonts:
+        width = int(font.getlength(entry.caption)) + 2 * _margin(font) + 1
+        extent = width, sum(font.getmetrics())
+        places = _places(entry.box, extent, draw.im.size, style.line_width)
+        if in_any_case:
+            best = min(places, key=lambda place: _overlap(place, taken))
+            return Label(entry.caption, best, entry.colour, font)
+        for place in places:
+            if not _overlap(place, taken) and _hidden(place, objects) <= MOST_HIDDEN:
+                return Label(entry.caption, place, entry.colour, font)
+    return None
+
+
+def _margin(font: Font) -> int:
+    return max(1, font.getmetrics()[0] // 6)
+
+
+def _hidden(place: Rectangle, objects: Sequence[Rectangle]) -> float:
+    """The largest part of an object that a rectangle covers."""
+    lefts, tops, rights, bottoms = np.transpose(objects)
+    areas = (rights - lefts + 1) * (bottoms - tops + 1)
+    return float((_overlaps(place, objects) / areas).max())
 
 
 def _places(
@@ -192,9 +282,12 @@ def _places(
 
 def _overlap(place: Rectangle, others: Sequence[Rectangle]) -> int:
     """The number of pixels that a rectangle shares with others."""
-    if not others:
-        return 0
+    return int(_overlaps(place, others).sum()) if others else 0
+
+
+def _overlaps(place: Rectangle, others: Sequence[Rectangle]) -> np.ndarray:
+    """The number of pixels that a rectangle shares with each of others."""
     lefts, tops, rights, bottoms = np.transpose(others)
     widths = np.minimum(rights, place[2]) - np.maximum(lefts, place[0]) + 1
     heights = np.minimum(bottoms, place[3]) - np.maximum(tops, place[1]) + 1
-    return int((widths.clip(0) * heights.clip(0)).sum())
+    return widths.clip(0) * heights.clip(0)

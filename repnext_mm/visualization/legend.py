@@ -58,7 +58,7 @@ def overlay(
 def frequent_classes(
     maps: Sequence[np.ndarray], classes: Sequence[str], palette: Sequence[Sequence[int]]
 ) -> list[Entry]:
-    """The classes that occur in some label maps, the largest first."""
+    """The classes that occur in some label maps or lists of labels, the commonest first."""
     if not maps:
         return []
     everything = np.concatenate([labels.ravel() for labels in maps]).astype(np.int64)
