@@ -36,6 +36,8 @@ RUNTIME = ['onnxruntime>=1.19', 'opencv-python-headless', 'pillow>=10.1', 'matpl
 COCO = ['faster-coco-eval>=1.8']
 """For ``FasterCocoMetric`` of OneDL's mmdet, in the place of pycocotools."""
 PRUNING = ['torch-pruning>=1.6']
+DATA = ['pillow>=10.1', 'pycocotools', 'pyyaml', 'rich']
+"""For ``tools/convert_dataset.py`` and ``tools/predict.py``; the mm packages bring all of it."""
 DEV = ['build', 'mypy', 'pytest', 'pytest-timeout', 'pytest-xdist', 'ruff']
 
 
@@ -91,6 +93,7 @@ setup(
         'runtime': RUNTIME,
         'coco': COCO,
         'pruning': PRUNING,
+        'data': DATA,
         'dev': DEV,
     },
     cmdclass={'build_py': BuildWithMim},

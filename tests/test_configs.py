@@ -21,7 +21,8 @@ from repnext_mm.launch.device import adapt_to_device
 from repnext_mm.reparam.difference import feature_differences
 
 ROOT = Path(__file__).parents[1]
-NO_MODELS = ('_base_', 'experiments')
+NO_MODELS = ('_base_', 'experiments', 'own')
+"""Templates of own are built by the tests of own_data."""
 SMALL = sorted((ROOT / 'configs' / 'small').glob('*.py'))
 """Slim networks on small data."""
 

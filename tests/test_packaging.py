@@ -221,13 +221,14 @@ def test_parameters_in_the_docs_are_those_of_the_code(arch):
 def test_every_config_is_in_the_model_zoo_and_in_a_metafile():
     """Those of the demos, which are for nothing else, are in the README.
 
-    Experiments and the small recipes, which are for experiments, have their own page.
+    Experiments and the small recipes, which are for experiments, have their own page, and so have the
+    templates for own data.
     """
     readme, zoo = (ROOT / 'README.md').read_text(), (ROOT / 'docs' / 'model_zoo.md').read_text()
     known = {model['Config'] for model in metafile_models()}
     for path in (ROOT / 'configs').rglob('*.py'):
         name = path.relative_to(ROOT).as_posix()
-        if not {'_base_', 'experiments', 'small'} & set(path.parts):
+        if not {'_base_', 'experiments', 'small', 'own'} & set(path.parts):
             assert f']({name})' in readme if 'demo' in path.parts else f'](../{name})' in zoo, name
             assert name in known or 'demo' in path.parts, name
 

@@ -27,6 +27,9 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='with --data and label maps: let rare classes count more in the loss',
     )
+    parser.add_argument(
+        '--iterations', type=int, help='with --data: instead of the number that is suggested'
+    )
     parser.add_argument('--amp', action='store_true', help='train with mixed precision')
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size'
@@ -42,7 +45,12 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help="when resuming: learning rate and schedule of the config, not the checkpoint's",
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    if not args.data and (args.class_weights or args.iterations is not None):
+        parser.error('--class-weights and --iterations need --data')
+    if args.iterations is not None and args.iterations < 2:
+        parser.error(f'--iterations is at least 2, got {args.iterations}')
+    return args
 
 
 def main() -> None:

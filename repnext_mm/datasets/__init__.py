@@ -1,4 +1,4 @@
-"""Small published data sets, made ready for training from the archives in which they come."""
+"""Data sets of other formats and published ones, made into what mmdet and mmseg read."""
 
 from repnext_mm.datasets.preparation import DATASETS, prepare_dataset
 

@@ -17,7 +17,7 @@ from repnext_mm.deprecation import warn_of_old_name
 from repnext_mm.launch.allocator import keep_memory
 from repnext_mm.launch.device import adapt_to_device, use_mixed_precision
 from repnext_mm.launch.options import ConfigOptions
-from repnext_mm.own_data import SLOT, use_own_data
+from repnext_mm.own_data import SLOT, Wishes, use_own_data
 from repnext_mm.reparam.forms import FORMS, TRAINING
 
 TASK_PACKAGES = ('mmdet', 'mmseg', 'mmpretrain')
@@ -150,7 +150,8 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.merge_from_dict(with_backbone(cfg, args.backbone))
         name += f'_{args.backbone}'
     if getattr(args, 'data', None):
-        use_own_data(cfg, args.data, bool(args.backbone), args.class_weights)
+        wishes = Wishes(bool(args.backbone), args.class_weights, args.iterations)
+        use_own_data(cfg, args.data, wishes)
     elif SLOT in cfg:
         raise ValueError(
             f'{path} is a template: train it with --data FOLDER, which writes the config of your data '

@@ -1,8 +1,9 @@
 """Templates of configs, filled in for the data of a user."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
@@ -17,6 +18,8 @@ from repnext_mm.own_data.look_at_images import (
     look_at_label_maps,
 )
 from repnext_mm.own_data.suggest import (
+    VALIDATIONS,
+    Choice,
     InstancePlan,
     LabelMapPlan,
     Plan,
@@ -33,16 +36,29 @@ WARM_UP = 0.1
 """Part of the iterations."""
 
 
-def use_own_data(
-    cfg: Config, folder: str | Path, keep_model: bool = False, class_weights: bool = False
-) -> list[str]:
+AnyPlan = TypeVar('AnyPlan', bound=Plan)
+
+
+class Wishes(NamedTuple):
+    """What a user asks for."""
+
+    keep_model: bool = False
+    """Use the template's network even without a GPU."""
+
+    class_weights: bool = False
+    """Let rare classes of label maps count more in the loss."""
+
+    iterations: int | None = None
+    """Instead of what is suggested."""
+
+
+def use_own_data(cfg: Config, folder: str | Path, wishes: Wishes = Wishes()) -> list[str]:
     """Makes a config for a data set out of a template, which is changed.
 
     Args:
         cfg: A config of ``configs/own``.
         folder: Of the data set.
-        keep_model: Use the template's network even without a GPU.
-        class_weights: Let rare classes of label maps count more in the loss.
+        wishes: Of the user.
 
     Returns:
         What was chosen and why, a sentence each, which are in the log too.
@@ -64,12 +80,12 @@ def use_own_data(
     slot = cfg.pop(SLOT)
     gpu = get_device() != 'cpu'
     lines = []
-    if not gpu and not keep_model and slot.get('without_gpu'):
+    if not gpu and not wishes.keep_model and slot.get('without_gpu'):
         cfg, slot = _smaller(cfg, slot.without_gpu)
         lines.append(f'network = that of {slot.name}, because there is no GPU')
     lines += _without_missing_weights(cfg)
     recipe = Recipe(slot.learning_rate, slot.rate_batch)
-    lines += TASKS[slot.task](cfg, folder, recipe, gpu, class_weights)
+    lines += TASKS[slot.task](cfg, folder, recipe, gpu, wishes)
     for line in lines:
         print_log(line, logger='current')
     return lines
@@ -100,11 +116,9 @@ def _without_missing_weights(cfg: Config) -> list[str]:
     ]
 
 
-def _instances(
-    cfg: Config, folder: Path, recipe: Recipe, gpu: bool, class_weights: bool
-) -> list[str]:
+def _instances(cfg: Config, folder: Path, recipe: Recipe, gpu: bool, wishes: Wishes) -> list[str]:
     facts = look_at_instances(folder)
-    plan = suggest_for_instances(facts, recipe, gpu)
+    plan = _as_wished(suggest_for_instances(facts, recipe, gpu), wishes)
     _schedule(cfg, plan, 'coco/segm_mAP' if plan.masks.value else 'coco/bbox_mAP')
     for split, loader in _loaders(cfg, plan, gpu):
         files = facts.splits[split]
@@ -148,11 +162,10 @@ def _detector(cfg: Config, facts: InstanceFacts, plan: InstancePlan) -> None:
             cfg[f'{name}_evaluator'].metric = 'bbox'
 
 
-def _label_maps(
-    cfg: Config, folder: Path, recipe: Recipe, gpu: bool, class_weights: bool
-) -> list[str]:
+def _label_maps(cfg: Config, folder: Path, recipe: Recipe, gpu: bool, wishes: Wishes) -> list[str]:
     facts = look_at_label_maps(folder)
-    plan = suggest_for_label_maps(facts, recipe, gpu, class_weights)
+    plan = suggest_for_label_maps(facts, recipe, gpu, wishes.class_weights)
+    plan = _as_wished(plan, wishes)
     _schedule(cfg, plan, 'mIoU')
     names, palette = facts.classes.names, [list(colour) for colour in facts.classes.palette]
     for split, loader in _loaders(cfg, plan, gpu):
@@ -189,11 +202,9 @@ def _segmentor(cfg: Config, classes: int, plan: LabelMapPlan) -> None:
                 model[name].loss_decode.class_weight = plan.class_weights.value
 
 
-def _classes(
-    cfg: Config, folder: Path, recipe: Recipe, gpu: bool, class_weights: bool
-) -> list[str]:
+def _classes(cfg: Config, folder: Path, recipe: Recipe, gpu: bool, wishes: Wishes) -> list[str]:
     facts = look_at_class_folders(folder)
-    plan = suggest_for_classes(facts, recipe, gpu)
+    plan = _as_wished(suggest_for_classes(facts, recipe, gpu), wishes)
     _schedule(cfg, plan, 'accuracy/top1')
     for split, loader in _loaders(cfg, plan, gpu):
         loader.dataset.update(
@@ -212,9 +223,15 @@ def _classes(
     return [_summary(facts, ''), *plan.lines()]
 
 
-TASKS: dict[str, Callable[[Config, Path, Recipe, bool, bool], list[str]]] = dict(
+TASKS: dict[str, Callable[[Config, Path, Recipe, bool, Wishes], list[str]]] = dict(
     instances=_instances, label_maps=_label_maps, classes=_classes
 )
+
+
+def _as_wished(plan: AnyPlan, wishes: Wishes) -> AnyPlan:
+    if wishes.iterations is None:
+        return plan
+    return replace(plan, iterations=Choice(wishes.iterations, '--iterations says so'))
 
 
 def _loaders(cfg: Config, plan: Plan, gpu: bool) -> Iterator[tuple[str, Any]]:
@@ -231,8 +248,8 @@ def _loaders(cfg: Config, plan: Plan, gpu: bool) -> Iterator[tuple[str, Any]]:
 def _schedule(cfg: Config, plan: Plan, metric: str) -> None:
     """Iterations, rates and checkpoints; the best one by this metric is kept too."""
     last = plan.iterations.value
-    warm = max(1, round(WARM_UP * last))
-    interval = last // 4
+    warm = min(last - 1, max(1, round(WARM_UP * last)))
+    interval = max(1, last // VALIDATIONS)
     cfg.train_cfg.update(max_iters=last, val_interval=interval)
     cfg.optim_wrapper.optimizer.lr = plan.learning_rate.value
     cfg.auto_scale_lr.base_batch_size = plan.batch.value

@@ -1,6 +1,5 @@
 """Images, folders, patterns and videos of a command line, and the images in them."""
 
-import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -56,7 +55,7 @@ def find_inputs(given: Sequence[str]) -> list[Input]:
             inner = {file: file.relative_to(path).as_posix() for file in sorted(path.rglob('*'))}
             chosen = {file: name for file, name in inner.items() if _is_known(file)}
         else:
-            files = [path] if path.is_file() else map(Path, sorted(glob.glob(text, recursive=True)))
+            files = [path] if path.is_file() else _matching(path)
             chosen = {file: file.name for file in files if file.is_file()}
         if not chosen:
             raise FileNotFoundError(
@@ -68,6 +67,13 @@ def find_inputs(given: Sequence[str]) -> list[Input]:
         Input(path, name if names.count(name) == 1 else path.as_posix().strip('./'))
         for path, name in found.items()
     ]
+
+
+def _matching(pattern: Path) -> list[Path]:
+    """The paths that a pattern such as ``data/*.jpg`` matches, sorted."""
+    root = Path(pattern.anchor or '.')
+    relative = pattern.relative_to(root) if pattern.anchor else pattern
+    return sorted(root.glob(str(relative)))
 
 
 def _is_known(path: Path) -> bool:
