@@ -1,7 +1,7 @@
 """How far a long task is, on the terminal."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TypeVar
 
 from repnext_mm.compat import require_extra
@@ -9,10 +9,16 @@ from repnext_mm.compat import require_extra
 Entry = TypeVar('Entry')
 
 
-def shown(items: Sequence[Entry], title: str) -> Iterable[Entry]:
-    """Goes through items and shows on stderr how many are done and the time that is left."""
+def shown(items: Iterable[Entry], title: str, count: int | None = None) -> Iterable[Entry]:
+    """Goes through items and shows on stderr how many are done and the time that is left.
+
+    Args:
+        items: Anything to go through.
+        title: What is done with them.
+        count: How many there are, for items without a length.
+    """
     require_extra('rich', 'data', 'showing progress')
     from rich.console import Console
     from rich.progress import track
 
-    return track(items, title, console=Console(file=sys.stderr))
+    return track(items, title, count, console=Console(file=sys.stderr))

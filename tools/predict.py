@@ -81,7 +81,13 @@ def main() -> None:
         predictor = open_predictor(args.network, args.checkpoint, args.runtime, **options)
         draw = DrawOptions(args.score_threshold, args.scale, args.captions, args.colour_by)
         settings = Settings(identity(args), draw, not args.no_pictures, args.batch, args.every)
-        troubles = predict_all(predictor, shown(inputs, 'Predicting'), args.output, settings)
+        troubles = predict_all(
+            predictor,
+            inputs,
+            args.output,
+            settings,
+            lambda frames, count: shown(frames, 'Predicting', count),
+        )
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f'predict.py: {error}')
     print(f'Written to {args.output}: {len(inputs) - len(troubles)} of {len(inputs)} inputs')

@@ -102,6 +102,12 @@ def image_size(path: Path) -> Size:
     return (width, height) if turned else (height, width)
 
 
+def size_of(pixels: np.ndarray) -> Size:
+    """The size of an array ``(H, W, ...)``."""
+    height, width = pixels.shape[:2]
+    return height, width
+
+
 def find_images(folder: Path) -> list[Path]:
     """All images below a folder, sorted; hidden files and folders are left out."""
     return sorted(

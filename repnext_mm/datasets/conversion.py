@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from repnext_mm.datasets.annotations import BadInputError, Item, Size, Source, image_size
+from repnext_mm.datasets.annotations import BadInputError, Item, Size, Source, image_size, size_of
 from repnext_mm.datasets.classes_file import NAME, Classes, read_names, write_classes
 from repnext_mm.datasets.coco import CocoWriter, cut
 from repnext_mm.datasets.label_maps import (
@@ -179,7 +179,7 @@ def _parts(
         name = f'{Path(item.name).with_suffix("").as_posix()}_{number}.png'
         (draft / split / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels[part]).save(draft / split / name)
-        yield name, pixels[part].shape[:2], cut(instances, size, part)
+        yield name, size_of(pixels[part]), cut(instances, size, part)
 
 
 def _convert_label_maps(

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from repnext_mm.datasets.annotations import size_of
 from repnext_mm.datasets.coco import CocoWriter, cut
 from repnext_mm.datasets.readers.masks import list_masks
 from repnext_mm.datasets.tiles import tiles_of
@@ -46,13 +47,13 @@ def prepare_nuclei(unpacked: Path, target: Path) -> dict[str, int]:
         split = split_of(identity)
         with Image.open(item.image) as image:
             pixels = np.array(image.convert('RGB'))
-        instances = item.read(pixels.shape[:2])
-        for number, tile in enumerate(tiles_of(pixels.shape[:2])):
+        size = size_of(pixels)
+        instances = item.read(size)
+        for number, tile in enumerate(tiles_of(size)):
             name = f'{identity[:16]}_{number}.png'
             cropped = pixels[tile]
             Image.fromarray(cropped).save(target / split / name)
-            inside = cut(instances, pixels.shape[:2], tile)
-            annotations[split].add(name, cropped.shape[:2], inside)
+            annotations[split].add(name, size_of(cropped), cut(instances, size, tile))
     for split, writer in annotations.items():
         path = target / 'annotations' / f'instances_{split}.json'
         write_text(path, json.dumps(writer.as_dict((CLASS,))))

@@ -46,8 +46,8 @@ def enable_pictures(
     if scope == 'mmdet':
         if target:
             hook.test_out_dir = target
-        visualizer = cfg.get('visualizer') or {}
-        if type_name(visualizer) == 'DetLocalVisualizer':
+        visualizer = cfg.get('visualizer')
+        if visualizer and type_name(visualizer) == 'DetLocalVisualizer':
             visualizer.type = 'repnext_mm.DetLegendVisualizer'
     if scope == 'mmseg':
         _draw_label_maps(cfg, target)

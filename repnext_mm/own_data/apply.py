@@ -52,7 +52,10 @@ class Wishes(NamedTuple):
     """Instead of what is suggested."""
 
 
-def use_own_data(cfg: Config, folder: str | Path, wishes: Wishes = Wishes()) -> list[str]:
+NO_WISHES = Wishes()
+
+
+def use_own_data(cfg: Config, folder: str | Path, wishes: Wishes = NO_WISHES) -> list[str]:
     """Makes a config for a data set out of a template, which is changed.
 
     Args:
@@ -278,7 +281,7 @@ def _set_classes(part: Any, count: int) -> None:
 
 def _summary(facts: InstanceFacts | LabelMapFacts | ClassFolderFacts, more: str) -> str:
     classes = facts.classes.names if isinstance(facts, LabelMapFacts) else facts.classes
-    images = ', '.join(f'{split.count:,} for {name}' for name, split in facts.splits.items())
+    images = ', '.join(f'{split.size:,} for {name}' for name, split in facts.splits.items())
     listed = ', '.join(classes[:20]) + (' ...' if len(classes) > 20 else '')
     return '; '.join(filter(None, [f'data: {images}', more, f'{len(classes)} classes: {listed}']))
 

@@ -18,8 +18,8 @@ class CocoSplit(NamedTuple):
     images: str
     """The folder that the file names count from."""
 
-    count: int
-    """Of images."""
+    size: int
+    """Number of images."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ class ImageFolder(NamedTuple):
     """Images of a split, relative to the data set."""
 
     images: str
-    count: int
+    size: int
+    """Number of images."""
 
 
 @dataclass(frozen=True)

@@ -259,7 +259,7 @@ def _common(
         side: Of the images.
         pixels: Of an image in training.
     """
-    images = facts.splits['train'].count
+    images = facts.splits['train'].size
     batch = _batch(images, recipe, gpu, pixels)
     rate = recipe.learning_rate * math.sqrt(batch.value / recipe.batch)
     return dict(
@@ -271,7 +271,7 @@ def _common(
             'with the square root of the batch',
         ),
         iterations=_iterations(images, batch.value, gpu, pixels),
-        test_split=Choice('test', f'the data set has one, of {facts.splits["test"].count} images')
+        test_split=Choice('test', f'the data set has one, of {facts.splits["test"].size} images')
         if 'test' in facts.splits
         else Choice(
             'val', 'there is no test split: numbers of these images favour the best checkpoint'

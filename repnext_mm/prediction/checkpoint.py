@@ -52,11 +52,11 @@ class CheckpointPredictor:
         model = build_model(cfg)
         kind = task_of(model, 'model')
         meta = dataset_meta(load_parts(model, checkpoint, kind.parts_of('model')))
-        data = read_test_data(cfg, kind.keeps_positions).with_classes(meta)
+        data = read_test_data(cfg, kind.keeps_positions).with_classes(meta or {})
         self.kind, self.rules, self.task = kind, data.rules, kind.name
         self.classes = list(data.classes or [])
         self.colours = enough_colours(list(data.palette or []), len(self.classes))
-        self.model = merged_copy(model, form).to(get_device())
+        self.model: Any = merged_copy(model, form).to(get_device())
 
     @torch.no_grad()
     def __call__(self, images: Sequence[np.ndarray]) -> list[Prediction]:

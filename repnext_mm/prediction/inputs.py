@@ -80,6 +80,17 @@ def _is_known(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES and not path.name.startswith('.')
 
 
+def announced_frames(source: Input, every: int = 1) -> int:
+    """How many images an input has, as far as its header tells; 0 for a video that cannot be opened."""
+    if not source.is_video:
+        return 1
+    cv2 = image_module('cv2')
+    capture = cv2.VideoCapture(str(source.path))
+    count = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+    capture.release()
+    return -(-count // every)
+
+
 def frames_of(source: Input, done: frozenset[str] = frozenset(), every: int = 1) -> Iterator[Frame]:
     """The images of an input that are not done yet.
 

@@ -21,8 +21,8 @@ class Predictor(Protocol):
     task: str
     """``'detection'``, ``'segmentation'`` or ``'classification'``."""
 
-    classes: Sequence[str]
-    colours: Sequence[Colour]
+    classes: list[str]
+    colours: list[Colour]
     """One for each class."""
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[Prediction]:
@@ -72,9 +72,9 @@ class ExportedPredictor:
         return [self.reader(image) for image in images]
 
 
-def enough_colours(colours: Sequence[Colour], count: int) -> Sequence[Colour]:
+def enough_colours(colours: Sequence[Colour], count: int) -> list[Colour]:
     """Colours for so many classes; others than the given ones if those do not suffice."""
-    return colours if len(colours) >= count else class_colours(count)
+    return list(colours if len(colours) >= count else class_colours(count))
 
 
 def same_sizes(prepared: Sequence[Prepared]) -> list[list[int]]:

@@ -85,7 +85,8 @@ def write_tables(records: Sequence[dict[str, Any]], classes: Sequence[str], fold
 
 
 def _as_coco(records: Sequence[dict[str, Any]], classes: Sequence[str]) -> dict[str, Any]:
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     labels = {entry['label'] for record in records for entry in record['objects']}
     count = max([len(classes), *(label + 1 for label in labels)])
     for number, record in enumerate(records, 1):

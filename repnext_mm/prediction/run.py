@@ -1,7 +1,7 @@
 """All inputs through a predictor, with files of the results; goes on where it was interrupted."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from repnext_mm.files import write_text
-from repnext_mm.prediction.inputs import Frame, Input, frames_of
+from repnext_mm.prediction.inputs import Frame, Input, announced_frames, frames_of
 from repnext_mm.prediction.predictors import Prediction, Predictor
 from repnext_mm.prediction.records import record_of, write_tables
 from repnext_mm.runtime import Detections
 from repnext_mm.runtime.network import save_picture
-from repnext_mm.visualization.objects import DrawOptions, Objects, draw_objects
+from repnext_mm.visualization.objects import USUAL, DrawOptions, Objects, draw_objects
 
 RECORDS = 'records'
 
@@ -27,7 +27,7 @@ class Settings:
     """What makes the predictions, such as the name and hash of a file: results of another one are not
     mixed with it."""
 
-    draw: DrawOptions = DrawOptions()
+    draw: DrawOptions = USUAL
     """Its threshold is that of the tables too."""
 
     pictures: bool = True
@@ -38,8 +38,15 @@ class Settings:
     """Of a video, the first of so many frames."""
 
 
+Progress = Callable[[Iterable[Frame], int], Iterable[Frame]]
+
+
 def predict_all(
-    predictor: Predictor, inputs: Iterable[Input], folder: Path, settings: Settings
+    predictor: Predictor,
+    inputs: Sequence[Input],
+    folder: Path,
+    settings: Settings,
+    progress: Progress = lambda frames, _: frames,
 ) -> list[str]:
     """Predicts what is not done yet, then writes tables of everything.
 
@@ -51,6 +58,7 @@ def predict_all(
         inputs: Images and videos.
         folder: Of the results.
         settings: How.
+        progress: Wraps the images, given how many there are, to show how far it is.
 
     Returns:
         A message for each input that could not be read.
@@ -65,7 +73,8 @@ def predict_all(
     )
     troubles: list[str] = []
     waiting: list[Frame] = []
-    for frame in _frames(inputs, done, settings.every, troubles):
+    count = sum(announced_frames(source, settings.every) for source in inputs) - len(done)
+    for frame in progress(_frames(inputs, done, settings.every, troubles), max(0, count)):
         waiting.append(frame)
         if len(waiting) >= settings.batch:
             _finish(predictor, waiting, folder, settings)

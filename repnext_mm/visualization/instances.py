@@ -167,11 +167,24 @@ def _tinted(
         )
     result = image.copy()
     for mask, colour in zip(masks, colours, strict=True):
-        mixed = (1 - MASK_OPACITY) * image[mask] + MASK_OPACITY * np.array(colour)
-        result[mask] = mixed.round()
+        part = _extent(mask)
+        inside = mask[part]
+        target = result[part]
+        target[inside] = (
+            (1 - MASK_OPACITY) * image[part][inside] + MASK_OPACITY * np.array(colour)
+        ).round()
         if outline:
-            result[mask & ~_eroded(mask, outline)] = colour
+            target[inside & ~_eroded(inside, outline)] = colour
     return result
+
+
+def _extent(mask: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns that a mask lies in."""
+    found = []
+    for axis in (1, 0):
+        places = np.flatnonzero(mask.any(axis))
+        found.append(slice(places[0], places[-1] + 1) if len(places) else slice(0, 0))
+    return found[0], found[1]
 
 
 def _eroded(mask: np.ndarray, steps: int) -> np.ndarray:

@@ -32,6 +32,9 @@ class DrawOptions(NamedTuple):
     colour_by: Colouring = 'auto'
 
 
+USUAL = DrawOptions()
+
+
 class Objects(NamedTuple):
     """Objects in an image."""
 
@@ -52,7 +55,8 @@ class Objects(NamedTuple):
         if self.scores is None:
             return self
         chosen = np.asarray(self.scores) >= threshold
-        return Objects(*(None if part is None else part[chosen] for part in self))
+        masks = None if self.masks is None else self.masks[chosen]
+        return Objects(self.boxes[chosen], self.scores[chosen], self.labels[chosen], masks)
 
 
 def draw_objects(
@@ -60,7 +64,7 @@ def draw_objects(
     objects: Objects,
     classes: Sequence[str],
     colours: Sequence[Colour],
-    options: DrawOptions = DrawOptions(),
+    options: DrawOptions = USUAL,
 ) -> np.ndarray:
     """Draws objects with masks, boxes and captions.
 

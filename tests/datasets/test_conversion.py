@@ -27,7 +27,7 @@ from repnext_mm.datasets.classes_file import read_classes
 from repnext_mm.datasets.conversion import ConversionError, Options, convert_dataset
 from repnext_mm.datasets.splits import Shares, choose_split
 
-NAMES = [f'image{number}' for number in range(6)]
+NAMES = [f'item{number}' for number in range(6)]
 HALVES = dict(val=0.4, test=0.2)
 
 
@@ -94,7 +94,7 @@ def test_folders_of_splits_are_kept_and_leave_the_names(source):
     target, report = convert(source, 'yolo', classes=['cat'])
     assert report.images == dict(train=4, val=2)
     found = json.loads((target / 'annotations' / 'instances_val.json').read_text())
-    assert [entry['file_name'] for entry in found['images']] == ['image0.jpg', 'image1.jpg']
+    assert [entry['file_name'] for entry in found['images']] == ['item0.jpg', 'item1.jpg']
     assert found['annotations'][0]['segmentation'] == [[4, 3, 16, 3, 16, 12]]
 
 
@@ -114,24 +114,24 @@ def test_large_images_are_cut_with_their_objects(source):
 @pytest.mark.parametrize(
     ('kind', 'path', 'content', 'message'),
     [
-        ('masks', 'image0/masks/1.png', np.zeros((HEIGHT, WIDTH), np.uint8), 'is an empty mask'),
-        ('masks', 'image0/masks/1.png', np.ones((9, 9), np.uint8), 'has 9x9 pixels, and its image 40x30'),
+        ('masks', 'item0/masks/1.png', np.zeros((HEIGHT, WIDTH), np.uint8), 'is an empty mask'),
+        ('masks', 'item0/masks/1.png', np.ones((9, 9), np.uint8), 'has 9x9 pixels, and its image 40x30'),
         ('masks', 'lost/masks/0.png', box_mask(), 'holds masks without an image'),
-        ('voc', 'Annotations/image0.xml', '<annotation>', 'is no XML'),
+        ('voc', 'Annotations/item0.xml', '<annotation>', 'is no XML'),
         ('voc', 'Annotations/lost.xml', '<annotation/>', 'has no image of its name'),
-        ('voc', 'Annotations/image0.xml', '<a><object><name>cat</name></object></a>', 'without name or box'),
-        ('yolo', 'labels/image0.txt', '2 0.5 0.5 0.1 0.1', 'has the class 2 in line 1, and there are 2 names'),
-        ('yolo', 'labels/image0.txt', '0 0.1 0.1 0.2 0.2 0.3 0.3 0.4', 'has 8 values in line 1'),
-        ('yolo', 'labels/image0.txt', '0 0.5 0.5 0 0.1', 'of no area'),
-        ('yolo', 'labels/image0.txt', 'cat 0.5 0.5 0.1 0.1', 'is no number'),
-        ('labelme', 'image0.json', dict(shapes=[], imagePath='other.jpg'), "'other.jpg' is not there"),
-        ('labelme', 'image0.json', dict(shapes=[dict(label='cat', points=RING[:2])], imagePath='image0.jpg'),
+        ('voc', 'Annotations/item0.xml', '<a><object><name>cat</name></object></a>', 'without name or box'),
+        ('yolo', 'labels/item0.txt', '2 0.5 0.5 0.1 0.1', 'has the class 2 in line 1, and there are 2 names'),
+        ('yolo', 'labels/item0.txt', '0 0.1 0.1 0.2 0.2 0.3 0.3 0.4', 'has 8 values in line 1'),
+        ('yolo', 'labels/item0.txt', '0 0.5 0.5 0 0.1', 'of no area'),
+        ('yolo', 'labels/item0.txt', 'cat 0.5 0.5 0.1 0.1', 'is no number'),
+        ('labelme', 'item0.json', dict(shapes=[], imagePath='other.jpg'), "'other.jpg' is not there"),
+        ('labelme', 'item0.json', dict(shapes=[dict(label='cat', points=RING[:2])], imagePath='item0.jpg'),
          "polygon of class 'cat' with 2 points, and a polygon needs three"),
-        ('labelme', 'image0.json', dict(shapes=[], imagePath='image0.jpg', imageHeight=9, imageWidth=9),
+        ('labelme', 'item0.json', dict(shapes=[], imagePath='item0.jpg', imageHeight=9, imageWidth=9),
          'was drawn on an image of 9x9'),
-        ('supervisely-folder', 'all/ann/image0.png.json', dict(objects=[dict(classTitle='dog')]),
+        ('supervisely-folder', 'all/ann/item0.png.json', dict(objects=[dict(classTitle='dog')]),
          "has the class 'dog', which is none of cat"),
-        ('yolo', 'images/image0.jpg', 'no image', 'cannot be read as an image'),
+        ('yolo', 'images/item0.jpg', 'no image', 'cannot be read as an image'),
     ],
 )  # fmt: skip
 def test_bad_files_are_named_with_the_next_step_and_nothing_is_written(
@@ -144,7 +144,7 @@ def test_bad_files_are_named_with_the_next_step_and_nothing_is_written(
     else:
         write(source / path, content)
     classes = ['cat'] if kind == 'masks' else []
-    with pytest.raises(ConversionError, match='1 file.* cannot be converted') as caught:
+    with pytest.raises(ConversionError, match=r'1 file.* cannot be converted') as caught:
         convert(source, kind, classes=classes, **HALVES)
     text = str(caught.value)
     named = Path(path).parent if message.startswith('holds') else Path(path)
@@ -164,7 +164,7 @@ def test_names_beyond_the_allowed_ones_are_refused(source):
 def test_turned_images_have_the_size_in_which_they_are_loaded(source):
     for name in NAMES:
         yolo(source, name)
-    path = source / 'images' / 'image0.jpg'
+    path = source / 'images' / 'item0.jpg'
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(np.zeros((HEIGHT, WIDTH, 3), np.uint8)).save(path, exif=exif)
@@ -174,7 +174,7 @@ def test_turned_images_have_the_size_in_which_they_are_loaded(source):
         for file in (target / 'annotations').iterdir()
         for image in json.loads(file.read_text())['images']
     }
-    assert sizes['image0.jpg'] == (WIDTH, HEIGHT) and sizes['image1.jpg'] == (HEIGHT, WIDTH)
+    assert sizes['item0.jpg'] == (WIDTH, HEIGHT) and sizes['item1.jpg'] == (HEIGHT, WIDTH)
 
 
 def labels_of(target: Path) -> np.ndarray:
@@ -242,7 +242,7 @@ def test_values_may_be_named_one_by_one(source):
 
 
 def test_bad_requests_are_refused(source):
-    yolo(source, 'image0')
+    yolo(source, 'item0')
     with pytest.raises(ValueError, match='unknown format'):
         convert(source, 'csv')
     with pytest.raises(ValueError, match='has no XML files'):

@@ -167,7 +167,7 @@ def test_labels_beyond_the_classes_are_refused(label_maps, tmp_path):
     folder = tmp_path / 'maps'
     shutil.copytree(label_maps, folder)
     write_classes(folder / 'classes.txt', with_colours(SEMANTIC_CLASSES[:2]))
-    with pytest.raises(ValueError, match='has the label [2-5], and label maps .* labels 0 to 1'):
+    with pytest.raises(ValueError, match=r'has the label [2-5], and label maps .* labels 0 to 1'):
         read('fpn_repnext', folder)
 
 

@@ -58,7 +58,7 @@ def list_voc(folder: Path, classes: Sequence[str]) -> Source:
 
 def _listed_splits(folder: Path) -> dict[str, str]:
     """The split of each name in the lists of ImageSets/Main; ``trainval`` and classes' lists are no splits."""
-    splits = {}
+    splits: dict[str, str] = {}
     for path in sorted(folder.rglob('ImageSets/Main/*.txt')):
         split = split_named(path.stem)
         if split is not None:
