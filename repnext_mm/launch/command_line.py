@@ -14,11 +14,15 @@ from mmengine.runner import Runner
 from repnext_mm.compat import forbid_code_in_checkpoints, read_config, require
 from repnext_mm.configs import with_backbone
 from repnext_mm.deprecation import warn_of_old_name
+from repnext_mm.files import write_text
 from repnext_mm.launch.allocator import keep_memory
 from repnext_mm.launch.device import adapt_to_device, use_mixed_precision
 from repnext_mm.launch.options import ConfigOptions
 from repnext_mm.own_data import SLOT, Wishes, use_own_data
 from repnext_mm.reparam.forms import FORMS, TRAINING
+
+REASONS = 'own_data.txt'
+"""In the work dir: the settings that were chosen for data of one's own, and why."""
 
 TASK_PACKAGES = ('mmdet', 'mmseg', 'mmpretrain')
 
@@ -149,14 +153,7 @@ def load_config(args: argparse.Namespace) -> Config:
     if getattr(args, 'backbone', None):
         cfg.merge_from_dict(with_backbone(cfg, args.backbone))
         name += f'_{args.backbone}'
-    if getattr(args, 'data', None):
-        wishes = Wishes(bool(args.backbone), args.class_weights, args.iterations)
-        use_own_data(cfg, args.data, wishes)
-    elif SLOT in cfg:
-        raise ValueError(
-            f'{path} is a template: train it with --data FOLDER, which writes the config of your data '
-            'into the work dir, for all other tools'
-        )
+    reasons = _fill_in_own_data(cfg, args)
     cfg.merge_from_dict(args.cfg_options or {})
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     forbid_code_in_checkpoints()
@@ -167,11 +164,26 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.checks = dict(checks, skip=[*checks.get('skip', []), *args.skip_checks])
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'./work_dirs/{name}'
+    if reasons and os.environ.get('RANK', '0') == '0':
+        write_text(Path(cfg.work_dir) / REASONS, '\n'.join([*reasons, '']))
     scope = cfg.get('default_scope')
     if scope in TASK_PACKAGES:
         require(scope, f'the config {path}')
     adapt_to_device(cfg)
     return cfg
+
+
+def _fill_in_own_data(cfg: Config, args: argparse.Namespace) -> list[str]:
+    """Makes a config of a template and the data of ``--data``; returns what was chosen and why."""
+    if getattr(args, 'data', None):
+        wishes = Wishes(bool(args.backbone), args.class_weights, args.iterations)
+        return use_own_data(cfg, args.data, wishes)
+    if SLOT in cfg:
+        raise ValueError(
+            f'{args.config} is a template: train it with --data FOLDER, which writes the config of your '
+            'data into the work dir, for all other tools'
+        )
+    return []
 
 
 def config_of(

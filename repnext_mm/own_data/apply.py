@@ -242,7 +242,8 @@ def _loaders(cfg: Config, plan: Plan, gpu: bool) -> Iterator[tuple[str, Any]]:
     cfg.train_dataloader.batch_size = plan.batch.value
     for name in ('train', 'val', 'test'):
         # A copy, as templates have one dict for validation and test.
-        loader = cfg[f'{name}_dataloader'] = ConfigDict(cfg[f'{name}_dataloader'].to_dict())
+        cfg[f'{name}_dataloader'] = cfg[f'{name}_dataloader'].to_dict()
+        loader = cfg[f'{name}_dataloader']
         if gpu:
             loader.update(num_workers=4, persistent_workers=True)
         yield plan.test_split.value if name == 'test' else name, loader
