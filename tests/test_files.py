@@ -14,7 +14,15 @@ import pytest
 import torch
 
 from repnext_mm import files
-from repnext_mm.files import DRAFT, draft_folder, remove_drafts, replaced, to_json, write_text
+from repnext_mm.files import (
+    DRAFT,
+    draft_folder,
+    remove_drafts,
+    replaced,
+    replaced_folder,
+    to_json,
+    write_text,
+)
 
 
 def names(folder) -> list[str]:
@@ -265,3 +273,21 @@ def test_json_has_null_for_what_is_not_finite_and_plain_numbers(tmp_path):
         'größe': 4,
     }
     assert to_json([1, 2], indent=None) == '[1, 2]'
+
+
+def test_folders_appear_whole_or_not_at_all(tmp_path):
+    target = tmp_path / 'deep' / 'data'
+    with pytest.raises(RuntimeError), replaced_folder(target) as draft:
+        (draft / 'part').write_text('half')
+        raise RuntimeError
+    assert list(target.parent.iterdir()) == []
+    with replaced_folder(target) as draft:
+        (draft / 'part').write_text('whole')
+        assert not target.exists()
+    assert [path.name for path in target.parent.iterdir()] == ['data']
+    assert (target / 'part').read_text() == 'whole'
+    with (
+        pytest.raises(FileExistsError, match='remove it, or name another'),
+        replaced_folder(target),
+    ):
+        pass

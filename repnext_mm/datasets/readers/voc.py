@@ -37,8 +37,13 @@ def list_voc(folder: Path, classes: Sequence[str]) -> Source:
     files = sorted(folder.rglob('*.xml'))
     if not files:
         raise ValueError(f'{folder} has no XML files: VOC has one for each image')
-    images = {path.stem: path for path in find_images(folder) if 'Segmentation' not in str(path)}
-    beside = {path.with_suffix(''): path for path in find_images(folder)}
+    found = [
+        path
+        for path in find_images(folder)
+        if not path.relative_to(folder).parts[0].startswith('Segmentation')  # label maps
+    ]
+    images = {path.stem: path for path in found}
+    beside = {path.with_suffix(''): path for path in found}
     listed = _listed_splits(folder)
     items, problems = [], []
     for file in files:
