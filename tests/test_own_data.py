@@ -67,6 +67,7 @@ def run_command(command: list[str]) -> None:
     assert result.returncode == 0, f'{command}: {result.stderr[-3000:]}'
 
 
+@pytest.mark.filterwarnings('ignore:The draw is False:UserWarning')  # as mmseg's own default is
 def test_the_chain_of_the_document_runs(tmp_path, monkeypatch):
     """Of the label maps, which are quick; the options of the others are the same."""
     write_raw_data(tmp_path / 'raw')

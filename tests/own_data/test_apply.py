@@ -18,8 +18,8 @@ from repnext_mm.demo.shapes import CLASSES, SEMANTIC_CLASSES, generate_shapes
 from repnext_mm.launch.command_line import load_config
 
 OWN = Path(__file__).parents[2] / 'configs' / 'own'
-TEMPLATES = dict(mask_rcnn=2, cascade_mask_rcnn=6, upernet=2, fpn=1, classifier=1)
-"""Parts of the network that know the number of classes; losses of Cascade R-CNN's heads do not."""
+TEMPLATES = dict(mask_rcnn=2, cascade_mask_rcnn=6, upernet=2, fpn=1, classifier=2)
+"""Parts of the network that know the number of classes; of a classifier one is the preprocessor."""
 
 
 @pytest.fixture(autouse=True)
@@ -177,6 +177,7 @@ def test_labels_beyond_the_classes_are_refused(label_maps, tmp_path):
         read('fpn_repnext', folder)
 
 
+@pytest.mark.filterwarnings('ignore:The draw is False:UserWarning')
 def test_the_written_config_needs_the_data_no_more(label_maps, tmp_path):
     """Trained from the template, tested from the work dir, with ignored pixels in the labels."""
     slim = ['model.backbone.arch.channels=[8,8,16,16]', 'model.neck.in_channels=[8,8,16,16]']
