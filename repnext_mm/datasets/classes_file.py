@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from repnext_mm.files import write_text
-from repnext_mm.visualization.instances import Colour, class_colours
+from repnext_mm.visualization.colours import Colour, class_colours
 
 NAME = 'classes.txt'
 LINE = re.compile(r'(?:(\d{1,3})[ ,]+(\d{1,3})[ ,]+(\d{1,3})\s+)?(\S.*)')

@@ -14,7 +14,8 @@ from torch import Tensor
 from torchvision.io import decode_image, write_png
 
 from repnext_mm.demo.shapes import SEMANTIC_CLASSES
-from repnext_mm.visualization.instances import Style, draw_instances
+from repnext_mm.visualization.captions import Style
+from repnext_mm.visualization.instances import draw_instances
 from repnext_mm.visualization.legend import frequent_classes, overlay, with_legend
 
 SCALE = 3

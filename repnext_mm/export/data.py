@@ -15,7 +15,7 @@ from mmengine.registry import DATASETS
 from repnext_mm.export.pipeline import UnsupportedStepError, resize_rules
 from repnext_mm.runtime.images import read_image
 from repnext_mm.runtime.size_rules import CenterCrop, SizeRule, apply_rules
-from repnext_mm.visualization.instances import Colour
+from repnext_mm.visualization.colours import Colour
 
 FALLBACK_SHAPE = (512, 512)
 CAMERA = (480, 640)

@@ -9,7 +9,7 @@ import torch
 
 from repnext_mm.runtime import SESSIONS, Detections, ExportedNetwork, open_reader
 from repnext_mm.runtime.size_rules import Prepared, apply_rules
-from repnext_mm.visualization.instances import Colour, class_colours
+from repnext_mm.visualization.colours import Colour, class_colours
 
 Prediction = Detections | np.ndarray
 """Objects, or labels ``(H, W)`` of a segmentor, or probabilities ``(classes,)`` of a classifier."""

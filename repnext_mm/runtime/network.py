@@ -11,7 +11,7 @@ from repnext_mm.files import replaced
 from repnext_mm.runtime.sessions import Session, open_session
 from repnext_mm.runtime.size_rules import Prepared, apply_rules, fit_static
 from repnext_mm.runtime.spec import FileSpec
-from repnext_mm.visualization.instances import class_colours
+from repnext_mm.visualization.colours import class_colours
 
 Image = str | Path | np.ndarray
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from repnext_mm.reparam.forms import TRAINING
 from repnext_mm.runtime.size_rules import SizeRule, rule_from_json
-from repnext_mm.visualization.instances import Colour
+from repnext_mm.visualization.colours import Colour
 
 KEY = 'repnext_mm'
 """The name of the entry that holds the JSON among a file's metadata."""

@@ -9,7 +9,8 @@ from mmdet.visualization import DetLocalVisualizer
 from mmengine.dist import master_only
 
 from repnext_mm.registry import VISUALIZERS, register
-from repnext_mm.visualization.instances import Captions, class_colours
+from repnext_mm.visualization.captions import Captions
+from repnext_mm.visualization.colours import class_colours
 from repnext_mm.visualization.legend import frequent_classes, with_legend
 from repnext_mm.visualization.objects import (
     Colouring,

@@ -1,53 +1,21 @@
 """Detected objects over an image: masks, boxes and captions in the colours of their classes."""
 
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Literal, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from repnext_mm.visualization.fonts import Font, font_for
+from repnext_mm.visualization.captions import (
+    SMALLEST_FONT,
+    Captions,
+    Named,
+    Rectangle,
+    Style,
+    write_captions,
+)
+from repnext_mm.visualization.colours import Colour
 
 MASK_OPACITY = 0.45
-SMALLEST_FONT = 10
-"""Pixels; smaller letters cannot be read."""
-FIRST_COLOUR = (230, 25, 75)
-
-MOST_HIDDEN = 1 / 3
-"""Part of an object that a caption may cover, unless it must be written."""
-
-Captions = Literal['auto', 'all', 'none']
-"""``'auto'``: those that hide neither each other nor objects, smaller where there is little room."""
-
-Colour = tuple[int, int, int]
-Rectangle = tuple[int, int, int, int]
-
-
-class Style(NamedTuple):
-    """Sizes in pixels."""
-
-    font_size: int
-    line_width: int
-
-
-class Named(NamedTuple):
-    """A caption that is to be written."""
-
-    caption: str
-    box: Rectangle
-    """Of its object."""
-
-    colour: Colour
-
-
-class Label(NamedTuple):
-    """A caption in its place."""
-
-    caption: str
-    place: Rectangle
-    colour: Colour
-    font: Font
 
 
 def draw_instances(
@@ -110,7 +78,7 @@ def draw_instances(
             for i in sorted(visible)
             if captions[i]
         ]
-        _write(draw, named, style, list(visible.values()), caption_mode == 'all')
+        write_captions(draw, named, style, list(visible.values()), caption_mode == 'all')
     return np.array(picture)
 
 
@@ -118,43 +86,6 @@ def style_for(image: np.ndarray) -> Style:
     """Letters and lines that can be seen on an image ``(H, W, 3)`` shown as a whole."""
     side = float(np.sqrt(image.shape[0] * image.shape[1]))
     return Style(max(SMALLEST_FONT, round(side / 38)), max(1, round(side / 280)))
-
-
-@lru_cache
-def class_colours(count: int) -> tuple[Colour, ...]:
-    """Colours that differ as much as possible, and always the same.
-
-    Each is the one farthest from all before it, of those neither grey nor very dark or
-    light, so the first ones do not depend on how many there are. Up to some 1,500 are distinct.
-    The distance is that of Oklab (https://bottosson.github.io/posts/oklab/).
-    """
-    levels = np.linspace(0, 255, 16)
-    candidates = np.stack(np.meshgrid(levels, levels, levels, indexing='ij'), -1).reshape(-1, 3)
-    points = _oklab(candidates)
-    chroma = np.hypot(points[:, 1], points[:, 2])
-    vivid = (chroma > 0.1) & (points[:, 0] > 0.45) & (points[:, 0] < 0.95)
-    candidates, points = candidates[vivid], points[vivid]
-    distances = np.full(len(points), np.inf)
-    latest = int(np.abs(candidates - FIRST_COLOUR).sum(1).argmin())
-    chosen = []
-    for _ in range(count):
-        chosen.append(candidates[latest])
-        distances = np.minimum(distances, ((points - points[latest]) ** 2).sum(1))
-        latest = int(distances.argmax())
-    return tuple((int(red), int(green), int(blue)) for red, green, blue in chosen)
-
-
-def _oklab(colours: np.ndarray) -> np.ndarray:
-    """Lightness, a and b of sRGB colours ``(N, 3)`` of 0 to 255."""
-    cones = [[0.4122, 0.5363, 0.0514], [0.2119, 0.6807, 0.1074], [0.0883, 0.2817, 0.6300]]
-    axes = [[0.2105, 0.7936, -0.0041], [1.9780, -2.4286, 0.4506], [0.0259, 0.7828, -0.8087]]
-    return np.cbrt(_linear(colours) @ np.transpose(cones)) @ np.transpose(axes)
-
-
-def _linear(colours: np.ndarray) -> np.ndarray:
-    """Light intensity, 0 to 1, of sRGB values of 0 to 255."""
-    values = np.asarray(colours) / 255
-    return np.where(values > 0.04045, ((values + 0.055) / 1.055) ** 2.4, values / 12.92)
 
 
 def _tinted(
@@ -203,104 +134,3 @@ def _visible(box: np.ndarray, size: tuple[int, int]) -> Rectangle | None:
         return None
     left, top, right, bottom = np.clip(box, 0, [width - 1, height - 1] * 2).astype(int).tolist()
     return left, top, right, bottom
-
-
-def _write(
-    draw: ImageDraw.ImageDraw,
-    named: Sequence[Named],
-    style: Style,
-    objects: Sequence[Rectangle],
-    all_of_them: bool,
-) -> None:
-    """Captions on their colours, the first ones on top of the others."""
-    sizes = [style.font_size]
-    if not all_of_them:
-        sizes += [size for size in (style.font_size * 3 // 4, SMALLEST_FONT) if size < sizes[-1]]
-    texts = [entry.caption for entry in named]
-    fonts = [font_for(texts, size) for size in sizes]
-    labels: list[Label] = []
-    for entry in named:
-        label = _label(draw, entry, style, fonts, objects, labels, all_of_them)
-        labels += [label] if label else []
-    for caption, place, colour, font in reversed(labels):
-        draw.rectangle(place, fill=colour)
-        # Black or white, whichever has the higher contrast (WCAG 2, relative luminance).
-        luminance = _linear(np.array(colour)) @ [0.2126, 0.7152, 0.0722]
-        text = 'black' if (luminance + 0.05) ** 2 > 1.05 * 0.05 else 'white'
-        ascent = font.getmetrics()[0]
-        draw.text((place[0] + _margin(font), place[1] + ascent), caption, text, font, anchor='ls')
-
-
-def _label(
-    draw: ImageDraw.ImageDraw,
-    entry: Named,
-    style: Style,
-    fonts: Sequence[Font],
-    objects: Sequence[Rectangle],
-    labels: Sequence[Label],
-    in_any_case: bool,
-) -> Label | None:
-    """A caption where it hides others the least; None if it would hide any and need not be there."""
-    taken = [label.place for label in labels]
-    for font in fonts:
-        width = int(font.getlength(entry.caption)) + 2 * _margin(font) + 1
-        extent = width, sum(font.getmetrics())
-        places = _places(entry.box, extent, draw.im.size, style.line_width)
-        if in_any_case:
-            best = min(places, key=lambda place: _overlap(place, taken))
-            return Label(entry.caption, best, entry.colour, font)
-        for place in places:
-            if not _overlap(place, taken) and _hidden(place, objects) <= MOST_HIDDEN:
-                return Label(entry.caption, place, entry.colour, font)
-    return None
-
-
-def _margin(font: Font) -> int:
-    return max(1, font.getmetrics()[0] // 6)
-
-
-def _hidden(place: Rectangle, objects: Sequence[Rectangle]) -> float:
-    """The largest part of an object that a rectangle covers."""
-    lefts, tops, rights, bottoms = np.transpose(objects)
-    areas = (rights - lefts + 1) * (bottoms - tops + 1)
-    return float((_overlaps(place, objects) / areas).max())
-
-
-def _places(
-    box: Rectangle, size: tuple[int, int], limits: tuple[int, int], line_width: int
-) -> list[Rectangle]:
-    """Where a caption may be, the best first: within a box if that leaves much of it visible."""
-    left, top, right, bottom = box
-    width, height = size
-    within = [
-        (left + line_width, top + line_width),
-        (left + line_width, bottom - line_width - height + 1),
-    ]
-    beside = [
-        (x, y)
-        for y in (top - height, bottom + 1)
-        for x in (left, right - width + 1)
-        if 0 <= y <= limits[1] - height
-    ]
-    large = bottom - top >= 2.5 * height and right - left >= width
-    corners = within + beside if large else beside + within
-    return [
-        (x, y, x + width - 1, y + height - 1)
-        for x, y in (
-            (max(0, min(x, limits[0] - width)), max(0, min(y, limits[1] - height)))
-            for x, y in corners
-        )
-    ]
-
-
-def _overlap(place: Rectangle, others: Sequence[Rectangle]) -> int:
-    """The number of pixels that a rectangle shares with others."""
-    return int(_overlaps(place, others).sum()) if others else 0
-
-
-def _overlaps(place: Rectangle, others: Sequence[Rectangle]) -> np.ndarray:
-    """The number of pixels that a rectangle shares with each of others."""
-    lefts, tops, rights, bottoms = np.transpose(others)
-    widths = np.minimum(rights, place[2]) - np.maximum(lefts, place[0]) + 1
-    heights = np.minimum(bottoms, place[3]) - np.maximum(tops, place[1]) + 1
-    return widths.clip(0) * heights.clip(0)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
+from repnext_mm.visualization.colours import Colour
 from repnext_mm.visualization.fonts import font_for
-from repnext_mm.visualization.instances import Colour
 
 LABEL_OPACITY = 0.6
 FONT_SIZE = 15

@@ -6,7 +6,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from PIL import Image
 
-from repnext_mm.visualization.instances import Captions, Colour, class_colours, draw_instances
+from repnext_mm.visualization.captions import Captions
+from repnext_mm.visualization.colours import Colour, class_colours
+from repnext_mm.visualization.instances import draw_instances
 
 SHOWN_SIDE = 720
 """Pixels of the longer side from which a picture is not enlarged by itself."""

@@ -5,7 +5,9 @@ import sys
 import numpy as np
 import pytest
 
-from repnext_mm.visualization.instances import Style, class_colours, draw_instances, style_for
+from repnext_mm.visualization.captions import Style
+from repnext_mm.visualization.colours import class_colours
+from repnext_mm.visualization.instances import draw_instances, style_for
 
 RED, BLUE, YELLOW, BLACK = (255, 0, 0), (0, 0, 255), (255, 255, 0), (0, 0, 0)
 
