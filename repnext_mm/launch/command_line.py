@@ -24,6 +24,9 @@ from repnext_mm.reparam.forms import FORMS, TRAINING
 REASONS = 'own_data.txt'
 """In the work dir: the settings that were chosen for data of one's own, and why."""
 
+TESTS = 'tests'
+"""In the work dir of a training: what tests of its config write."""
+
 TASK_PACKAGES = ('mmdet', 'mmseg', 'mmpretrain')
 
 
@@ -163,7 +166,7 @@ def load_config(args: argparse.Namespace) -> Config:
         checks = dict(cfg.get('checks') or {})
         cfg.checks = dict(checks, skip=[*checks.get('skip', []), *args.skip_checks])
     cfg.launcher = args.launcher
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'./work_dirs/{name}'
+    cfg.work_dir = _work_dir(cfg, args, f'./work_dirs/{name}')
     if reasons and os.environ.get('RANK', '0') == '0':
         write_text(Path(cfg.work_dir) / REASONS, '\n'.join([*reasons, '']))
     scope = cfg.get('default_scope')
@@ -171,6 +174,21 @@ def load_config(args: argparse.Namespace) -> Config:
         require(scope, f'the config {path}')
     adapt_to_device(cfg)
     return cfg
+
+
+def _work_dir(cfg: Config, args: argparse.Namespace, default: str) -> str:
+    """The folder for what is written: the option's, that of the config, or the default one.
+
+    mmengine writes the config of each run, with all changes to it, into the work dir. So that a test
+    of the config that a training left there does not overwrite it, it has a folder of its own inside.
+    """
+    own = cfg.get('work_dir')
+    chosen = args.work_dir or own or default
+    left_behind = own and Path(own).resolve() == Path(args.config).resolve().parent
+    trains = hasattr(args, 'resume')
+    if left_behind and not trains and Path(chosen).resolve() == Path(own).resolve():
+        return str(Path(chosen) / TESTS)
+    return chosen
 
 
 def _fill_in_own_data(cfg: Config, args: argparse.Namespace) -> list[str]:

@@ -196,13 +196,8 @@ def test_the_written_config_needs_the_data_no_more(label_maps, tmp_path):
     assert list(tmp_path.glob('best_mIoU_iter_2.pth'))
     reasons = (tmp_path / 'own_data.txt').read_text().splitlines()
     assert 'iterations = 2, because --iterations says so' in reasons
-    tested = [
-        'test.py',
-        tmp_path / 'fpn_repnext.py',
-        tmp_path / 'iter_2.pth',
-        '--work-dir',
-        tmp_path,
-    ]
-    result = run_inside(*tested)
+    written = (tmp_path / 'fpn_repnext.py').read_text()
+    result = run_inside('test.py', tmp_path / 'fpn_repnext.py', tmp_path / 'iter_2.pth')
     assert result.returncode == 0, result.stderr[-3000:]
-    assert 'mIoU' in json.loads((tmp_path / 'metrics.json').read_text())['metrics']
+    assert 'mIoU' in json.loads((tmp_path / 'tests' / 'metrics.json').read_text())['metrics']
+    assert (tmp_path / 'fpn_repnext.py').read_text() == written
