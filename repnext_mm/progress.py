@@ -6,10 +6,12 @@ from typing import TypeVar
 
 from repnext_mm.compat import require_extra
 
-Entry = TypeVar('Entry')
+Element = TypeVar('Element')
 
 
-def shown(items: Iterable[Entry], title: str, count: int | None = None) -> Iterable[Entry]:
+def with_progress(
+    items: Iterable[Element], title: str, count: int | None = None
+) -> Iterable[Element]:
     """Goes through items and shows on stderr how many are done and the time that is left.
 
     Args:

@@ -9,14 +9,21 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from repnext_mm.datasets.conversion import FORMATS, Options, Report, convert_dataset
-from repnext_mm.progress import shown
+from repnext_mm.datasets.conversion import (
+    SOURCE_FORMATS,
+    ConversionReport,
+    Options,
+    convert_dataset,
+)
+from repnext_mm.progress import with_progress
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('input', type=Path, help='folder of the data set')
-    parser.add_argument('--from', dest='format', choices=FORMATS, required=True, help='its format')
+    parser.add_argument(
+        '--from', dest='format', choices=SOURCE_FORMATS, required=True, help='its format'
+    )
     parser.add_argument('--output', type=Path, required=True, help='folder to make')
     parser.add_argument(
         '--classes',
@@ -56,7 +63,7 @@ def main() -> None:
     options = Options(**{k: v for k, v in vars(args).items() if k not in ('input', 'output')})
 
     def progress(items: Sequence[Any]) -> Iterable[Any]:
-        return shown(items, 'Converting')
+        return with_progress(items, 'Converting')
 
     try:
         report = convert_dataset(args.input, args.output, options, progress)
@@ -65,7 +72,7 @@ def main() -> None:
     print_report(report, args.output)
 
 
-def print_report(report: Report, folder: Path) -> None:
+def print_report(report: ConversionReport, folder: Path) -> None:
     """Tells what was written, and what was not."""
     for problem in report.skipped:
         print(f'Left out: {problem}')

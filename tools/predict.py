@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from repnext_mm.prediction import Settings, find_inputs, open_predictor, predict_all
-from repnext_mm.progress import shown
+from repnext_mm.progress import with_progress
 from repnext_mm.runtime import SESSIONS
 from repnext_mm.visualization.objects import DrawOptions
 
@@ -86,7 +86,7 @@ def main() -> None:
             inputs,
             args.output,
             settings,
-            lambda frames, count: shown(frames, 'Predicting', count),
+            lambda frames, count: with_progress(frames, 'Predicting', count),
         )
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f'predict.py: {error}')

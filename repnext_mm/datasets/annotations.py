@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-Size = tuple[int, int]
+ImageSize = tuple[int, int]
 """Height and width in pixels."""
 
 IMAGE_SUFFIXES = frozenset({'.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp'})
@@ -65,7 +65,7 @@ class Item(NamedTuple):
     split: str | None
     """The one that the data set has for it already."""
 
-    read: Callable[[Size], list[Instance]]
+    read: Callable[[ImageSize], list[Instance]]
     """Reads the objects, given the size of the image.
 
     Raises:
@@ -73,7 +73,7 @@ class Item(NamedTuple):
     """
 
 
-class Source(NamedTuple):
+class Listing(NamedTuple):
     """A data set of another format, listed but not read."""
 
     items: list[Item]
@@ -84,7 +84,7 @@ class Source(NamedTuple):
     """Found in listing, such as annotations without an image."""
 
 
-def image_size(path: Path) -> Size:
+def image_size(path: Path) -> ImageSize:
     """Reads a whole image and tells its size as OpenCV loads it, turned by its EXIF data.
 
     Raises:
@@ -102,7 +102,7 @@ def image_size(path: Path) -> Size:
     return (width, height) if turned else (height, width)
 
 
-def size_of(pixels: np.ndarray) -> Size:
+def size_of(pixels: np.ndarray) -> ImageSize:
     """The size of an array ``(H, W, ...)``."""
     height, width = pixels.shape[:2]
     return height, width

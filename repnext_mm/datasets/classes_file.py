@@ -9,7 +9,7 @@ from repnext_mm.files import write_text
 from repnext_mm.visualization.colours import Colour, class_colours
 
 NAME = 'classes.txt'
-LINE = re.compile(r'(?:(\d{1,3})[ ,]+(\d{1,3})[ ,]+(\d{1,3})\s+)?(\S.*)')
+CLASS_LINE = re.compile(r'(?:(\d{1,3})[ ,]+(\d{1,3})[ ,]+(\d{1,3})\s+)?(\S.*)')
 
 
 class Classes(NamedTuple):
@@ -39,7 +39,7 @@ def read_classes(path: Path) -> Classes:
     for number, line in enumerate(path.read_text(encoding='utf-8').splitlines(), 1):
         if not line.strip():
             continue
-        match = LINE.fullmatch(line.strip())
+        match = CLASS_LINE.fullmatch(line.strip())
         assert match is not None  # a line with anything in it is at least a name
         red, green, blue, name = match.groups()
         if name in names:
@@ -71,7 +71,7 @@ def write_classes(path: Path, classes: Classes) -> None:
     write_text(path, ''.join(lines))
 
 
-def read_names(given: Sequence[str]) -> Classes | None:
+def classes_named(given: Sequence[str]) -> Classes | None:
     """The classes of a command line: names, or one path of a file; None if there are none.
 
     Raises:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from repnext_mm.datasets.annotations import Instance, Size
+from repnext_mm.datasets.annotations import ImageSize, Instance
 
 
 class CocoWriter:
@@ -21,7 +21,7 @@ class CocoWriter:
         self.images: list[dict[str, Any]] = []
         self.annotations: list[dict[str, Any]] = []
 
-    def add(self, name: str, size: Size, instances: Iterable[Instance]) -> None:
+    def add(self, name: str, size: ImageSize, instances: Iterable[Instance]) -> None:
         """Adds an image and its objects.
 
         Args:
@@ -62,7 +62,7 @@ class CocoWriter:
         return dict(images=self.images, annotations=annotations, categories=categories)
 
 
-def encode(instance: Instance, size: Size) -> dict[str, Any]:
+def encode(instance: Instance, size: ImageSize) -> dict[str, Any]:
     """The entries ``bbox`` and ``area`` of COCO, and ``segmentation`` unless there is only a box.
 
     Masks become run lengths, polygons stay what they are; boxes are cut at the border of the image.
@@ -83,7 +83,7 @@ def encode(instance: Instance, size: Size) -> dict[str, Any]:
     return dict(bbox=box, area=box[2] * box[3])
 
 
-def _clipped(box: Sequence[float], size: Size) -> list[float]:
+def _clipped(box: Sequence[float], size: ImageSize) -> list[float]:
     """COCO's x, y, width, height of the part of a box that is in the image, to a thousandth."""
     height, width = size
     limits = [width, height, width, height]
@@ -91,7 +91,9 @@ def _clipped(box: Sequence[float], size: Size) -> list[float]:
     return [round(float(value), 3) for value in (left, top, right - left, bottom - top)]
 
 
-def cut(instances: Iterable[Instance], size: Size, part: tuple[slice, slice]) -> list[Instance]:
+def cut(
+    instances: Iterable[Instance], size: ImageSize, part: tuple[slice, slice]
+) -> list[Instance]:
     """The objects of an image as they are in a part of it, those that are not in it left out.
 
     Args:
@@ -116,7 +118,7 @@ def cut(instances: Iterable[Instance], size: Size, part: tuple[slice, slice]) ->
     return found
 
 
-def mask_of(instance: Instance, size: Size) -> np.ndarray | None:
+def mask_of(instance: Instance, size: ImageSize) -> np.ndarray | None:
     """The pixels ``(H, W)`` of an object, bool; None if it has but a box."""
     if instance.polygons:
         polygons = [list(polygon) for polygon in instance.polygons]

@@ -11,8 +11,15 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from repnext_mm.datasets.annotations import BadInputError, Item, Size, Source, image_size, size_of
-from repnext_mm.datasets.classes_file import NAME, Classes, read_names, write_classes
+from repnext_mm.datasets.annotations import (
+    BadInputError,
+    ImageSize,
+    Item,
+    Listing,
+    image_size,
+    size_of,
+)
+from repnext_mm.datasets.classes_file import NAME, Classes, classes_named, write_classes
 from repnext_mm.datasets.coco import CocoWriter, cut
 from repnext_mm.datasets.label_maps import (
     IGNORED,
@@ -22,17 +29,17 @@ from repnext_mm.datasets.label_maps import (
     list_label_maps,
     read_labels,
 )
-from repnext_mm.datasets.readers import READERS
+from repnext_mm.datasets.readers import DATASET_READERS
 from repnext_mm.datasets.splits import choose_split, fitting_shares
 from repnext_mm.datasets.tiles import tiles_of
 from repnext_mm.files import replaced_folder, write_text
 
 LABEL_MAPS = 'label-maps'
-FORMATS = (*READERS, LABEL_MAPS)
-SHOWN = 6
+SOURCE_FORMATS = (*DATASET_READERS, LABEL_MAPS)
+LISTED_PROBLEMS = 6
 """Problems that a message lists."""
 
-Progress = Callable[[Sequence[Any]], Iterable[Any]]
+ItemProgress = Callable[[Sequence[Any]], Iterable[Any]]
 
 
 class ConversionError(ValueError):
@@ -44,8 +51,8 @@ class ConversionError(ValueError):
 
     def __init__(self, problems: Sequence[BadInputError]) -> None:
         self.problems = list(problems)
-        lines = [f'- {problem}' for problem in self.problems[:SHOWN]]
-        more = len(self.problems) - SHOWN
+        lines = [f'- {problem}' for problem in self.problems[:LISTED_PROBLEMS]]
+        more = len(self.problems) - LISTED_PROBLEMS
         lines += [f'- and {more} more'] if more > 0 else []
         text = f'{len(self.problems)} file(s) cannot be converted, and nothing was written:'
         last = 'Or leave these files out with --skip-bad.'
@@ -57,7 +64,7 @@ class Options:
     """What a user says of a conversion."""
 
     format: str
-    """Of :data:`FORMATS`."""
+    """Of :data:`SOURCE_FORMATS`."""
 
     classes: Sequence[str] = ()
     """Names, or the path of a file of names and colours."""
@@ -78,7 +85,7 @@ class Options:
 
 
 @dataclass
-class Report:
+class ConversionReport:
     """What was written."""
 
     classes: tuple[str, ...]
@@ -97,8 +104,8 @@ class Report:
 
 
 def convert_dataset(
-    source: Path, target: Path, options: Options, progress: Progress = iter
-) -> Report:
+    source: Path, target: Path, options: Options, progress: ItemProgress = iter
+) -> ConversionReport:
     """Converts a data set to COCO's instances, or to the folders of mmseg for label maps.
 
     Objects go to ``SPLIT/`` and ``annotations/instances_SPLIT.json``, label maps to
@@ -116,25 +123,27 @@ def convert_dataset(
         FileNotFoundError: If there is no such folder.
         FileExistsError: If the target is there already.
     """
-    if options.format not in FORMATS:
-        raise ValueError(f'unknown format {options.format!r}: choose from {", ".join(FORMATS)}')
+    if options.format not in SOURCE_FORMATS:
+        raise ValueError(
+            f'unknown format {options.format!r}: choose from {", ".join(SOURCE_FORMATS)}'
+        )
     if not source.is_dir():
         raise FileNotFoundError(f'there is no folder {source}: name the one of the data set')
     if target.exists():
         raise FileExistsError(f'{target} is there already: remove it, or name another folder')
-    classes = read_names(options.classes)
+    classes = classes_named(options.classes)
     if options.format == LABEL_MAPS:
         if options.tile:
             raise ValueError('--tile is for objects: mmseg crops label maps in training')
         return _convert_label_maps(source, target, classes, options, progress)
-    found = READERS[options.format](source, classes.names if classes else ())
+    found = DATASET_READERS[options.format](source, classes.names if classes else ())
     return _convert_instances(found, target, options, progress)
 
 
 def _convert_instances(
-    source: Source, target: Path, options: Options, progress: Progress
-) -> Report:
-    report = Report(source.classes or (), skipped=list(source.problems))
+    source: Listing, target: Path, options: Options, progress: ItemProgress
+) -> ConversionReport:
+    report = ConversionReport(source.classes or (), skipped=list(source.problems))
     writers: dict[str, CocoWriter] = defaultdict(CocoWriter)
     names: Counter[str] = Counter()
     pairs = list(zip(source.items, _splits(source.items, options), strict=True))
@@ -165,8 +174,8 @@ def _convert_instances(
 
 
 def _parts(
-    item: Item, split: str, size: Size, instances: list, draft: Path, tile: int | None
-) -> Iterator[tuple[str, Size, list]]:
+    item: Item, split: str, size: ImageSize, instances: list, draft: Path, tile: int | None
+) -> Iterator[tuple[str, ImageSize, list]]:
     """Copies an image, or its tiles, and gives the name, size and objects of each."""
     tiles = list(tiles_of(size, tile)) if tile else []
     if len(tiles) < 2:
@@ -183,18 +192,18 @@ def _parts(
 
 
 def _convert_label_maps(
-    source: Path, target: Path, classes: Classes | None, options: Options, progress: Progress
-) -> Report:
+    source: Path, target: Path, classes: Classes | None, options: Options, progress: ItemProgress
+) -> ConversionReport:
     items, problems = list_label_maps(source)
     if classes is None and (source / NAME).is_file():
-        classes = read_names([str(source / NAME)])
+        classes = classes_named([str(source / NAME)])
     if classes is None:
         raise ValueError(
             f'{source} has no {NAME}: name the classes of the values 0, 1, 2 ... with --classes A B C'
         )
     table = label_table(classes, options.values, options.ignore)
     one_suffix = len({item.image.suffix for item in items}) == 1
-    report = Report(table.classes.names, skipped=problems)
+    report = ConversionReport(table.classes.names, skipped=problems)
     names: Counter[str] = Counter()
     with replaced_folder(target) as draft:
         for item, split in progress(list(zip(items, _splits(items, options), strict=True))):
@@ -257,7 +266,7 @@ def _stop_for(problems: list[BadInputError], options: Options) -> None:
         raise ConversionError(problems)
 
 
-def _check_splits(report: Report) -> None:
+def _check_splits(report: ConversionReport) -> None:
     """Makes sure that there is something to train and to validate on."""
     for split in ('train', 'val'):
         if not report.images[split]:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from repnext_mm.datasets.annotations import (
     BadInputError,
-    Size,
+    ImageSize,
     find_images,
     without_split,
 )
@@ -18,7 +18,7 @@ from repnext_mm.datasets.classes_file import Classes
 IGNORED = 255
 """Label that mmseg's losses and metrics leave out."""
 
-LABEL_FOLDERS = ('annotations', 'labels', 'masks', 'gt', 'labelmaps')
+LABEL_MAP_FOLDERS = ('annotations', 'labels', 'masks', 'gt', 'labelmaps')
 """Where label maps lie, beside ``images``."""
 
 
@@ -50,16 +50,16 @@ def list_label_maps(folder: Path) -> tuple[list[LabelMapItem], list[BadInputErro
     """Lists images and label maps, and the troubles in finding them.
 
     Args:
-        folder: With ``images`` and one of :data:`LABEL_FOLDERS`; folders of splits in both are kept.
+        folder: With ``images`` and one of :data:`LABEL_MAP_FOLDERS`; folders of splits in both are kept.
 
     Raises:
         ValueError: If it lacks one of them.
     """
     images = folder / 'images'
-    places = [folder / name for name in LABEL_FOLDERS if (folder / name).is_dir()]
+    places = [folder / name for name in LABEL_MAP_FOLDERS if (folder / name).is_dir()]
     if not images.is_dir() or not places:
         raise ValueError(
-            f'{folder} needs images/ and one of {", ".join(LABEL_FOLDERS)}: arrange it so'
+            f'{folder} needs images/ and one of {", ".join(LABEL_MAP_FOLDERS)}: arrange it so'
         )
     maps = {
         path.relative_to(places[0]).with_suffix('').as_posix(): path
@@ -128,7 +128,7 @@ def label_table(
     return LabelTable(left, table, colours)
 
 
-def read_labels(path: Path, table: LabelTable, size: Size) -> np.ndarray:
+def read_labels(path: Path, table: LabelTable, size: ImageSize) -> np.ndarray:
     """Reads a label map of values, of a colour table or of colours.
 
     Args:

@@ -19,11 +19,11 @@ from repnext_mm.own_data.look_at_images import (
 )
 from repnext_mm.own_data.suggest import (
     VALIDATIONS,
-    Choice,
     InstancePlan,
     LabelMapPlan,
-    Plan,
     Recipe,
+    Setting,
+    TrainingPlan,
     suggest_for_classes,
     suggest_for_instances,
     suggest_for_label_maps,
@@ -32,11 +32,11 @@ from repnext_mm.own_data.suggest import (
 SLOT = 'own_data'
 """Entry of a template: its task, its recipe, and the template for machines without a GPU."""
 
-WARM_UP = 0.1
+WARM_UP_SHARE = 0.1
 """Part of the iterations."""
 
 
-AnyPlan = TypeVar('AnyPlan', bound=Plan)
+AnyPlan = TypeVar('AnyPlan', bound=TrainingPlan)
 
 
 class Wishes(NamedTuple):
@@ -88,7 +88,7 @@ def use_own_data(cfg: Config, folder: str | Path, wishes: Wishes = NO_WISHES) ->
         lines.append(f'network = that of {slot.name}, because there is no GPU')
     lines += _without_missing_weights(cfg)
     recipe = Recipe(slot.learning_rate, slot.rate_batch)
-    lines += TASKS[slot.task](cfg, folder, recipe, gpu, wishes)
+    lines += FILLERS[slot.task](cfg, folder, recipe, gpu, wishes)
     for line in lines:
         print_log(line, logger='current')
     return lines
@@ -226,7 +226,7 @@ def _classes(cfg: Config, folder: Path, recipe: Recipe, gpu: bool, wishes: Wishe
     return [_summary(facts, ''), *plan.lines()]
 
 
-TASKS: dict[str, Callable[[Config, Path, Recipe, bool, Wishes], list[str]]] = dict(
+FILLERS: dict[str, Callable[[Config, Path, Recipe, bool, Wishes], list[str]]] = dict(
     instances=_instances, label_maps=_label_maps, classes=_classes
 )
 
@@ -234,10 +234,10 @@ TASKS: dict[str, Callable[[Config, Path, Recipe, bool, Wishes], list[str]]] = di
 def _as_wished(plan: AnyPlan, wishes: Wishes) -> AnyPlan:
     if wishes.iterations is None:
         return plan
-    return replace(plan, iterations=Choice(wishes.iterations, '--iterations says so'))
+    return replace(plan, iterations=Setting(wishes.iterations, '--iterations says so'))
 
 
-def _loaders(cfg: Config, plan: Plan, gpu: bool) -> Iterator[tuple[str, Any]]:
+def _loaders(cfg: Config, plan: TrainingPlan, gpu: bool) -> Iterator[tuple[str, Any]]:
     """The split and the loader of training, validation and test, with batch and workers set."""
     cfg.train_dataloader.batch_size = plan.batch.value
     for name in ('train', 'val', 'test'):
@@ -249,10 +249,10 @@ def _loaders(cfg: Config, plan: Plan, gpu: bool) -> Iterator[tuple[str, Any]]:
         yield plan.test_split.value if name == 'test' else name, loader
 
 
-def _schedule(cfg: Config, plan: Plan, metric: str) -> None:
+def _schedule(cfg: Config, plan: TrainingPlan, metric: str) -> None:
     """Iterations, rates and checkpoints; the best one by this metric is kept too."""
     last = plan.iterations.value
-    warm = min(last - 1, max(1, round(WARM_UP * last)))
+    warm = min(last - 1, max(1, round(WARM_UP_SHARE * last)))
     interval = max(1, last // VALIDATIONS)
     cfg.train_cfg.update(max_iters=last, val_interval=interval)
     cfg.optim_wrapper.optimizer.lr = plan.learning_rate.value

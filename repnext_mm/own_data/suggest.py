@@ -36,7 +36,7 @@ RARE = 50
 """How many times more pixels the commonest class has, from which on weights are worth a try."""
 
 
-class Choice(NamedTuple):
+class Setting(NamedTuple):
     """A setting, and why."""
 
     value: Any
@@ -52,16 +52,16 @@ class Recipe(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """Settings of every task."""
 
-    image_side: Choice
+    image_side: Setting
     """The longer side, in pixels, that images are resized to."""
 
-    batch: Choice
-    learning_rate: Choice
-    iterations: Choice
-    test_split: Choice
+    batch: Setting
+    learning_rate: Setting
+    iterations: Setting
+    test_split: Setting
 
     def lines(self) -> list[str]:
         """A sentence for each setting."""
@@ -73,37 +73,37 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class InstancePlan(Plan):
+class InstancePlan(TrainingPlan):
     """Settings of detectors."""
 
-    masks: Choice
+    masks: Setting
     """Whether there is a mask head."""
 
-    anchor_scale: Choice
+    anchor_scale: Setting
     """Side of the anchors in strides of their feature map."""
 
-    anchor_ratios: Choice
-    max_per_image: Choice
-    regions: Choice
+    anchor_ratios: Setting
+    max_per_image: Setting
+    regions: Setting
     """Sampled in training, of each image."""
 
 
 @dataclass(frozen=True)
-class LabelMapPlan(Plan):
+class LabelMapPlan(TrainingPlan):
     """Settings of segmentors."""
 
-    crop: Choice
+    crop: Setting
     """Side of the squares that are trained on."""
 
-    class_weights: Choice
+    class_weights: Setting
     """One for each class, or None."""
 
 
 @dataclass(frozen=True)
-class ClassifierPlan(Plan):
+class ClassifierPlan(TrainingPlan):
     """Settings of classifiers."""
 
-    top: Choice
+    top: Setting
     """Ranks for the accuracy."""
 
 
@@ -122,7 +122,7 @@ def suggest_for_instances(facts: InstanceFacts, recipe: Recipe, gpu: bool) -> In
         limited = "; COCO's headline AP counts the 100 most certain ones, AP50 and AP75 all"
     return InstancePlan(
         **common,
-        masks=Choice(
+        masks=Setting(
             facts.with_masks,
             'every object has a segmentation'
             if facts.with_masks
@@ -130,8 +130,8 @@ def suggest_for_instances(facts: InstanceFacts, recipe: Recipe, gpu: bool) -> In
         ),
         anchor_scale=anchor_scale(low, high),
         anchor_ratios=anchor_ratios(facts.aspects),
-        max_per_image=Choice(wanted, f'an image has up to {most} objects{limited}'),
-        regions=Choice(
+        max_per_image=Setting(wanted, f'an image has up to {most} objects{limited}'),
+        regions=Setting(
             _rounded(4 * usual, (64, 128, 256, 512)),
             f'nine in ten images have at most {usual:.0f} objects, and a quarter of the regions '
             'should be objects',
@@ -150,7 +150,7 @@ def suggest_for_label_maps(
     common = _common(facts, recipe, gpu, side, crop**2)
     return LabelMapPlan(
         **common,
-        crop=Choice(
+        crop=Setting(
             crop,
             f'the shorter side is {short:.0f} pixels after resizing, and crops are at most {CROP[gpu]} '
             f'{"on a GPU" if gpu else "without a GPU"}',
@@ -165,13 +165,13 @@ def suggest_for_classes(facts: ClassFolderFacts, recipe: Recipe, gpu: bool) -> C
     top = (1, 5) if len(facts.classes) > 5 else (1,)
     return ClassifierPlan(
         **_common(facts, recipe, gpu, side, side.value**2),
-        top=Choice(top, f'there are {len(facts.classes)} classes'),
+        top=Setting(top, f'there are {len(facts.classes)} classes'),
     )
 
 
 def image_side(
     sizes: np.ndarray, gpu: bool, smallest: float | None = None, largest: int | None = None
-) -> Choice:
+) -> Setting:
     """The longer side of images as a network gets them.
 
     Args:
@@ -193,10 +193,10 @@ def image_side(
             f'; a tenth of the objects is then smaller than {smallest * side:.1f} pixels, too small to '
             f"find: 'tools/convert_dataset.py --tile {limit}' cuts images instead of shrinking them"
         )
-    return Choice(side, because)
+    return Setting(side, because)
 
 
-def anchor_scale(low: float, high: float) -> Choice:
+def anchor_scale(low: float, high: float) -> Setting:
     """The side of anchors in strides, which are 4, 8, 16, 32 and 64.
 
     Anchors double from level to level, so each object has one that is at most 1.4 times larger or
@@ -208,14 +208,14 @@ def anchor_scale(low: float, high: float) -> Choice:
     """
     wanted = max(low * math.sqrt(2) / 4, high / math.sqrt(2) / 64)
     scale = min((1, 2, 3, 4, 6, 8, 12), key=lambda value: abs(math.log(value / wanted)))
-    return Choice(
+    return Setting(
         scale,
         f'nine in ten objects have sizes of {low:.0f} to {high:.0f} pixels after resizing, and '
         f'anchors then have {4 * scale} to {64 * scale}',
     )
 
 
-def anchor_ratios(aspects: np.ndarray) -> Choice:
+def anchor_ratios(aspects: np.ndarray) -> Setting:
     """Heights of anchors divided by their widths."""
     low, high = np.quantile(aspects, [0.05, 0.95])
     ratios = [0.5, 1.0, 2.0]
@@ -223,33 +223,33 @@ def anchor_ratios(aspects: np.ndarray) -> Choice:
         ratios = [0.25, *ratios]
     if high > 3:
         ratios = [*ratios, 4.0]
-    return Choice(
+    return Setting(
         ratios, f'nine in ten objects are {low:.2g} to {high:.2g} times as high as they are wide'
     )
 
 
-def class_weights(facts: LabelMapFacts, weighted: bool) -> Choice:
+def class_weights(facts: LabelMapFacts, weighted: bool) -> Setting:
     """Weights of the classes in the loss: the square root of how much rarer they are than the median."""
     present = facts.shares[facts.shares > 0]
     ratio = float(present.max() / present.min())
     if not weighted:
         hint = '; --class-weights turns them on' if ratio > RARE else ''
-        return Choice(
+        return Setting(
             None, f'the commonest class has {ratio:.0f} times the pixels of the rarest{hint}'
         )
     shares = np.maximum(facts.shares, present.min())
     weights = np.sqrt(np.median(present) / shares).clip(0.3, 3.0)
     weights = [round(float(weight), 2) for weight in weights / weights.mean()]
-    return Choice(weights, f'the commonest class has {ratio:.0f} times the pixels of the rarest')
+    return Setting(weights, f'the commonest class has {ratio:.0f} times the pixels of the rarest')
 
 
 def _common(
     facts: InstanceFacts | LabelMapFacts | ClassFolderFacts,
     recipe: Recipe,
     gpu: bool,
-    side: Choice,
+    side: Setting,
     pixels: float,
-) -> dict[str, Choice]:
+) -> dict[str, Setting]:
     """The settings that every task has.
 
     Args:
@@ -265,21 +265,21 @@ def _common(
     return dict(
         image_side=side,
         batch=batch,
-        learning_rate=Choice(
+        learning_rate=Setting(
             float(f'{rate:.2g}'),
             f'the recipe has {recipe.learning_rate:g} for {recipe.batch} images, and for AdamW it goes '
             'with the square root of the batch',
         ),
         iterations=_iterations(images, batch.value, gpu, pixels),
-        test_split=Choice('test', f'the data set has one, of {facts.splits["test"].size} images')
+        test_split=Setting('test', f'the data set has one, of {facts.splits["test"].size} images')
         if 'test' in facts.splits
-        else Choice(
+        else Setting(
             'val', 'there is no test split: numbers of these images favour the best checkpoint'
         ),
     )
 
 
-def _batch(images: int, recipe: Recipe, gpu: bool, pixels: float) -> Choice:
+def _batch(images: int, recipe: Recipe, gpu: bool, pixels: float) -> Setting:
     if gpu:
         fitting = 2 ** int(math.log2(max(2, min(64, BATCH_PIXELS / pixels))))
         because = f'images have about {round(pixels / 1000):,} thousand pixels in training'
@@ -289,10 +289,10 @@ def _batch(images: int, recipe: Recipe, gpu: bool, pixels: float) -> Choice:
     if images < 4 * fitting:
         fitting = max(2, images // 4)
         because = f'there are but {images} images'
-    return Choice(fitting, because)
+    return Setting(fitting, because)
 
 
-def _iterations(images: int, batch: int, gpu: bool, pixels: float) -> Choice:
+def _iterations(images: int, batch: int, gpu: bool, pixels: float) -> Setting:
     epochs = max(FEWEST_EPOCHS, EPOCHS * math.sqrt(1000 / images))
     wanted = epochs * images / batch
     because = f'{images:,} images are seen {epochs:.0f} times, the more often the fewer there are'
@@ -304,7 +304,7 @@ def _iterations(images: int, batch: int, gpu: bool, pixels: float) -> Choice:
             f'there is no GPU: every image is seen {seen:.1f} times, and {epochs:.0f} times would be '
             'better'
         )
-    return Choice(VALIDATIONS * max(5, round(wanted / VALIDATIONS)), because)
+    return Setting(VALIDATIONS * max(5, round(wanted / VALIDATIONS)), because)
 
 
 def _rounded(value: float, steps: tuple[int, ...]) -> int:

@@ -15,7 +15,7 @@ from repnext_mm.export.tasks import task_of
 from repnext_mm.export.tasks.base import to_bgr
 from repnext_mm.launch.command_line import config_of
 from repnext_mm.prediction.predictors import (
-    Prediction,
+    Predicted,
     as_arrays,
     enough_colours,
     resized,
@@ -59,10 +59,10 @@ class CheckpointPredictor:
         self.model: Any = merged_copy(model, form).to(get_device())
 
     @torch.no_grad()
-    def __call__(self, images: Sequence[np.ndarray]) -> list[Prediction]:
+    def __call__(self, images: Sequence[np.ndarray]) -> list[Predicted]:
         """As :class:`~repnext_mm.prediction.predictors.Predictor`; images of one size are one batch."""
         prepared = [resized(image, self.rules) for image in images]
-        results: dict[int, Prediction] = {}
+        results: dict[int, Predicted] = {}
         for numbers in same_sizes(prepared):
             inputs = [to_bgr(prepared[number].image) for number in numbers]
             samples = []

@@ -11,7 +11,7 @@ from repnext_mm.runtime import SESSIONS, Detections, ExportedNetwork, open_reade
 from repnext_mm.runtime.size_rules import Prepared, apply_rules
 from repnext_mm.visualization.colours import Colour, class_colours
 
-Prediction = Detections | np.ndarray
+Predicted = Detections | np.ndarray
 """Objects, or labels ``(H, W)`` of a segmentor, or probabilities ``(classes,)`` of a classifier."""
 
 
@@ -25,7 +25,7 @@ class Predictor(Protocol):
     colours: list[Colour]
     """One for each class."""
 
-    def __call__(self, images: Sequence[np.ndarray]) -> list[Prediction]:
+    def __call__(self, images: Sequence[np.ndarray]) -> list[Predicted]:
         """The predictions for images ``(H, W, 3)`` uint8, RGB, of any sizes."""
 
 
@@ -67,7 +67,7 @@ class ExportedPredictor:
         self.classes = reader.classes
         self.colours = reader.colours(len(reader.classes))
 
-    def __call__(self, images: Sequence[np.ndarray]) -> list[Prediction]:
+    def __call__(self, images: Sequence[np.ndarray]) -> list[Predicted]:
         """As :class:`Predictor`."""
         return [self.reader(image) for image in images]
 
@@ -90,7 +90,7 @@ def resized(image: np.ndarray, rules: Any) -> Prepared:
     return apply_rules(image, rules or ())
 
 
-def as_arrays(task: str, sample: Any) -> Prediction:
+def as_arrays(task: str, sample: Any) -> Predicted:
     """The prediction in a data sample of mmdet, mmseg or mmpretrain."""
     if task == 'segmentation':
         return sample.pred_sem_seg.data[0].cpu().numpy()

@@ -10,7 +10,7 @@ import numpy as np
 
 from repnext_mm.files import write_text
 from repnext_mm.prediction.inputs import Frame, Input, announced_frames, frames_of
-from repnext_mm.prediction.predictors import Prediction, Predictor
+from repnext_mm.prediction.predictors import Predicted, Predictor
 from repnext_mm.prediction.records import record_of, write_tables
 from repnext_mm.runtime import Detections
 from repnext_mm.runtime.network import save_picture
@@ -38,7 +38,7 @@ class Settings:
     """Of a video, the first of so many frames."""
 
 
-Progress = Callable[[Iterable[Frame], int], Iterable[Frame]]
+FrameProgress = Callable[[Iterable[Frame], int], Iterable[Frame]]
 
 
 def predict_all(
@@ -46,7 +46,7 @@ def predict_all(
     inputs: Sequence[Input],
     folder: Path,
     settings: Settings,
-    progress: Progress = lambda frames, _: frames,
+    progress: FrameProgress = lambda frames, _: frames,
 ) -> list[str]:
     """Predicts what is not done yet, then writes tables of everything.
 
@@ -135,7 +135,7 @@ def _finish(
 
 
 def draw(
-    predictor: Predictor, image: np.ndarray, found: Prediction, options: DrawOptions
+    predictor: Predictor, image: np.ndarray, found: Predicted, options: DrawOptions
 ) -> np.ndarray:
     """A picture ``(H, W, 3)`` of a prediction, with a title and a legend."""
     from repnext_mm.visualization.legend import Entry, frequent_classes, overlay, with_legend

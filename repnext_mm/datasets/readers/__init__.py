@@ -3,14 +3,14 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from repnext_mm.datasets.annotations import Source
+from repnext_mm.datasets.annotations import Listing
 from repnext_mm.datasets.readers.labelme import list_labelme
 from repnext_mm.datasets.readers.masks import list_masks
 from repnext_mm.datasets.readers.supervisely import list_supervisely
 from repnext_mm.datasets.readers.voc import list_voc
 from repnext_mm.datasets.readers.yolo import list_yolo
 
-READERS: dict[str, Callable[[Path, Sequence[str]], Source]] = {
+DATASET_READERS: dict[str, Callable[[Path, Sequence[str]], Listing]] = {
     'masks': list_masks,
     'voc': list_voc,
     'yolo': list_yolo,

@@ -10,10 +10,10 @@ from typing import Any
 
 from repnext_mm.datasets.annotations import (
     BadInputError,
+    ImageSize,
     Instance,
     Item,
-    Size,
-    Source,
+    Listing,
     find_images,
     without_split,
 )
@@ -23,7 +23,7 @@ CIRCLE_CORNERS = 48
 """Of the polygon that stands for a circle."""
 
 
-def list_labelme(folder: Path, classes: Sequence[str]) -> Source:
+def list_labelme(folder: Path, classes: Sequence[str]) -> Listing:
     """Lists the JSON files and their images; images without a file are left out.
 
     Args:
@@ -54,7 +54,7 @@ def list_labelme(folder: Path, classes: Sequence[str]) -> Source:
         items.append(Item(image, name, split, partial(read_labelme, file, tuple(classes))))
     if not items and not problems:
         raise ValueError(f'{folder} has no JSON files with shapes: LabelMe has one for each image')
-    return Source(items, tuple(classes) or None, problems)
+    return Listing(items, tuple(classes) or None, problems)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_labelme(path: Path, classes: tuple[str, ...], size: Size) -> list[Instance]:
+def read_labelme(path: Path, classes: tuple[str, ...], size: ImageSize) -> list[Instance]:
     """Reads the shapes of a file; polygons of one class and ``group_id`` are one object.
 
     Args:

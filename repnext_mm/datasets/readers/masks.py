@@ -13,16 +13,16 @@ from PIL import Image
 
 from repnext_mm.datasets.annotations import (
     BadInputError,
+    ImageSize,
     Instance,
     Item,
-    Size,
-    Source,
+    Listing,
     find_images,
     without_split,
 )
 
 
-def list_masks(folder: Path, classes: Sequence[str]) -> Source:
+def list_masks(folder: Path, classes: Sequence[str]) -> Listing:
     """Lists the images of a data set with masks.
 
     Args:
@@ -48,10 +48,10 @@ def list_masks(folder: Path, classes: Sequence[str]) -> Source:
         problems.append(
             BadInputError(place, 'holds masks without an image', 'Add the image or remove them.')
         )
-    return Source(items, tuple(classes) or None, problems)
+    return Listing(items, tuple(classes) or None, problems)
 
 
-def read_masks(path: Path, classes: tuple[str, ...], size: Size) -> list[Instance]:
+def read_masks(path: Path, classes: tuple[str, ...], size: ImageSize) -> list[Instance]:
     """Reads the masks of an image.
 
     Args:
@@ -84,7 +84,7 @@ def read_masks(path: Path, classes: tuple[str, ...], size: Size) -> list[Instanc
     return found
 
 
-def read_mask(path: Path, size: Size) -> np.ndarray:
+def read_mask(path: Path, size: ImageSize) -> np.ndarray:
     """A binary mask ``(H, W)`` from a file of any mode, of 0 and 1 or up to 255.
 
     Raises:
@@ -94,7 +94,7 @@ def read_mask(path: Path, size: Size) -> np.ndarray:
     return values > values.max() // 2 if values.any() else values > 0
 
 
-def _open(path: Path, size: Size) -> Image.Image:
+def _open(path: Path, size: ImageSize) -> Image.Image:
     try:
         with Image.open(path) as image:
             image.load()

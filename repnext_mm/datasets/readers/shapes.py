@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from repnext_mm.datasets.annotations import BadInputError, Instance, Size
+from repnext_mm.datasets.annotations import BadInputError, ImageSize, Instance
 
 
 def polygon_instance(
@@ -30,7 +30,7 @@ def polygon_instance(
     return Instance(label, polygons=flat)
 
 
-def box_instance(path: Path, label: str, corners: Sequence[float], size: Size) -> Instance:
+def box_instance(path: Path, label: str, corners: Sequence[float], size: ImageSize) -> Instance:
     """An object with a box alone.
 
     Args:

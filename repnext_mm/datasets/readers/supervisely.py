@@ -14,10 +14,10 @@ from PIL import Image
 
 from repnext_mm.datasets.annotations import (
     BadInputError,
+    ImageSize,
     Instance,
     Item,
-    Size,
-    Source,
+    Listing,
     find_images,
     split_named,
 )
@@ -26,7 +26,7 @@ from repnext_mm.datasets.readers.labelme import read_json
 from repnext_mm.datasets.readers.shapes import box_instance, known_class, polygon_instance
 
 
-def list_supervisely(folder: Path, classes: Sequence[str]) -> Source:
+def list_supervisely(folder: Path, classes: Sequence[str]) -> Listing:
     """Lists the images of all datasets of a project; a dataset named as a split is that split.
 
     Args:
@@ -57,10 +57,10 @@ def list_supervisely(folder: Path, classes: Sequence[str]) -> Source:
         ]
     if not items:
         raise ValueError(f'{folder} has no DATASET/img with images: name the folder of the project')
-    return Source(items, names, problems)
+    return Listing(items, names, problems)
 
 
-def read_supervisely(path: Path, classes: tuple[str, ...], size: Size) -> list[Instance]:
+def read_supervisely(path: Path, classes: tuple[str, ...], size: ImageSize) -> list[Instance]:
     """Reads the objects of an image: bitmaps, polygons, rectangles.
 
     Args:
@@ -101,7 +101,7 @@ def read_supervisely(path: Path, classes: tuple[str, ...], size: Size) -> list[I
     return found
 
 
-def _bitmap(path: Path, label: str, entry: dict[str, Any], size: Size) -> np.ndarray:
+def _bitmap(path: Path, label: str, entry: dict[str, Any], size: ImageSize) -> np.ndarray:
     """The mask ``(H, W)`` of a compressed bitmap that lies at its origin."""
     try:
         packed = zlib.decompress(base64.b64decode(entry['data']))
@@ -126,7 +126,7 @@ def _bitmap(path: Path, label: str, entry: dict[str, Any], size: Size) -> np.nda
     return mask
 
 
-def _with_holes(path: Path, instance: Instance, holes: Sequence, size: Size) -> Instance:
+def _with_holes(path: Path, instance: Instance, holes: Sequence, size: ImageSize) -> Instance:
     """A polygon without its holes, as a mask."""
     inner = polygon_instance(path, instance.label, holes)
     whole, missing = mask_of(instance, size), mask_of(inner, size)

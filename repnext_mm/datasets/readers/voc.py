@@ -7,10 +7,10 @@ from xml.etree import ElementTree
 
 from repnext_mm.datasets.annotations import (
     BadInputError,
+    ImageSize,
     Instance,
     Item,
-    Size,
-    Source,
+    Listing,
     find_images,
     split_named,
     without_split,
@@ -21,7 +21,7 @@ FIRST_PIXEL = 1
 """VOC counts pixels from 1, and its boxes include the last one."""
 
 
-def list_voc(folder: Path, classes: Sequence[str]) -> Source:
+def list_voc(folder: Path, classes: Sequence[str]) -> Listing:
     """Lists images and XML files.
 
     They lie in ``JPEGImages`` and ``Annotations``, with splits in ``ImageSets/Main/SPLIT.txt``, or
@@ -58,7 +58,7 @@ def list_voc(folder: Path, classes: Sequence[str]) -> Source:
         name = name.removeprefix('JPEGImages/').removeprefix('images/')
         split = listed.get(file.stem, split)
         items.append(Item(image, name, split, partial(read_voc, file, tuple(classes))))
-    return Source(items, tuple(classes) or None, problems)
+    return Listing(items, tuple(classes) or None, problems)
 
 
 def _listed_splits(folder: Path) -> dict[str, str]:
@@ -73,7 +73,7 @@ def _listed_splits(folder: Path) -> dict[str, str]:
     return splits
 
 
-def read_voc(path: Path, classes: tuple[str, ...], size: Size) -> list[Instance]:
+def read_voc(path: Path, classes: tuple[str, ...], size: ImageSize) -> list[Instance]:
     """Reads the objects of an XML file.
 
     Args:
@@ -99,7 +99,7 @@ def read_voc(path: Path, classes: tuple[str, ...], size: Size) -> list[Instance]
 
 
 def _instance(
-    path: Path, entry: ElementTree.Element, classes: tuple[str, ...], size: Size
+    path: Path, entry: ElementTree.Element, classes: tuple[str, ...], size: ImageSize
 ) -> Instance:
     label = known_class(path, (entry.findtext('name') or '').strip(), classes)
     if not label:

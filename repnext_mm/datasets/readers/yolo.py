@@ -9,10 +9,10 @@ import yaml
 
 from repnext_mm.datasets.annotations import (
     BadInputError,
+    ImageSize,
     Instance,
     Item,
-    Size,
-    Source,
+    Listing,
     find_images,
     without_split,
 )
@@ -22,7 +22,7 @@ BOX = 5
 """Values of a line with a box: class, centre, width and height; a sixth would be a score."""
 
 
-def list_yolo(folder: Path, classes: Sequence[str]) -> Source:
+def list_yolo(folder: Path, classes: Sequence[str]) -> Listing:
     """Lists images and their text files, which lie in ``labels`` where images lie in ``images``.
 
     Images without a text file have no objects, as YOLO has it.
@@ -53,7 +53,7 @@ def list_yolo(folder: Path, classes: Sequence[str]) -> Source:
     problems = [
         BadInputError(path, 'has no image of its name', 'Add it, or remove it.') for path in alone
     ]
-    return Source(items, names, problems)
+    return Listing(items, names, problems)
 
 
 def read_names(folder: Path) -> tuple[str, ...]:
@@ -75,7 +75,7 @@ def read_names(folder: Path) -> tuple[str, ...]:
     raise ValueError(f'{folder} has no data.yaml with names: name the classes with --classes A B C')
 
 
-def read_yolo(path: Path, classes: tuple[str, ...], size: Size) -> list[Instance]:
+def read_yolo(path: Path, classes: tuple[str, ...], size: ImageSize) -> list[Instance]:
     """Reads the objects of a text file; none if it is not there.
 
     Args:
@@ -103,7 +103,7 @@ def read_yolo(path: Path, classes: tuple[str, ...], size: Size) -> list[Instance
 
 
 def _instance(
-    path: Path, number: int, values: tuple[float, ...], classes: tuple[str, ...], size: Size
+    path: Path, number: int, values: tuple[float, ...], classes: tuple[str, ...], size: ImageSize
 ) -> Instance:
     height, width = size
     kind = values[0]
