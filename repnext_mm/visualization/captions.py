@@ -71,9 +71,10 @@ def write_captions(
     fonts = [font_for(texts, size) for size in sizes]
     limit = MOST_HIDDEN_IN_CROWDS if crowded else MOST_HIDDEN
     room = MOST_COVERED * draw.im.size[0] * draw.im.size[1] if crowded else float('inf')
+    extents = np.array(objects).reshape(-1, 4)
     labels: list[Label] = []
     for entry in named:
-        label = _label(draw, entry, style, fonts, objects, labels, None if all_of_them else limit)
+        label = _label(draw, entry, style, fonts, extents, labels, None if all_of_them else limit)
         if label:
             labels.append(label)
             left, top, right, bottom = label.place
@@ -94,7 +95,7 @@ def _label(
     entry: Named,
     style: Style,
     fonts: Sequence[Font],
-    objects: Sequence[Rectangle],
+    objects: np.ndarray,
     labels: Sequence[Label],
     limit: float | None,
 ) -> Label | None:
@@ -120,7 +121,7 @@ def _margin(font: Font) -> int:
     return max(1, font.getmetrics()[0] // 6)
 
 
-def _hidden(place: Rectangle, objects: Sequence[Rectangle]) -> float:
+def _hidden(place: Rectangle, objects: np.ndarray) -> float:
     """The largest part of an object that a rectangle covers."""
     lefts, tops, rights, bottoms = np.transpose(objects)
     areas = (rights - lefts + 1) * (bottoms - tops + 1)
@@ -159,7 +160,7 @@ def _overlap(place: Rectangle, others: Sequence[Rectangle]) -> int:
     return int(_overlaps(place, others).sum()) if others else 0
 
 
-def _overlaps(place: Rectangle, others: Sequence[Rectangle]) -> np.ndarray:
+def _overlaps(place: Rectangle, others: Sequence[Rectangle] | np.ndarray) -> np.ndarray:
     """The number of pixels that a rectangle shares with each of others."""
     lefts, tops, rights, bottoms = np.transpose(others)
     widths = np.minimum(rights, place[2]) - np.maximum(lefts, place[0]) + 1
