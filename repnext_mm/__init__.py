@@ -22,33 +22,38 @@ It imports neither mmdet nor mmseg nor mmpretrain.
 
 import importlib
 import os
+import sys
 from types import ModuleType
 
-from repnext_mm import compat
-from repnext_mm.installation import VARIABLE, install
-from repnext_mm.reparam import reparameterize_model
 from repnext_mm.version import __version__
 
-if os.environ.get(VARIABLE) != '0':
-    install()
+__all__ = ['__version__']
 
-if compat.is_installed('mmengine', 'mmcv'):
-    from repnext_mm import checkpoints, hooks, models, training
 
-    __all__ = [
-        '__version__',
-        'checkpoints',
-        'hooks',
-        'install',
-        'models',
-        'reparameterize_model',
-        'training',
-    ]
-else:
-    __all__ = ['__version__', 'install', 'reparameterize_model']
+def _is_for_the_doctor() -> bool:
+    """Whether ``python -m repnext_mm.doctor`` imports this, which has to run in any environment."""
+    asked = {argument.removeprefix('-m') for argument in sys.orig_argv}
+    return sys.argv[:1] == ['-m'] and 'repnext_mm.doctor' in asked
 
-    def __getattr__(name: str) -> ModuleType:
-        """Importing one of these says what is missing and how to get it."""
-        if name in ('checkpoints', 'hooks', 'models', 'training'):
-            return importlib.import_module(f'repnext_mm.{name}')
-        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+
+if not _is_for_the_doctor():
+    from repnext_mm import compat
+    from repnext_mm.installation import VARIABLE, install
+    from repnext_mm.reparam import reparameterize_model
+
+    __all__ += ['install', 'reparameterize_model']
+
+    if os.environ.get(VARIABLE) != '0':
+        install()
+
+    if compat.is_installed('mmengine', 'mmcv'):
+        from repnext_mm import checkpoints, hooks, models, training
+
+        __all__ += ['checkpoints', 'hooks', 'models', 'training']
+    else:
+
+        def __getattr__(name: str) -> ModuleType:
+            """Importing one of these says what is missing and how to get it."""
+            if name in ('checkpoints', 'hooks', 'models', 'training'):
+                return importlib.import_module(f'repnext_mm.{name}')
+            raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -9,6 +9,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import sys
+from collections.abc import Collection
 from types import ModuleType
 from typing import Any
 
@@ -69,11 +70,22 @@ def require_extra(package: str, extra: str, purpose: str) -> ModuleType:
 def compile_advice() -> str:
     """How to get mmcv's compiled operators in the distribution that is installed."""
     installed = {distribution.name for distribution in importlib.metadata.distributions()}
+    return (
+        'mmcv with compiled operators has it, and is used as soon as it is there; building it takes '
+        f'a compiler and some 20 minutes: {compile_command(installed)}'
+    )
+
+
+def compile_command(installed: Collection[str]) -> str:
+    """The command that compiles mmcv's operators.
+
+    Args:
+        installed: Names of the distributions that are there, such as ``'onedl-mmcv'``.
+    """
     name = 'onedl-mmcv' if 'onedl-mmcv' in installed else 'mmcv'
     remove = 'pip uninstall mmcv-lite && ' if 'mmcv-lite' in installed else ''
     return (
-        'mmcv with compiled operators has it, and is used as soon as it is there; building it takes '
-        f"a compiler and some 20 minutes: {remove}pip install 'setuptools<82' ninja && "
+        f"{remove}pip install 'setuptools<82' ninja && "
         f'MMCV_WITH_OPS=1 pip install --force-reinstall --no-deps --no-build-isolation '
         f'--no-binary {name} {name}'
     )
