@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = 'repnext_mm'
 
 FLOORS = (
-    ('reparam', 'registry', 'progress'),
+    ('reparam', 'registry', 'progress', 'doctor'),
     ('networks', 'trained', 'training', 'visualization', 'distillation'),
     ('timm', 'models', 'hooks', 'runtime', 'datasets'),
     ('checkpoints', 'classification', 'configs', 'export', 'quantization'),
@@ -23,7 +23,16 @@ FLOORS = (
 )
 """From the bottom: a room imports rooms of the floors below it, and of the ground."""
 
-GROUND = ('compat', 'files', 'integrity', 'config_dicts', 'timing', 'deprecation', 'version')
+GROUND = (
+    'compat',
+    'border',
+    'files',
+    'integrity',
+    'config_dicts',
+    'timing',
+    'deprecation',
+    'version',
+)
 """Rooms that every other may import, and that import none but each other."""
 
 MM_PACKAGES = frozenset({'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain'})

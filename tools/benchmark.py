@@ -12,6 +12,7 @@ from pathlib import Path
 import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 
 # isort: split
+from repnext_mm.border import ToolParser, run_tool
 from repnext_mm.checks.presence import check_data
 from repnext_mm.evaluation.benchmark.cases import (
     BENCHMARK_LAYOUTS,
@@ -40,7 +41,7 @@ SWITCH = dict(on=True, off=False)
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     parser.add_argument(
         'configs', nargs='+', help='configs, each followed by its checkpoint if it has one'
     )
@@ -219,4 +220,4 @@ def finish(report: BenchmarkReport, question: Question) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

@@ -6,12 +6,12 @@ round what there is. On a CPU, --device cpu with small sizes is a rehearsal.
 
 import argparse
 import signal
-import sys
 from pathlib import Path
 
 import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 
 # isort: split
+from repnext_mm.border import ToolParser, run_tool
 from repnext_mm.evaluation.benchmark.cases import DTYPES, parse_shape
 from repnext_mm.evaluation.benchmark.gpu import CONFIGS, Plan, run_on_gpu
 
@@ -22,7 +22,7 @@ GRACE = 60
 
 def parse_args() -> argparse.Namespace:
     default = Plan()
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/benchmark_gpu'))
     parser.add_argument('--device', default=default.device)
     parser.add_argument('--budget', type=float, default=default.budget, help='seconds')
@@ -74,4 +74,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

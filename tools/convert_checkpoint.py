@@ -5,7 +5,6 @@ of mmdet 2.x, segmentors of mmseg 0.x, mmengine checkpoints and safetensors.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
@@ -13,6 +12,7 @@ import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 # isort: split
 from mmengine.registry import init_default_scope
 
+from repnext_mm.border import ToolParser, run_tool
 from repnext_mm.checkpoints.files import (
     check_checkpoint_path,
     load_from_local,
@@ -28,7 +28,7 @@ from repnext_mm.version import __version__
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     parser.add_argument('source', help='checkpoint to read')
     parser.add_argument('target', help='file to write: .pth or .safetensors')
     parser.add_argument('--config', help='load it into the model of this config, and report')
@@ -74,4 +74,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

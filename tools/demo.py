@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from repnext_mm.border import ToolParser, run_tool
 from repnext_mm.demo.report import draw_curves, draw_instance_pairs, draw_label_pairs
 from repnext_mm.demo.shapes import generate_shapes
 from repnext_mm.files import write_text
@@ -67,7 +68,7 @@ TASKS = {
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     parser.add_argument('--task', choices=TASKS, default='detection')
     parser.add_argument('--work-dir', type=Path, help='default: work_dirs/demo_TASK')
     parser.add_argument('--train-images', type=int, default=400)
@@ -84,10 +85,16 @@ def say(text: str) -> None:
 
 
 def run(tool: str, *arguments: object, data: Path) -> None:
-    """Runs one of the tools as a user would; what it prints is the progress."""
+    """Runs one of the tools as a user would; what it prints is the progress.
+
+    Raises:
+        RuntimeError: If it fails.
+    """
     command = [sys.executable, str(TOOLS / tool), *map(str, arguments)]
     environment = os.environ | {'SHAPES_ROOT': str(data), 'PYTHONWARNINGS': 'ignore'}
-    subprocess.run(command, check=True, env=environment)
+    status = subprocess.run(command, check=False, env=environment).returncode
+    if status:
+        raise RuntimeError(f'tools/{tool} ended with status {status}; what it said stands above')
 
 
 def train(task: Task, work_dir: Path, data: Path, iterations: int | None) -> Path:
@@ -214,4 +221,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

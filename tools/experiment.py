@@ -5,11 +5,11 @@ each step what there is, and table.md, .csv and .png to the work dir. What is do
 """
 
 import argparse
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
+from repnext_mm.border import ToolParser, run_tool
 from repnext_mm.evaluation.benchmark.machine import describe_machine
 from repnext_mm.experiments.checks import check_rows
 from repnext_mm.experiments.commands import LAUNCHERS, Launcher
@@ -23,7 +23,7 @@ from repnext_mm.timing import format_table
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     parser.add_argument('experiment', type=Path, help='a file of configs/experiments')
     parser.add_argument('--work-dir', type=Path, help='default: work_dirs/experiments/NAME')
     parser.add_argument('--rows', nargs='+', metavar='NAME', help='default: all')
@@ -100,4 +100,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

@@ -13,6 +13,7 @@ import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 # isort: split
 from mmengine.registry import init_default_scope
 
+from repnext_mm.border import run_tool
 from repnext_mm.checkpoints.files import sha256
 from repnext_mm.checkpoints.identity import dataset_meta
 from repnext_mm.checkpoints.loading import build_model, load_parts
@@ -117,4 +118,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

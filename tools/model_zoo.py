@@ -11,6 +11,7 @@ from pathlib import Path
 import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 
 # isort: split
+from repnext_mm.border import ToolParser, run_tool
 from repnext_mm.evaluation.model_zoo import (
     Speeds,
     draw_accuracy,
@@ -25,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     parser.add_argument(
         '--results', type=Path, help='benchmark_backbone.json of tools/benchmark.py'
     )
@@ -52,4 +53,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -3,11 +3,12 @@
 import argparse
 from pathlib import Path
 
+from repnext_mm.border import ToolParser, run_tool
 from repnext_mm.datasets import DATASETS, prepare_dataset
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     parser.add_argument('dataset', choices=DATASETS)
     parser.add_argument('archive', type=Path, help='.tar.gz file; docs/results.md says where from')
     parser.add_argument(
@@ -24,4 +25,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

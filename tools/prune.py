@@ -12,6 +12,7 @@ import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 # isort: split
 from mmengine.registry import init_default_scope
 
+from repnext_mm.border import run_tool
 from repnext_mm.checkpoints.files import check_checkpoint_path
 from repnext_mm.checkpoints.loading import build_model
 from repnext_mm.checks.presence import check_data
@@ -94,4 +95,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -5,7 +5,6 @@ cost more than --max-loss are found and stay in float. Writes quantization.json 
 """
 
 import argparse
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -20,6 +19,7 @@ import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from repnext_mm.border import run_tool
 from repnext_mm.checks.presence import check_data
 from repnext_mm.compat import is_installed
 from repnext_mm.evaluation.exported_model import check_config, use_exported
@@ -270,4 +270,4 @@ def build_report(
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

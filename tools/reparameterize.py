@@ -12,6 +12,7 @@ import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 # isort: split
 from mmengine.registry import init_default_scope
 
+from repnext_mm.border import run_tool
 from repnext_mm.checkpoints.files import check_checkpoint_path, write_checkpoint
 from repnext_mm.checkpoints.merging import TOLERANCE, form_aware_parts, merge_checkpoint
 from repnext_mm.export.data import read_test_data
@@ -71,4 +72,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -11,6 +11,7 @@ import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 # isort: split
 from mmengine.dist import is_main_process
 
+from repnext_mm.border import run_tool
 from repnext_mm.checks.batches import explained_batch_errors
 from repnext_mm.checks.checkpoint_fit import CheckpointFitHook
 from repnext_mm.checks.run import check_run
@@ -123,4 +124,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -2,6 +2,7 @@
 
 import argparse
 
+from repnext_mm.border import run_tool
 from repnext_mm.checks.batches import explained_batch_errors
 from repnext_mm.checks.run import check_run
 from repnext_mm.launch.command_line import (
@@ -74,4 +75,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
 
+from repnext_mm.border import ToolParser
 from repnext_mm.compat import forbid_code_in_checkpoints, read_config, require
 from repnext_mm.configs import with_backbone
 from repnext_mm.deprecation import warn_of_old_name
@@ -30,9 +31,9 @@ TESTS = 'tests'
 TASK_PACKAGES = ('mmdet', 'mmseg', 'mmpretrain')
 
 
-def build_parser(description: str | None) -> argparse.ArgumentParser:
+def build_parser(description: str | None) -> ToolParser:
     """Builds a parser with the arguments that all tools share, named as mmdet's tools name them."""
-    parser = argparse.ArgumentParser(description=description)
+    parser = ToolParser(description=description)
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--work-dir', help='folder for what is written; default: work_dirs/NAME_OF_CONFIG'

@@ -91,7 +91,7 @@ def test_table_is_filled_although_a_row_fails_and_goes_on_later(experiment, tmp_
     assert (work_dir / 'table.png').is_file() and (work_dir / 'table.csv').is_file()
 
     again = inside(experiment, *options)
-    assert again.returncode == 1 and '--resume goes on with it' in again.stderr
+    assert again.returncode == 2 and '--resume goes on with it' in again.stderr
     result = inside(experiment, *options, '--rows', 'good', '--resume', '--no-speed')
     assert 'seed 1' in result.stdout and 'seed 0, train' not in result.stdout
     later = json.loads((work_dir / 'results.json').read_text())

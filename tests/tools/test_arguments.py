@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import EMAHook
 
+from repnext_mm.border import DEBUG
 from repnext_mm.config_dicts import type_name
 from repnext_mm.hooks import ReparameterizeHook
 from repnext_mm.launch import command_line, device
@@ -26,6 +27,7 @@ def configure(tmp_path, monkeypatch):
     """Calls a tool with arguments and returns the config that it arrives at."""
     for name in ('LOCAL_RANK', 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'):
         monkeypatch.setenv(name, '0')
+    monkeypatch.setenv(DEBUG, '1')  # errors come through as they are
 
     def stop(cfg):
         raise Built(cfg)
