@@ -21,9 +21,9 @@ import torch
 from mmengine.fileio import get_local_path
 from mmengine.runner import CheckpointLoader
 from mmengine.runner import checkpoint as mmengine_checkpoint
-from safetensors import SafetensorError
 from torch import Tensor
 
+from repnext_mm.checkpoints.contents import check_content
 from repnext_mm.checkpoints.timm_weights import SCHEME, load_from_timm
 from repnext_mm.files import check_place, file_digest, replaced, to_plain
 from repnext_mm.integrity import damage
@@ -58,7 +58,8 @@ def load_from_local(filename: str, map_location: MapLocation = None) -> Any:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is a TorchScript archive, no checkpoint, damaged, or holds code.
+        ValueError: If it is a TorchScript archive, no checkpoint, damaged, or holds code, or
+            something else than weights and metadata.
     """
     path = Path(filename).expanduser()
     if path.is_file() and (problem := damage(path)):
@@ -77,7 +78,7 @@ def load_from_local(filename: str, map_location: MapLocation = None) -> Any:
             content = _read_safetensors(path, map_location)
         else:
             content = mmengine_checkpoint.load_from_local(str(path), map_location)
-    return to_openmmlab(content)
+    return _adopted(content, filename)
 
 
 def load_from_http(filename: str, map_location: MapLocation = None, **options) -> Any:
@@ -96,7 +97,7 @@ def load_from_http(filename: str, map_location: MapLocation = None, **options) -
     """
     if Path(urlsplit(filename).path).suffix == SAFETENSORS:
         with get_local_path(filename) as path:
-            return to_openmmlab(_read_safetensors(Path(path), map_location))
+            return _adopted(_read_safetensors(Path(path), map_location), filename)
     folder = Path(options.pop('model_dir', None) or Path(torch.hub.get_dir(), 'checkpoints'))
     folder /= hashlib.sha256(filename.encode()).hexdigest()[:16]
     content = mmengine_checkpoint.load_from_http(filename, map_location, str(folder), **options)
@@ -106,7 +107,7 @@ def load_from_http(filename: str, map_location: MapLocation = None, **options) -
             f'{filename} cannot be loaded: {problem}. Remove {kept}, where it was kept, so that it '
             'is downloaded again'
         )
-    return to_openmmlab(content)
+    return _adopted(content, filename)
 
 
 def write_checkpoint(path: str | Path, state: Mapping[str, Tensor], meta: dict[str, Any]) -> None:
@@ -155,14 +156,24 @@ def sha256(source: str | Path) -> str | None:
     return file_digest(Path(source).expanduser())
 
 
+def _adopted(content: Any, filename: str) -> Any:
+    """The content of a file, if it is a checkpoint, in OpenMMLab's layout.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    check_content(content, filename)
+    return to_openmmlab(content)
+
+
 @contextmanager
 def _named_errors(filename: str) -> Iterator[None]:
     """Puts the file's name into errors of loaders, without torch's advice to let code run."""
     try:
         yield
-    except (FileNotFoundError, PermissionError):
+    except (FileNotFoundError, PermissionError, MemoryError):
         raise
-    except (EOFError, OSError, RuntimeError, UnpicklingError, SafetensorError) as error:
+    except Exception as error:  # damaged bytes make the loaders fail in every way
         while isinstance(error.__context__, UnpicklingError):  # what was refused first
             error = error.__context__
         reason = str(error).strip().split('\n')[0].split('. ')[0]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from repnext_mm.reparam.forms import TRAINING
+from repnext_mm.runtime.entry_types import FILE_ENTRIES, INPUT_ENTRIES, check_types
 from repnext_mm.runtime.size_rules import SizeRule, rule_from_json
 from repnext_mm.visualization.colours import Colour
 
@@ -155,7 +156,9 @@ class FileSpec:
                 f'its metadata have version {version!r}, and this repnext-mm reads versions 1 to '
                 f'{VERSION}: install the repnext-mm that wrote it, or a newer one'
             )
+        check_types(entries, FILE_ENTRIES)
         try:
+            check_types(entries['input'], INPUT_ENTRIES)
             return cls._from_known(entries)
         except (AttributeError, KeyError, TypeError, IndexError) as error:
             raise ValueError(
@@ -189,7 +192,12 @@ class FileSpec:
         Raises:
             ValueError: If it is no JSON object, or as :meth:`from_json`.
         """
-        entries = json.loads(text)
+        try:
+            entries = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(
+                f'its metadata are no JSON ({error}): export the model again'
+            ) from error
         if not isinstance(entries, dict):
             raise ValueError(f'its metadata are a {type(entries).__name__}, not a JSON object')
         return cls.from_json(entries)

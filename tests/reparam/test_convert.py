@@ -222,3 +222,8 @@ def test_mergeable_modules_are_the_outermost():
         'stages.3.downsample',
         'stages.3.blocks.0',
     ]
+
+
+def test_merging_something_else_than_a_model_says_what_it_takes():
+    with pytest.raises(TypeError, match='got dict'):
+        reparameterize_model({})

@@ -65,10 +65,13 @@ def test_files_of_earlier_versions_are_read():
         (json.dumps(SPEC.to_json() | dict(version=VERSION + 1)), f'version {VERSION + 1}.*newer'),
         (json.dumps(SPEC.to_json() | dict(version='new')), "version 'new'"),
         (json.dumps({k: v for k, v in SPEC.to_json().items() if k != 'part'}), "'part'.*again"),
-        (json.dumps(SPEC.to_json() | dict(input=None)), 'another type'),
+        (json.dumps(SPEC.to_json() | dict(input=None)), "None as 'input', not an object"),
+        (json.dumps(SPEC.to_json() | dict(input={})), "lack an entry .*'mean'"),
+        (json.dumps(SPEC.to_json() | dict(task=5)), "5 as 'task', not a text"),
+        (json.dumps(SPEC.to_json() | dict(classes='cat')), "'cat' as 'classes', not a list"),
         (json.dumps(SPEC.to_json() | dict(resize=[dict(type='warp')])), "unknown rule 'warp'"),
         ('[1, 2]', 'are a list'),
-        ('{', 'cannot be read'),
+        ('{', 'no JSON'),
     ],
 )
 def test_other_metadata_are_named_with_the_file(text, message):
