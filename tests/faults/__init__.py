@@ -1,0 +1,1 @@
+"""Faults in running tools: kills, full disks, folders that go, holes in files."""

@@ -1,0 +1,125 @@
+"""A tool in a process of its own, and what befalls it there.
+
+Processes are copies of this one, which has the imports behind it.
+"""
+
+import os
+import random
+import resource
+import runpy
+import shutil
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from commands import TOOLS, as_new_process
+
+Strike = Callable[[int, Path], None]
+"""Does its damage to a process, by number, or to its folder of results."""
+
+LIMITS = (1, 100, 1_000, 10_000, 30_000, 100_000, 300_000)
+"""Bytes that a file may have where the disk is full."""
+
+
+class Process:
+    """A running tool.
+
+    Args:
+        tool: File name, such as ``'train.py'``.
+        arguments: Of its command line.
+        output: File for what it prints.
+        limit: Bytes that a file may have; None for any number.
+        environment: Variables besides those of this process.
+    """
+
+    def __init__(
+        self,
+        tool: str,
+        arguments: list[str],
+        output: Path,
+        limit: int | None = None,
+        **environment: object,
+    ):
+        self.output, self.begin = output, time.monotonic()
+        sys.stdout.flush()
+        self.number = os.fork()
+        if self.number == 0:
+            os._exit(self._inside(tool, arguments, limit, environment))
+
+    def _inside(
+        self, tool: str, arguments: list[str], limit: int | None, environment: dict[str, object]
+    ) -> int:
+        """Runs the tool in the copy, and returns the exit status."""
+        os.setsid()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        file = os.open(self.output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        for stream in (1, 2):
+            os.dup2(file, stream)
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        status: object = 0
+        try:
+            with as_new_process([tool, *arguments], **environment):
+                runpy.run_path(str(TOOLS / tool), run_name='__main__')
+        except SystemExit as stop:
+            status = stop.code or 0
+        except BaseException:
+            traceback.print_exc()
+            status = 1
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except OSError:
+            status = 1
+        return status if isinstance(status, int) else 1
+
+    def runs(self) -> bool:
+        """Whether it has not ended yet; takes no note of the end."""
+        return os.waitid(os.P_PID, self.number, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None
+
+    def strike_after(self, seconds: float, strike: Strike, folder: Path) -> None:
+        """Lets a fault happen after so many seconds, if it still runs then."""
+        end = self.begin + seconds
+        while time.monotonic() < end and self.runs():
+            time.sleep(0.005)
+        if self.runs():
+            strike(self.number, folder)
+
+    def wait(self, patience: float = 300) -> int:
+        """The exit status, negative for a signal; what hangs is killed."""
+        end = time.monotonic() + patience
+        while self.runs() and time.monotonic() < end:
+            time.sleep(0.02)
+        hangs = self.runs()
+        os.killpg(self.number, signal.SIGKILL)  # its loaders' workers, too
+        _, ending = os.waitpid(self.number, 0)
+        assert not hangs, f'it hangs: {self.output.read_text()[-2000:]}'
+        return os.waitstatus_to_exitcode(ending)
+
+
+def by_signal(number: signal.Signals) -> Strike:
+    return lambda process, folder: os.kill(process, number)
+
+
+def remove_folder(process: int, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+STRIKES: dict[str, Strike] = {
+    'kill': by_signal(signal.SIGKILL),
+    'term': by_signal(signal.SIGTERM),
+    'ctrl-c': by_signal(signal.SIGINT),
+    'removed': remove_folder,
+}
+
+
+def make_hole(path: Path, size: int = 4096) -> None:
+    """Overwrites a part in the middle of a file by zeros, as a damaged disk does."""
+    content = bytearray(path.read_bytes())
+    size = min(size, len(content) // 4)
+    start = random.randrange(len(content) // 8, len(content) - size - len(content) // 8)
+    content[start : start + size] = bytes(size)
+    path.write_bytes(content)

@@ -1,0 +1,163 @@
+"""One fault in one tool, and what has to hold afterwards."""
+
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from commands import CONFIG, SLIM, run_inside
+
+from faults.injection import LIMITS, STRIKES, Process, make_hole
+from faults.jobs import JOBS, Job, Place, check_whole, content_of, digest, same
+from repnext_mm.demo.shapes import generate_shapes
+
+KINDS = (*STRIKES, 'full', 'two at once', 'hole')
+DRAFTS = '*.repnext-draft'
+
+
+class Site:
+    """A folder with inputs, and the results of every tool that was left alone.
+
+    Args:
+        folder: An empty one.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.place = prepare(folder)
+        self.inputs = {path: digest(path) for path in self.place if path.is_file()}
+        self.references: dict[str, dict[str, Any]] = {}
+        self.seconds: dict[str, float] = {}
+
+    def start(self, job: Job, results: Path, place: Place, limit: int | None = None) -> Process:
+        """Starts a tool, with results in a folder."""
+        arguments = [str(argument) for argument in job.arguments(place, results)]
+        output = self.folder / f'{results.name}_{time.monotonic_ns()}.log'
+        return Process(job.tool, arguments, output, limit, SHAPES_ROOT=self.place.data)
+
+    def reference(self, job: Job) -> dict[str, Any]:
+        """The results of a run without a fault, which is done once."""
+        if job.name not in self.references:
+            results = self.results()
+            process = self.start(job, results, self.place)
+            status = process.wait()
+            assert status == 0, process.output.read_text()[-3000:]
+            self.seconds[job.name] = time.monotonic() - process.begin
+            self.references[job.name] = contents(job, results)
+            shutil.rmtree(results)
+        return self.references[job.name]
+
+    def results(self) -> Path:
+        """A new folder for results."""
+        path = self.folder / f'results_{time.monotonic_ns()}'
+        path.mkdir()
+        return path
+
+    def check_inputs(self) -> None:
+        """Makes sure that no input has changed."""
+        assert {path: digest(path) for path in self.inputs} == self.inputs
+
+
+def prepare(folder: Path) -> Place:
+    """Data, a checkpoint of a few iterations, and a config that fits it."""
+    data = generate_shapes(folder / 'shapes', train=4, val=2)
+    lines = [f'_base_ = {str(CONFIG)!r}', 'channels = [8, 8, 16, 16]']
+    lines.append('model = dict(backbone=dict(arch=dict(channels=channels)),')
+    lines.append('             neck=dict(in_channels=channels))')
+    (folder / 'config.py').write_text('\n'.join(lines) + '\n')
+    command = ['train.py', CONFIG, '--work-dir', folder / 'trained', '--cfg-options', *SLIM]
+    result = run_inside(*command, 'train_cfg.max_iters=3', data=data)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return Place(data, folder / 'trained' / 'iter_3.pth', folder / 'model.onnx')
+
+
+def contents(job: Job, results: Path) -> dict[str, Any]:
+    """What the results of a job hold, by name."""
+    return {name: content_of(results / name) for name in job.results}
+
+
+def run_trial(site: Site, job: Job, kind: str) -> str:
+    """Lets a fault happen, and checks what is left.
+
+    Returns:
+        How it ended: exit status and number of results that were there.
+
+    Raises:
+        AssertionError: If something half-written stands under a final name, an input has changed,
+            or doing it again does not give what an undisturbed run gives.
+    """
+    reference = site.reference(job)
+    results, place = site.results(), site.place
+    if kind == 'hole':
+        return damaged_input(site, job, results)
+    moment = random.uniform(0, 1.1 * site.seconds[job.name])
+    limit = random.choice(LIMITS) if kind == 'full' else None
+    processes = [site.start(job, results, place, limit) for _ in range(1 + (kind == 'two at once'))]
+    if kind in STRIKES:
+        processes[0].strike_after(moment, STRIKES[kind], results)
+    statuses = [process.wait() for process in processes]
+    texts = [process.output.read_text(errors='replace') for process in processes]
+    check_ending(kind, statuses, texts)
+    finished = check_results(job, results, reference, statuses)
+    site.check_inputs()
+    again = site.start(job, results, place)
+    assert again.wait() == 0, again.output.read_text()[-3000:]
+    check_results(job, results, reference, [0])
+    if job.name == 'train':
+        assert not list(results.rglob(DRAFTS)), 'drafts are left after --resume'
+    shutil.rmtree(results)
+    return f'{statuses}, {finished} whole'
+
+
+def check_ending(kind: str, statuses: list[int], texts: list[str]) -> None:
+    """The exit status is that of the fault, and the last words are no nonsense."""
+    allowed = {
+        'kill': {0, 1, -signal.SIGKILL},
+        'term': {0, 1, -signal.SIGTERM, 128 + signal.SIGTERM},
+        'ctrl-c': {0, 1, 130},
+    }.get(kind, {0, 1, 2})
+    assert set(statuses) <= allowed, (statuses, texts)
+    if kind == 'ctrl-c' and 130 in statuses:
+        assert 'KeyboardInterrupt: stopped by Ctrl-C' in texts[0], texts[0][-2000:]
+
+
+def check_results(job: Job, results: Path, reference: Any, statuses: list[int]) -> int:
+    """Everything under a final name is whole; after status 0 all is there, with the same values."""
+    files = [path for path in results.rglob('*') if path.is_file()]
+    for path in files:
+        if not path.name.startswith('.'):
+            check_whole(path)
+    if results.is_dir() and 0 in statuses and all((results / n).is_file() for n in job.results):
+        if not job.timed:
+            assert same_results(contents(job, results), reference), f'other results in {results}'
+    elif statuses == [0]:
+        raise AssertionError(f'status 0, and {job.results} are not all in {results}')
+    return len(files)
+
+
+def same_results(found: dict[str, Any], reference: dict[str, Any]) -> bool:
+    return all(same(reference[name], value) for name, value in found.items())
+
+
+def damaged_input(site: Site, job: Job, results: Path) -> str:
+    """A checkpoint with a hole is refused, and nothing is written."""
+    if job.name in ('benchmark', 'train'):
+        shutil.rmtree(results)
+        return 'reads no checkpoint'
+    damaged = site.folder / 'damaged.pth'
+    shutil.copy(site.place.checkpoint, damaged)
+    make_hole(damaged)
+    process = site.start(job, results, site.place._replace(checkpoint=damaged))
+    status = process.wait()
+    text = process.output.read_text(errors='replace')
+    assert status in (1, 2), f'a damaged checkpoint went through: {text[-500:]}'
+    assert 'damaged.pth' in text, text[-2000:]
+    assert not [name for name in job.results if (results / name).is_file()]
+    shutil.rmtree(results)
+    return f'{status}, refused'
+
+
+def job_named(name: str) -> Job:
+    return next(job for job in JOBS if job.name == name)
