@@ -3,6 +3,10 @@
 # make test       everything that is checked: style, types, tests on both mm distributions
 # make test-lowest  exported files with the oldest packages that setup.py allows
 # make benchmark-gpu  what only a GPU can tell, in under ten minutes and without a network
+# make fuzz       new random networks, files and metadata, for MINUTES (20)
+# make faults     kills, full disks, holes in files, in every tool at random moments, for MINUTES
+# make audit      asks for known vulnerabilities of the tested versions; for releases, needs a network
+# make constraints  writes the tested versions of everything, from both environments
 # Each makes the environments it needs; PYTHON chooses the interpreter.
 
 PYTHON ?= python3
@@ -15,7 +19,8 @@ PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-res
 test-onedl test-openmmlab: export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo demo-seg test lint test-onedl test-openmmlab test-lowest benchmark-gpu clean
+.PHONY: demo demo-seg test lint test-onedl test-openmmlab test-lowest benchmark-gpu fuzz faults audit \
+  constraints clean
 
 demo: $(VENV)/.complete
 	$(VENV)/bin/python tools/demo.py
@@ -50,6 +55,22 @@ test-lowest: $(VENV)/.complete
 	$(VENV)/bin/python -m pip install -q --no-deps --upgrade --target $(LOWEST) -r requirements/lowest.txt
 	PYTHONPATH=$(LOWEST) $(VENV)/bin/python $(PYTEST) tests/runtime tests/quantization/test_quantization.py
 
+MINUTES ?= 20
+fuzz faults: export OMP_NUM_THREADS := 1
+fuzz faults: $(VENV)/.complete
+	$(VENV)/bin/python -m tests.$@ --minutes $(MINUTES)
+
+AUDIT := .venv-audit
+audit:
+	$(PYTHON) -m venv --clear $(AUDIT)
+	$(AUDIT)/bin/python -m pip install -q pip-audit
+	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip -r requirements/constraints-onedl.txt
+	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip -r requirements/constraints-openmmlab.txt
+
+constraints: $(VENV)/.complete $(CLASSIC)/.complete
+	$(VENV)/bin/python requirements/write_constraints.py requirements/constraints-onedl.txt
+	$(CLASSIC)/bin/python requirements/write_constraints.py requirements/constraints-openmmlab.txt
+
 $(VENV)/.complete: requirements/torch.txt requirements/export.txt requirements/onedl.txt requirements/dev.txt setup.py
 	$(call make-environment,$(VENV),onedl)
 
@@ -67,4 +88,4 @@ define make-environment
 endef
 
 clean:
-	rm -rf $(VENV) $(CLASSIC) $(LOWEST) build dist *.egg-info work_dirs
+	rm -rf $(VENV) $(CLASSIC) $(LOWEST) $(AUDIT) build dist *.egg-info work_dirs

@@ -38,7 +38,7 @@ COCO = ['faster-coco-eval>=1.8']
 PRUNING = ['torch-pruning>=1.6']
 DATA = ['pillow>=10.1', 'pycocotools', 'pyyaml', 'rich']
 """For ``tools/convert_dataset.py`` and ``tools/predict.py``; the mm packages bring all of it."""
-DEV = ['build', 'mypy', 'pytest', 'pytest-timeout', 'pytest-xdist', 'ruff']
+DEV = ['build', 'hypothesis', 'mypy', 'pytest', 'pytest-timeout', 'pytest-xdist', 'ruff']
 
 
 def version() -> str:
