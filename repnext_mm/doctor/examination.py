@@ -1,11 +1,12 @@
 """All findings on an environment, and how they are told."""
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from repnext_mm.doctor import mm_packages, numeric
-from repnext_mm.doctor.facts import Facts
+from repnext_mm.doctor.facts import Facts, Imported
 from repnext_mm.doctor.finding import Finding
 
 DISTRIBUTIONS = {
@@ -50,6 +51,8 @@ def broken_imports(facts: Facts, found: list[Finding]) -> Iterator[Finding]:
     for name, imported in facts.imports.items():
         if not imported.broken or name in explained or name in ('pkg_resources', 'mmcv._ext'):
             continue
+        if follows_from_another(facts, imported) or (name == 'repnext_mm' and explained):
+            continue
         distribution = distribution_of(facts, name)
         version = facts.distributions.get(distribution)
         pinned = f'{distribution}=={version}' if version else distribution
@@ -60,6 +63,12 @@ def broken_imports(facts: Facts, found: list[Finding]) -> Iterator[Finding]:
             f'{name} cannot be imported ({imported.error})',
             f'pip install --force-reinstall {pinned}',
         )
+
+
+def follows_from_another(facts: Facts, imported: Imported) -> bool:
+    """Whether a package only lacks one that is missing itself, which is told already."""
+    match = re.search(r"No module named '(\w+)", imported.error or '')
+    return match is not None and not facts.imports.get(match.group(1), Imported()).works
 
 
 def distribution_of(facts: Facts, name: str) -> str:

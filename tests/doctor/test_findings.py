@@ -298,6 +298,14 @@ def test_nothing_is_found_where_all_is_well(base):
     assert examine(facts(base)) == []
 
 
+def test_what_follows_from_a_missing_package_is_told_once():
+    cause = broken("ModuleNotFoundError: No module named 'torch'")
+    environment = facts(
+        without=['torch'], imports=dict(torch=ABSENT, mmengine=cause, repnext_mm=cause)
+    )
+    assert [f.packages for f in examine(environment) if f.level == 'error'] == [('torch',)]
+
+
 def test_report_says_what_there_is_and_each_line_that_mends():
     environment = facts(
         distributions=dict(torchvision='0.25.0'), imports={'mmcv._ext': ABSENT}, gpus=('A GPU',)

@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from commands import TOOLS, as_new_process
@@ -94,7 +95,8 @@ class Process:
         while self.runs() and time.monotonic() < end:
             time.sleep(0.02)
         hangs = self.runs()
-        os.killpg(self.number, signal.SIGKILL)  # its loaders' workers, too
+        with suppress(ProcessLookupError):  # it was killed before it had a group
+            os.killpg(self.number, signal.SIGKILL)  # its loaders' workers, too
         _, ending = os.waitpid(self.number, 0)
         assert not hangs, f'it hangs: {self.output.read_text()[-2000:]}'
         return os.waitstatus_to_exitcode(ending)
