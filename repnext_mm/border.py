@@ -19,17 +19,10 @@ DEBUG = 'REPNEXT_MM_DEBUG'
 USAGE, FAILURE, INTERRUPTED = 2, 1, 130
 """Exit statuses: what the user gave is wrong; it is right and did not work; Ctrl-C."""
 
-USAGE_ERRORS = (
-    ValueError,
-    TypeError,
-    LookupError,
-    ImportError,
-    SyntaxError,
-    FileNotFoundError,
-    FileExistsError,
-    IsADirectoryError,
-    NotADirectoryError,
-)
+FILE_ERRORS = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError)
+"""Errors on the path that was given, whoever raises them."""
+
+USAGE_ERRORS = (ValueError, TypeError, LookupError, ImportError, SyntaxError, *FILE_ERRORS)
 """Errors on what was given: options, configs, files. Others are failures."""
 
 SPEAKERS = ('__main__', 'repnext_mm', 'mmengine.config', 'mmengine.registry')
@@ -107,9 +100,9 @@ def is_foreseen(error: BaseException) -> bool:
     the system about a file; or one about the syntax of a config. An index out of range, or a call
     with an argument of a wrong type, is none, wherever it happens.
     """
-    if isinstance(error, OSError) and (error.filename is not None or error.errno is not None):
+    if isinstance(error, (*FILE_ERRORS, SyntaxError)):
         return True
-    if isinstance(error, SyntaxError):
+    if isinstance(error, OSError) and error.errno is not None:
         return True
     chain: BaseException | None = error
     while chain is not None:
