@@ -58,7 +58,7 @@ test-lowest: $(VENV)/.complete
 MINUTES ?= 20
 fuzz faults: export OMP_NUM_THREADS := 1
 fuzz faults: $(VENV)/.complete
-	$(VENV)/bin/python -m tests.$@ --minutes $(MINUTES)
+	$(VENV)/bin/python tests/$@ --minutes $(MINUTES)
 
 AUDIT := .venv-audit
 audit:

@@ -1,6 +1,6 @@
 """How much is fuzzed, and what networks, statistics and files are drawn from.
 
-In ``make test`` a few examples of each property, always the same ones; ``python -m tests.fuzz
+In ``make test`` a few examples of each property, always the same ones; ``python tests/fuzz
 --minutes 20`` draws new ones until the time is up.
 """
 

@@ -83,7 +83,7 @@ def compile_command(installed: Collection[str]) -> str:
         installed: Names of the distributions that are there, such as ``'onedl-mmcv'``.
     """
     name = 'onedl-mmcv' if 'onedl-mmcv' in installed else 'mmcv'
-    remove = 'pip uninstall mmcv-lite && ' if 'mmcv-lite' in installed else ''
+    remove = 'pip uninstall -y mmcv-lite && ' if 'mmcv-lite' in installed else ''
     return (
         f"{remove}pip install 'setuptools<82' ninja && "
         f'MMCV_WITH_OPS=1 pip install --force-reinstall --no-deps --no-build-isolation '

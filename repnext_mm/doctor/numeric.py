@@ -61,6 +61,12 @@ def torchvision_of(facts: Facts) -> str | None:
     return f'0.{version[1] + TORCHVISION_BEHIND}' if len(version) > 1 and version[0] == 2 else None
 
 
+def build_of(facts: Facts, name: str) -> str:
+    """What a package is built for, such as ``'cu130'``; empty where neither it nor pip says so."""
+    words = (facts.imported(name).version or '', facts.distributions.get(name, ''))
+    return next((tag for word in words if (tag := word.partition('+')[2])), '')
+
+
 def torchvision_of_another_torch(facts: Facts) -> Iterator[Finding]:
     """torchvision's operators are compiled for one torch and one CUDA."""
     versions = {name: facts.distributions.get(name) for name in ('torch', 'torchvision')}
@@ -73,13 +79,13 @@ def torchvision_of_another_torch(facts: Facts) -> Iterator[Finding]:
         message = f'{text} do not belong together: its operators fail'
         yield Finding('error', kind, packages, message, f"pip install 'torchvision=={wanted}.*'")
         return
-    builds = {str(version).partition('+')[2] for version in versions.values()} - {''}
-    if len(builds) > 1:
-        index = f'https://download.pytorch.org/whl/{str(versions["torch"]).partition("+")[2]}'
+    builds = {name: build_of(facts, name) for name in versions}
+    if len(set(builds.values()) - {''}) > 1:
+        index = f'https://download.pytorch.org/whl/{builds["torch"]}'
         mend = (
             f"pip install --force-reinstall --no-deps 'torchvision=={wanted}.*' --index-url {index}"
         )
-        message = f'{text} are built for different devices: torchvision may fail on a GPU'
+        message = f'{text} are built for {" and ".join(builds.values())}: operators may fail'
         yield Finding('error', kind, packages, message, mend)
 
 

@@ -1,6 +1,6 @@
 """Lets faults happen at random moments in every tool, for as long as it is told.
 
-python -m tests.faults --minutes 20
+python tests/faults --minutes 20
 """
 
 import argparse

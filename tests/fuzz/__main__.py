@@ -1,6 +1,6 @@
 """Fuzzes for as long as it is told: every property in turn, on new examples each time.
 
-python -m tests.fuzz --minutes 20
+python tests/fuzz --minutes 20
 """
 
 import argparse
