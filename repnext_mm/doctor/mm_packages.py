@@ -6,14 +6,14 @@ from repnext_mm.compat.packages import INSTALL, compile_command
 from repnext_mm.doctor.facts import Facts
 from repnext_mm.doctor.finding import Check, Finding, is_older, release
 
-CLASSIC = {
+CLASSIC: dict[str, tuple[str, ...]] = {
     'mmengine': ('mmengine', 'mmengine-lite'),
     'mmcv': ('mmcv', 'mmcv-lite', 'mmcv-full'),
     'mmdet': ('mmdet',),
     'mmseg': ('mmsegmentation',),
     'mmpretrain': ('mmpretrain', 'mmcls'),
 }
-ONEDL = {
+ONEDL: dict[str, tuple[str, ...]] = {
     'mmengine': ('onedl-mmengine',),
     'mmcv': ('onedl-mmcv',),
     'mmdet': ('onedl-mmdetection',),
