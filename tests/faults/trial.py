@@ -1,5 +1,6 @@
 """One fault in one tool, and what has to hold afterwards."""
 
+import os
 import random
 import shutil
 import signal
@@ -10,10 +11,10 @@ from typing import Any
 from commands import CONFIG, SLIM, run_inside
 
 from faults.injection import LIMITS, STRIKES, Process, make_hole
-from faults.jobs import JOBS, Job, Place, check_whole, content_of, digest, same
+from faults.jobs import Job, Place, check_whole, content_of, digest, same
 from repnext_mm.demo.shapes import generate_shapes
 
-KINDS = (*STRIKES, 'full', 'two at once', 'hole')
+KINDS = (*STRIKES, 'full', 'two at once', 'hole', 'read-only')
 DRAFTS = '*.repnext-draft'
 
 
@@ -92,6 +93,8 @@ def run_trial(site: Site, job: Job, kind: str) -> str:
     results, place = site.results(), site.place
     if kind == 'hole':
         return damaged_input(site, job, results)
+    if kind == 'read-only':
+        return read_only(site, job, results)
     moment = random.uniform(0, 1.1 * site.seconds[job.name])
     limit = random.choice(LIMITS) if kind == 'full' else None
     processes = [site.start(job, results, place, limit) for _ in range(1 + (kind == 'two at once'))]
@@ -165,12 +168,24 @@ def damaged_input(site: Site, job: Job, results: Path) -> str:
     process = site.start(job, results, site.place._replace(checkpoint=damaged))
     status = process.wait()
     text = process.output.read_text(errors='replace')
-    assert status in (1, 2), f'a damaged checkpoint went through: {text[-500:]}'
+    assert status in (1, 2), f'a damaged checkpoint went through: {text[-200:]}'
     assert 'damaged.pth' in text, text[-2000:]
     assert not [name for name in job.results if (results / name).is_file()]
     shutil.rmtree(results)
     return f'{status}, refused'
 
 
-def job_named(name: str) -> Job:
-    return next(job for job in JOBS if job.name == name)
+def read_only(site: Site, job: Job, results: Path) -> str:
+    """A folder that may not be written to ends the tool with one line that names it."""
+    if os.geteuid() == 0:
+        results.rmdir()
+        return 'root writes anywhere'
+    results.chmod(0o555)
+    process = site.start(job, results, site.place)
+    status = process.wait()
+    text = process.output.read_text(errors='replace')
+    results.chmod(0o755)
+    assert status in (1, 2) and not list(results.iterdir()), text[-2000:]
+    assert str(results) in text and 'Traceback' not in text, text[-2000:]
+    results.rmdir()
+    return f'{status}, refused'
