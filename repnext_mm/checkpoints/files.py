@@ -195,7 +195,8 @@ def _read_safetensors(path: Path, map_location: MapLocation) -> dict[str, Any]:
 
 def _is_torchscript(path: Path) -> bool:
     """Whether ``torch.jit.save`` wrote a file; only its archives hold constants."""
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith('/constants.pkl') for name in archive.namelist())
+    except Exception:  # no archive, or one with a damaged index: the loader says what is wrong
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith('/constants.pkl') for name in archive.namelist())

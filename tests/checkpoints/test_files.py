@@ -71,12 +71,20 @@ def test_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
     assert path.read_text() == 'precious' and len(list(tmp_path.iterdir())) == 1
 
 
+def zeroed(content: bytes, start: int, stop: int) -> bytes:
+    """Bytes with a hole of zeros."""
+    found = bytearray(content)
+    found[start:stop] = bytes(stop - start)
+    return bytes(found)
+
+
 def test_what_is_no_checkpoint_is_named(tmp_path):
     torch.save(dict(state_dict=backbone(slim()).state_dict()), tmp_path / 'whole.pth')
     contents = {
         'text.pth': b'# RepNeXt',
         'empty.pth': b'',
         'half.pth': (tmp_path / 'whole.pth').read_bytes()[:5000],
+        'index.pth': zeroed((tmp_path / 'whole.pth').read_bytes(), -400, -100),
         'text.safetensors': b'# RepNeXt-MM',
         'empty.safetensors': b'',
     }
