@@ -15,10 +15,15 @@ OPTIONS_ALLOWED = {
     'checks/presence.py',  # says which command makes weights that nobody publishes
     'evaluation/model_zoo.py',  # writes a page for users of the tools
     'launch/allocator.py',  # tells in the log which one undoes what it has done
+    'border.py',  # defines the one of every tool
     'compat/packages.py',  # pip's
     'own_data/apply.py',  # says what the log of the training tool means
     'own_data/look_at_images.py',  # says which option names another folder
     'own_data/suggest.py',  # recommends options of the tools, with the reason
+    'doctor/__main__.py',  # defines its own
+    'doctor/examination.py',  # pip's
+    'doctor/mm_packages.py',  # pip's
+    'doctor/numeric.py',  # pip's
     'experiments/commands.py',  # starts the tools
     'experiments/report.py',  # says how a table was made
     'experiments/running.py',  # starts the tools

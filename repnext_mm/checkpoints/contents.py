@@ -7,7 +7,7 @@ from torch import Tensor
 
 from repnext_mm.networks.layouts import BACKBONE, SIGNATURE, unwrap
 
-SHOWN = 5
+KEYS_SHOWN = 5
 """Names that a message lists before it only counts them."""
 
 EXTRA_STATE = '_extra_state'
@@ -80,8 +80,8 @@ def _listed(content: Mapping[Any, Any]) -> str:
     """The keys of a dict, with what stands there, as the end of a sentence."""
     if not content:
         return 'it is empty'
-    found = [f'{name!r} ({_noun(value)})' for name, value in list(content.items())[:SHOWN]]
-    more = f', and {len(content) - SHOWN} more' if len(content) > SHOWN else ''
+    found = [f'{name!r} ({_noun(value)})' for name, value in list(content.items())[:KEYS_SHOWN]]
+    more = f', and {len(content) - KEYS_SHOWN} more' if len(content) > KEYS_SHOWN else ''
     return f'it has {", ".join(found)}{more}'
 
 

@@ -11,7 +11,7 @@ from repnext_mm.doctor.examination import as_json, as_text, examine, works
 from repnext_mm.doctor.facts import gather_facts
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def run_doctor(arguments: Sequence[str] | None = None) -> int:
     """Takes the options, by default from the command line, and returns the exit status."""
     parser = ToolParser(prog='python -m repnext_mm.doctor', description=__doc__)
     parser.add_argument('--json', action='store_true', help='everything as one JSON object')
@@ -23,4 +23,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    run_tool(run_doctor)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from repnext_mm.doctor import mm_packages, numeric
+from repnext_mm.doctor.diagnosis import Diagnosis
 from repnext_mm.doctor.facts import Facts, Imported
-from repnext_mm.doctor.finding import Finding
 
 DISTRIBUTIONS = {
     'cv2': 'opencv-python-headless',
@@ -36,16 +36,16 @@ TOLD = (
 """Packages that the report lists."""
 
 
-def examine(facts: Facts) -> list[Finding]:
+def examine(facts: Facts) -> list[Diagnosis]:
     """All findings on an environment, errors first."""
-    checks = (*numeric.CHECKS, *mm_packages.CHECKS)
-    found = [finding for check in checks for finding in check(facts)]
+    examiners = (*numeric.NUMERIC_EXAMINERS, *mm_packages.MM_EXAMINERS)
+    found = [finding for examiner in examiners for finding in examiner(facts)]
     found += broken_imports(facts, found)
     order = ('error', 'warning', 'note')
     return sorted(found, key=lambda finding: order.index(finding.level))
 
 
-def broken_imports(facts: Facts, found: list[Finding]) -> Iterator[Finding]:
+def broken_imports(facts: Facts, found: list[Diagnosis]) -> Iterator[Diagnosis]:
     """Packages that cannot be imported for a reason that no other error explains."""
     explained = {name for finding in found if finding.level == 'error' for name in finding.packages}
     for name, imported in facts.imports.items():
@@ -56,7 +56,7 @@ def broken_imports(facts: Facts, found: list[Finding]) -> Iterator[Finding]:
         distribution = distribution_of(facts, name)
         version = facts.distributions.get(distribution)
         pinned = f'{distribution}=={version}' if version else distribution
-        yield Finding(
+        yield Diagnosis(
             'error',
             'broken-import',
             (name,),
@@ -80,7 +80,7 @@ def distribution_of(facts: Facts, name: str) -> str:
     return DISTRIBUTIONS.get(name, name)
 
 
-def as_json(facts: Facts, findings: list[Finding]) -> dict[str, Any]:
+def as_json(facts: Facts, findings: list[Diagnosis]) -> dict[str, Any]:
     """Plain values of everything."""
     return dict(
         facts=dataclasses.asdict(facts),
@@ -89,7 +89,7 @@ def as_json(facts: Facts, findings: list[Finding]) -> dict[str, Any]:
     )
 
 
-def as_text(facts: Facts, findings: list[Finding]) -> str:
+def as_text(facts: Facts, findings: list[Diagnosis]) -> str:
     """A report for people: versions, then each finding with the line that mends it."""
     lines = [f'Python {facts.python}, {facts.system}']
     for name in TOLD:
@@ -108,6 +108,6 @@ def as_text(facts: Facts, findings: list[Finding]) -> str:
     return '\n'.join(lines)
 
 
-def works(findings: list[Finding]) -> bool:
+def works(findings: list[Diagnosis]) -> bool:
     """Whether nothing is broken."""
     return all(finding.level != 'error' for finding in findings)

@@ -60,7 +60,7 @@ class Facts:
     """Versions of all that pip has installed, by normalized name, such as ``'mmcv-lite'``."""
 
     imports: Mapping[str, Imported]
-    """By import name; see :data:`repnext_mm.doctor.probe.PACKAGES`, with ``'mmcv._ext'`` for the
+    """By import name; see :data:`repnext_mm.doctor.probe.PROBED`, with ``'mmcv._ext'`` for the
     compiled operators, and ``'torchvision.ops'`` for a call of one of torchvision's."""
 
     lost_files: Mapping[str, int] = field(default_factory=dict)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from repnext_mm.compat.packages import INSTALL, compile_command
+from repnext_mm.doctor.diagnosis import Diagnosis, Examiner, is_older, release
 from repnext_mm.doctor.facts import Facts
-from repnext_mm.doctor.finding import Check, Finding, is_older, release
 
 CLASSIC: dict[str, tuple[str, ...]] = {
     'mmengine': ('mmengine', 'mmengine-lite'),
@@ -49,7 +49,7 @@ def renewal(facts: Facts, command: str) -> str:
     return f'pip uninstall -y {" ".join(names)} && {command}' if names else command
 
 
-def both_distributions(facts: Facts) -> Iterator[Finding]:
+def both_distributions(facts: Facts) -> Iterator[Diagnosis]:
     """One distribution over the other: both write the same folders."""
     classic, onedl = owners(facts, CLASSIC), owners(facts, ONEDL)
     twice = [name for name in classic if name in onedl]
@@ -59,24 +59,24 @@ def both_distributions(facts: Facts) -> Iterator[Finding]:
             f'{", ".join(twice)} came from OpenMMLab and from OneDL, one over the other: what is '
             'there now is a mixture of both'
         )
-        yield Finding('error', 'mixed-mm', packages, message, renewal(facts, INSTALL))
+        yield Diagnosis('error', 'mixed-mm', packages, message, renewal(facts, INSTALL))
     elif classic and onedl:
         listed = [f'{", ".join(sorted(found))} of {who}' for found, who in
                   ((classic, 'OpenMMLab'), (onedl, 'OneDL'))]  # fmt: skip
         message = f'{" and ".join(listed)} are installed together, which nobody tests'
-        yield Finding('warning', 'mixed-mm', (), message, renewal(facts, INSTALL))
+        yield Diagnosis('warning', 'mixed-mm', (), message, renewal(facts, INSTALL))
 
 
-def variants_of_mmcv(facts: Facts) -> Iterator[Finding]:
+def variants_of_mmcv(facts: Facts) -> Iterator[Diagnosis]:
     """mmcv, mmcv-lite and mmcv-full write the same folder."""
     for names in owners(facts, CLASSIC).values():
         if len(names) > 1:
             message = f'{" and ".join(names)} are installed, in one folder'
             mend = renewal(facts, CLASSIC_INSTALL)
-            yield Finding('error', 'mmcv-twice', tuple(CLASSIC), message, mend)
+            yield Diagnosis('error', 'mmcv-twice', tuple(CLASSIC), message, mend)
 
 
-def lost_files(facts: Facts) -> Iterator[Finding]:
+def lost_files(facts: Facts) -> Iterator[Diagnosis]:
     """Uninstalling one distribution takes files of the other with it."""
     known = {n: k for table in (CLASSIC, ONEDL) for k, names in table.items() for n in names}
     for name, number in facts.lost_files.items():
@@ -84,25 +84,25 @@ def lost_files(facts: Facts) -> Iterator[Finding]:
             version = facts.distributions[name]
             message = f'{number} modules of {name} {version} are gone'
             mend = f'pip install --force-reinstall --no-deps {name}=={version}'
-            yield Finding('error', 'lost-files', (known[name],), message, mend)
+            yield Diagnosis('error', 'lost-files', (known[name],), message, mend)
 
 
-def no_mm_packages(facts: Facts) -> Iterator[Finding]:
+def no_mm_packages(facts: Facts) -> Iterator[Diagnosis]:
     """Without them there are networks and exported files, and no training."""
     absent = [name for name in CLASSIC if facts.imported(name).absent]
     command = CLASSIC_INSTALL if owners(facts, CLASSIC) else INSTALL
     if len(absent) == len(CLASSIC):
         message = 'the mm packages are not installed: networks and exported files work without'
-        yield Finding('note', 'no-mm', tuple(absent), message, command)
+        yield Diagnosis('note', 'no-mm', tuple(absent), message, command)
     elif {'mmengine', 'mmcv'} & set(absent):
         message = f'{" and ".join(absent)} are missing, and others of the mm packages are there'
-        yield Finding('error', 'missing-mm', tuple(absent), message, command)
+        yield Diagnosis('error', 'missing-mm', tuple(absent), message, command)
     elif absent:
         message = f'{" and ".join(absent)} are not installed: their configs do not run'
-        yield Finding('note', 'missing-mm', tuple(absent), message, command)
+        yield Diagnosis('note', 'missing-mm', tuple(absent), message, command)
 
 
-def mmcv_too_new(facts: Facts) -> Iterator[Finding]:
+def mmcv_too_new(facts: Facts) -> Iterator[Diagnosis]:
     """The last mmdet and mmsegmentation of OpenMMLab check mmcv's version when imported."""
     found = owners(facts, CLASSIC).get('mmcv', [])
     for name in found:
@@ -115,10 +115,10 @@ def mmcv_too_new(facts: Facts) -> Iterator[Finding]:
         if refused:
             message = f'{name} {version} is newer than {" and ".join(refused)} take: below 2.2'
             mend = f"pip install '{name}>=2.1.0,<2.2'"
-            yield Finding('error', 'mmcv-too-new', ('mmdet', 'mmseg'), message, mend)
+            yield Diagnosis('error', 'mmcv-too-new', ('mmdet', 'mmseg'), message, mend)
 
 
-def setuptools_of_mmengine(facts: Facts) -> Iterator[Finding]:
+def setuptools_of_mmengine(facts: Facts) -> Iterator[Diagnosis]:
     """OpenMMLab's mmengine reads configs of packages through setuptools' ``pkg_resources``."""
     if 'mmengine' not in owners(facts, CLASSIC) or facts.imported('pkg_resources').works:
         return
@@ -133,10 +133,10 @@ def setuptools_of_mmengine(facts: Facts) -> Iterator[Finding]:
         reason = f'pkg_resources cannot be imported ({facts.imported("pkg_resources").error})'
     message = f'{reason}: mmengine of OpenMMLab reads the configs of packages with it'
     mend = f"pip install 'setuptools>={SETUPTOOLS_FLOOR},<{SETUPTOOLS_CEILING}'"
-    yield Finding('error', 'setuptools', ('mmengine', 'pkg_resources'), message, mend)
+    yield Diagnosis('error', 'setuptools', ('mmengine', 'pkg_resources'), message, mend)
 
 
-def openmim(facts: Facts) -> Iterator[Finding]:
+def openmim(facts: Facts) -> Iterator[Diagnosis]:
     """openmim's dependencies pin old versions of what others need."""
     found = [name for name in MIM if name in facts.distributions]
     if not found:
@@ -152,36 +152,36 @@ def openmim(facts: Facts) -> Iterator[Finding]:
         f'pip uninstall -y {" ".join(found)} && pip install --upgrade requests tqdm rich '
         f"'setuptools>={SETUPTOOLS_FLOOR},<{SETUPTOOLS_CEILING}'"
     )
-    yield Finding('warning', 'openmim', (), message, mend)
+    yield Diagnosis('warning', 'openmim', (), message, mend)
 
 
-def transformers_of_mmpretrain(facts: Facts) -> Iterator[Finding]:
+def transformers_of_mmpretrain(facts: Facts) -> Iterator[Diagnosis]:
     """mmpretrain imports transformers where it is, and does not know its version 5."""
     version = facts.distributions.get('transformers')
     if version and not facts.imported('mmpretrain').absent:
         if not is_older(version, TRANSFORMERS_CEILING):
             message = f'mmpretrain cannot be imported beside transformers {version}'
             mend = f"pip install 'transformers<{TRANSFORMERS_CEILING}'"
-            yield Finding('error', 'transformers', ('mmpretrain',), message, mend)
+            yield Diagnosis('error', 'transformers', ('mmpretrain',), message, mend)
 
 
-def operators(facts: Facts) -> Iterator[Finding]:
+def operators(facts: Facts) -> Iterator[Diagnosis]:
     """mmcv's operators: compiled, compiled for another torch, or stood in for."""
     if not facts.imported('mmcv').works:
         return
     extension, mend = facts.imported('mmcv._ext'), compile_command(facts.distributions)
     if extension.broken:
         message = f'the compiled operators of mmcv belong to another torch ({extension.error})'
-        yield Finding('error', 'operators', ('mmcv._ext', 'mmdet', 'mmseg'), message, mend)
+        yield Diagnosis('error', 'operators', ('mmcv._ext', 'mmdet', 'mmseg'), message, mend)
     elif extension.absent:
         message = (
             'mmcv has no compiled operators: NMS and RoIAlign of torchvision stand in, and other '
             'operators of mmcv are missing'
         )
-        yield Finding('note', 'operators', ('mmcv._ext',), message, mend)
+        yield Diagnosis('note', 'operators', ('mmcv._ext',), message, mend)
 
 
-CHECKS: tuple[Check, ...] = (
+MM_EXAMINERS: tuple[Examiner, ...] = (
     both_distributions,
     variants_of_mmcv,
     lost_files,

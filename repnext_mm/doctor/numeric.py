@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from repnext_mm.doctor.diagnosis import FLOORS, Diagnosis, Examiner, is_older, release
 from repnext_mm.doctor.facts import Facts
-from repnext_mm.doctor.finding import FLOORS, Check, Finding, is_older, release
 
 OLDEST_PYTHON, NEWEST_PYTHON = '3.10', '3.13'
 SAFE_TORCH = '2.10'
@@ -19,7 +19,7 @@ OPENCV = ('opencv-python', 'opencv-python-headless')
 OPENCV_CONTRIB = ('opencv-contrib-python', 'opencv-contrib-python-headless')
 
 
-def python_version(facts: Facts) -> Iterator[Finding]:
+def python_version(facts: Facts) -> Iterator[Diagnosis]:
     """Python itself, which no package here can be installed for if it is too old."""
     found = release(facts.python)[:2]
     if found < release(OLDEST_PYTHON):
@@ -30,10 +30,10 @@ def python_version(facts: Facts) -> Iterator[Finding]:
         return
     mend = "python3.12 -m venv .venv && .venv/bin/pip install 'repnext-mm[onedl]'"
     message = f'Python {facts.python} is {word} ({OLDEST_PYTHON} to {NEWEST_PYTHON})'
-    yield Finding(level, 'python-version', (), message, mend)  # type: ignore[arg-type]
+    yield Diagnosis(level, 'python-version', (), message, mend)  # type: ignore[arg-type]
 
 
-def missing_packages(facts: Facts) -> Iterator[Finding]:
+def missing_packages(facts: Facts) -> Iterator[Diagnosis]:
     """What every part of this package needs."""
     for name in ('torch', 'torchvision', 'numpy'):
         if facts.imported(name).absent:
@@ -42,17 +42,17 @@ def missing_packages(facts: Facts) -> Iterator[Finding]:
             mend = f"pip install '{name}{floor}'"
             if name == 'torchvision' and (matching := torchvision_of(facts)):
                 mend = f"pip install 'torchvision=={matching}.*'"
-            yield Finding('error', 'missing', (name,), message, mend)
+            yield Diagnosis('error', 'missing', (name,), message, mend)
 
 
-def old_packages(facts: Facts) -> Iterator[Finding]:
+def old_packages(facts: Facts) -> Iterator[Diagnosis]:
     """Versions below those that work."""
     for name, floor in FLOORS.items():
         version = facts.distributions.get(name)
         if version is not None and is_older(version, floor):
             message = f'{name} {version} is older than {floor}, the oldest that is tested'
             mend = f"pip install --upgrade '{name}>={floor}'"
-            yield Finding('error', 'too-old', (name,), message, mend)
+            yield Diagnosis('error', 'too-old', (name,), message, mend)
 
 
 def torchvision_of(facts: Facts) -> str | None:
@@ -67,7 +67,7 @@ def build_of(facts: Facts, name: str) -> str:
     return next((tag for word in words if (tag := word.partition('+')[2])), '')
 
 
-def torchvision_of_another_torch(facts: Facts) -> Iterator[Finding]:
+def torchvision_of_another_torch(facts: Facts) -> Iterator[Diagnosis]:
     """torchvision's operators are compiled for one torch and one CUDA."""
     versions = {name: facts.distributions.get(name) for name in ('torch', 'torchvision')}
     wanted, found = torchvision_of(facts), versions['torchvision']
@@ -77,7 +77,7 @@ def torchvision_of_another_torch(facts: Facts) -> Iterator[Finding]:
     kind, packages = 'torchvision-of-another-torch', ('torchvision', 'torchvision.ops')
     if release(found)[:2] != release(wanted):
         message = f'{text} do not belong together: its operators fail'
-        yield Finding('error', kind, packages, message, f"pip install 'torchvision=={wanted}.*'")
+        yield Diagnosis('error', kind, packages, message, f"pip install 'torchvision=={wanted}.*'")
         return
     builds = {name: build_of(facts, name) for name in versions}
     if len(set(builds.values()) - {''}) > 1:
@@ -86,10 +86,10 @@ def torchvision_of_another_torch(facts: Facts) -> Iterator[Finding]:
             f"pip install --force-reinstall --no-deps 'torchvision=={wanted}.*' --index-url {index}"
         )
         message = f'{text} are built for {" and ".join(builds.values())}: operators may fail'
-        yield Finding('error', kind, packages, message, mend)
+        yield Diagnosis('error', kind, packages, message, mend)
 
 
-def unsafe_torch(facts: Facts) -> Iterator[Finding]:
+def unsafe_torch(facts: Facts) -> Iterator[Diagnosis]:
     """torch's reader of plain data had flaws, through which a checkpoint runs code."""
     version = facts.distributions.get('torch')
     if version and not is_older(version, FLOORS['torch']) and is_older(version, SAFE_TORCH):
@@ -98,10 +98,10 @@ def unsafe_torch(facts: Facts) -> Iterator[Finding]:
             'from others may run code'
         )
         mend = f"pip install --upgrade 'torch>={SAFE_TORCH}' 'torchvision>=0.25'"
-        yield Finding('warning', 'unsafe-loader', ('torch',), message, mend)
+        yield Diagnosis('warning', 'unsafe-loader', ('torch',), message, mend)
 
 
-def gpu_not_used(facts: Facts) -> Iterator[Finding]:
+def gpu_not_used(facts: Facts) -> Iterator[Diagnosis]:
     """A driver is there, and torch finds no GPU."""
     if facts.driver_cuda is None or facts.gpus or not facts.imported('torch').works:
         return
@@ -123,10 +123,10 @@ def gpu_not_used(facts: Facts) -> Iterator[Finding]:
     else:
         message = f'torch, built for CUDA {facts.cuda}, finds no GPU although there is a driver'
         mend = 'nvidia-smi && env | grep CUDA_VISIBLE_DEVICES'
-    yield Finding('warning', 'gpu-not-used', (), f'{message}: everything runs on the CPU', mend)
+    yield Diagnosis('warning', 'gpu-not-used', (), f'{message}: everything runs on the CPU', mend)
 
 
-def opencv_twice(facts: Facts) -> Iterator[Finding]:
+def opencv_twice(facts: Facts) -> Iterator[Diagnosis]:
     """All distributions of OpenCV write the same folder; the last one stays, or a mixture."""
     versions = {n: v for n in (*OPENCV, *OPENCV_CONTRIB) if (v := facts.distributions.get(n))}
     lost = [name for name in versions if name in facts.lost_files]
@@ -136,19 +136,19 @@ def opencv_twice(facts: Facts) -> Iterator[Finding]:
     if len(set(versions.values())) > 1:
         text = ', '.join(f'{name} {version}' for name, version in versions.items())
         message = f'OpenCV is there more than once and in several versions ({text}), in one folder'
-        yield Finding('error', 'opencv-twice', ('cv2',), message, mend)
+        yield Diagnosis('error', 'opencv-twice', ('cv2',), message, mend)
     elif lost:
         message = f'files of {", ".join(lost)} are gone, as after another OpenCV was uninstalled'
-        yield Finding('error', 'opencv-twice', ('cv2',), message, mend)
+        yield Diagnosis('error', 'opencv-twice', ('cv2',), message, mend)
     elif len(versions) > 1:
         message = (
             f'OpenCV {newest} is there {len(versions)} times, in one folder, as packages ask for '
             'each: keep their versions equal, and uninstall none alone'
         )
-        yield Finding('note', 'opencv-twice', (), message, mend)
+        yield Diagnosis('note', 'opencv-twice', (), message, mend)
 
 
-def opencv_without_display(facts: Facts) -> Iterator[Finding]:
+def opencv_without_display(facts: Facts) -> Iterator[Diagnosis]:
     """The OpenCV with windows needs libraries of a desktop, which servers and containers lack."""
     error = facts.imported('cv2').error or ''
     if 'libGL' in error or 'libgthread' in error or 'libxcb' in error:
@@ -156,10 +156,10 @@ def opencv_without_display(facts: Facts) -> Iterator[Finding]:
         pin = f'=={version}' if version else ''
         message = f'OpenCV needs libraries of a desktop that are not there ({error})'
         mend = f'pip install --force-reinstall --no-deps opencv-python-headless{pin}'
-        yield Finding('error', 'opencv-without-display', ('cv2',), message, mend)
+        yield Diagnosis('error', 'opencv-without-display', ('cv2',), message, mend)
 
 
-def runtimes_twice(facts: Facts) -> Iterator[Finding]:
+def runtimes_twice(facts: Facts) -> Iterator[Diagnosis]:
     """Both distributions of ONNX Runtime write the same folder."""
     both = ('onnxruntime', 'onnxruntime-gpu')
     if all(name in facts.distributions for name in both):
@@ -168,10 +168,10 @@ def runtimes_twice(facts: Facts) -> Iterator[Finding]:
             'pip uninstall -y onnxruntime onnxruntime-gpu && '
             f"pip install 'onnxruntime-gpu>={FLOORS['onnxruntime']}'"
         )
-        yield Finding('error', 'onnxruntime-twice', ('onnxruntime',), message, mend)
+        yield Diagnosis('error', 'onnxruntime-twice', ('onnxruntime',), message, mend)
 
 
-CHECKS: tuple[Check, ...] = (
+NUMERIC_EXAMINERS: tuple[Examiner, ...] = (
     python_version,
     missing_packages,
     old_packages,

@@ -9,7 +9,7 @@ import json
 import sys
 import warnings
 
-PACKAGES = (
+PROBED = (
     'numpy',
     'torch',
     'torchvision',
@@ -34,7 +34,7 @@ def tell(**entries):
     print(json.dumps(entries), file=sys.__stdout__, flush=True)
 
 
-def describe(error):
+def describe_error(error):
     """Class and first line of an error."""
     lines = str(error).strip().splitlines()
     return f'{type(error).__name__}: {lines[0] if lines else ""}'
@@ -48,7 +48,7 @@ def probe_package(name):
     except BaseException as error:
         root = getattr(error, 'name', None)
         absent = isinstance(error, ModuleNotFoundError) and root == name.split('.')[0]
-        tell(name=name, absent=absent, error=describe(error))
+        tell(name=name, absent=absent, error=describe_error(error))
     else:
         tell(name=name, version=str(getattr(module, '__version__', '')) or None)
 
@@ -71,7 +71,7 @@ def probe_operators():
 
         nms(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), torch.tensor([1.0]), 0.5)
     except Exception as error:
-        tell(name='torchvision.ops', error=describe(error))
+        tell(name='torchvision.ops', error=describe_error(error))
     else:
         tell(name='torchvision.ops', version=None)
 
@@ -86,11 +86,11 @@ def probe_extension():
         tell(name='mmcv._ext', absent=True, error='not compiled')
 
 
-def main(done):
+def probe_all(done):
     """Probes everything but what an earlier process died of, or has told already."""
     warnings.simplefilter('ignore')
     sys.stdout = sys.stderr
-    for name in PACKAGES:
+    for name in PROBED:
         if name not in done:
             probe_package(name)
         if name == 'torch' and 'torch' in sys.modules and 'torch.cuda' not in done:
@@ -102,4 +102,4 @@ def main(done):
 
 
 if __name__ == '__main__':
-    main(sys.argv[1:])
+    probe_all(sys.argv[1:])

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from repnext_mm.compat.packages import INSTALL
+from repnext_mm.doctor.diagnosis import FLOORS, is_older, release
 from repnext_mm.doctor.examination import as_json, as_text, examine, works
 from repnext_mm.doctor.facts import Facts, Imported
-from repnext_mm.doctor.finding import FLOORS, is_older, release
 from repnext_mm.doctor.mm_packages import CLASSIC, ONEDL
-from repnext_mm.doctor.probe import PACKAGES
+from repnext_mm.doctor.probe import PROBED
 
 ABSENT = Imported(error='ModuleNotFoundError: No module', absent=True)
 TORCH = {
@@ -47,7 +47,7 @@ def facts(base=FINE_ONEDL, without=(), imports=None, **changes) -> Facts:
         for name, version in (base | changes.pop('distributions', {})).items()
         if name not in without
     }
-    working = {name: Imported('1.0') for name in (*PACKAGES, 'mmcv._ext', 'torchvision.ops')}
+    working = {name: Imported('1.0') for name in (*PROBED, 'mmcv._ext', 'torchvision.ops')}
     fields = dict(python='3.11.7', system='Linux x86_64', cuda='13.0') | changes
     return Facts(distributions=distributions, imports=working | (imports or {}), **fields)
 

@@ -6,13 +6,13 @@ from typing import Literal, NamedTuple
 
 from repnext_mm.doctor.facts import Facts
 
-Level = Literal['error', 'warning', 'note']
+Severity = Literal['error', 'warning', 'note']
 
 
-class Finding(NamedTuple):
+class Diagnosis(NamedTuple):
     """One thing that is wrong, or worth knowing."""
 
-    level: Level
+    level: Severity
     """``'error'``: something of ours does not work. ``'warning'``: it may fail. ``'note'``: it
     works, and there is something better."""
 
@@ -29,7 +29,7 @@ class Finding(NamedTuple):
     """The line that mends it, to be typed as it is."""
 
 
-Check = Callable[[Facts], Iterator[Finding]]
+Examiner = Callable[[Facts], Iterator[Diagnosis]]
 
 FLOORS = {
     'torch': '2.4',
