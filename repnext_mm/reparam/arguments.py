@@ -26,7 +26,7 @@ def check_whole(name: str, value: Any, least: int, most: int | None = None) -> N
     allowed = f'{least} or more' if most is None else f'between {least} and {most}'
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f'{name} must be a whole number, {allowed}, got {value!r}')
-    if value < least or (most is not None and value > most):
+    if int(value) < least or (most is not None and int(value) > most):
         raise ValueError(f'{name} must be {allowed}, got {value!r}')
 
 
@@ -39,7 +39,7 @@ def check_rate(name: str, value: Any) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f'{name} must be a number in [0, 1), got {value!r}')
-    if not 0 <= value < 1:
+    if not 0 <= float(value) < 1:
         raise ValueError(f'{name} must lie in [0, 1), got {value!r}')
 
 
@@ -50,6 +50,6 @@ def are_whole(numbers: Any, least: int | None = None) -> bool:
     return all(
         isinstance(number, Integral)
         and not isinstance(number, bool)
-        and (least is None or number >= least)
+        and (least is None or int(number) >= least)
         for number in numbers
     )

@@ -11,7 +11,8 @@ from mmengine.registry import DATASETS
 from PIL import Image
 
 from repnext_mm.checks.sampling import evenly_spaced
-from repnext_mm.visualization.instances import class_colours, draw_instances
+from repnext_mm.visualization.colours import class_colours
+from repnext_mm.visualization.instances import draw_instances
 from repnext_mm.visualization.legend import Entry, frequent_classes, overlay, with_legend
 
 SMALLEST_SIDE = 320
