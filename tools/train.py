@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
         '--resume',
         nargs='?',
         const=LATEST,
-        help='resume from this checkpoint, or from the latest complete one of the work dir, if any',
+        help='resume from this checkpoint, or from the latest good one of the work dir, if any',
     )
     parser.add_argument(
         '--new-schedule',

@@ -56,10 +56,16 @@ def describe_origin(
         has, needs = (any(re.match(pattern, n) for n in part) for part in (names, of_model))
         if has and not needs:
             return f'By the names of its entries it is of {framework}, another framework. '
-    if names and all(name.startswith('backbone.') for name in names):
+    alone, wanted_alone = (_is_backbone(part) for part in (names, of_model))
+    if alone and not wanted_alone:
         return "It is a backbone's file: it has no neck and no heads. "
     for prefix, owner in PARTS.items():
         has, needs = (any(n.startswith(prefix) for n in part) for part in (names, of_model))
         if has and not needs and any(name.startswith('backbone.') for name in names):
             return f'By the names of its entries it is {owner}. '
     return ''
+
+
+def _is_backbone(names: list[str]) -> bool:
+    """Whether there are entries, and all of them are of a backbone."""
+    return bool(names) and all(name.startswith('backbone.') for name in names)
