@@ -6,7 +6,6 @@ Writes index.html, which needs no other file, and report.json into work_dirs/che
 
 import argparse
 import logging
-import sys
 from pathlib import Path
 
 import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
@@ -14,6 +13,7 @@ import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 # isort: split
 from mmengine.logging import MMLogger
 
+from repnext_mm.border import run_tool
 from repnext_mm.checks.inspection.inspector import inspect_data
 from repnext_mm.checks.presence import check_data
 from repnext_mm.checks.run import skipped_kinds
@@ -52,4 +52,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

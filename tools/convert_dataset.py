@@ -4,11 +4,11 @@ docs/own_data.md says how each format must lie in its folder.
 """
 
 import argparse
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from repnext_mm.border import ToolParser, run_tool
 from repnext_mm.datasets.conversion import (
     SOURCE_FORMATS,
     ConversionReport,
@@ -19,7 +19,7 @@ from repnext_mm.progress import with_progress
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     parser.add_argument('input', type=Path, help='folder of the data set')
     parser.add_argument(
         '--from', dest='format', choices=SOURCE_FORMATS, required=True, help='its format'
@@ -65,11 +65,7 @@ def main() -> None:
     def progress(items: Sequence[Any]) -> Iterable[Any]:
         return with_progress(items, 'Converting')
 
-    try:
-        report = convert_dataset(args.input, args.output, options, progress)
-    except (ValueError, OSError) as error:
-        sys.exit(f'convert_dataset.py: {error}')
-    print_report(report, args.output)
+    print_report(convert_dataset(args.input, args.output, options, progress), args.output)
 
 
 def print_report(report: ConversionReport, folder: Path) -> None:
@@ -86,4 +82,4 @@ def print_report(report: ConversionReport, folder: Path) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

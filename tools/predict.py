@@ -8,6 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from repnext_mm.border import ToolParser, run_tool
 from repnext_mm.prediction import Settings, find_inputs, open_predictor, predict_all
 from repnext_mm.progress import with_progress
 from repnext_mm.runtime import SESSIONS
@@ -15,7 +16,7 @@ from repnext_mm.visualization.objects import DrawOptions
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__,
         usage='predict.py (CONFIG CHECKPOINT | FILE.onnx | FILE.xml) INPUT... --output FOLDER',
     )
@@ -73,29 +74,25 @@ def identity(args: argparse.Namespace) -> str:
     return f'{path.name}, {status.st_size} bytes, {status.st_mtime_ns}'
 
 
-def main() -> None:
+def main() -> int:
     args = parse_args()
-    try:
-        inputs = find_inputs(args.inputs)
-        options = dict(form=args.form) if args.checkpoint else {}
-        predictor = open_predictor(args.network, args.checkpoint, args.runtime, **options)
-        draw = DrawOptions(args.score_threshold, args.scale, args.captions, args.colour_by)
-        settings = Settings(identity(args), draw, not args.no_pictures, args.batch, args.every)
-        troubles = predict_all(
-            predictor,
-            inputs,
-            args.output,
-            settings,
-            lambda frames, count: with_progress(frames, 'Predicting', count),
-        )
-    except (ValueError, OSError, ImportError) as error:
-        sys.exit(f'predict.py: {error}')
+    inputs = find_inputs(args.inputs)
+    options = dict(form=args.form) if args.checkpoint else {}
+    predictor = open_predictor(args.network, args.checkpoint, args.runtime, **options)
+    draw = DrawOptions(args.score_threshold, args.scale, args.captions, args.colour_by)
+    settings = Settings(identity(args), draw, not args.no_pictures, args.batch, args.every)
+    troubles = predict_all(
+        predictor,
+        inputs,
+        args.output,
+        settings,
+        lambda frames, count: with_progress(frames, 'Predicting', count),
+    )
     print(f'Written to {args.output}: {len(inputs) - len(troubles)} of {len(inputs)} inputs')
     for trouble in troubles:
         print(f'Not read: {trouble}', file=sys.stderr)
-    if troubles:
-        sys.exit(1)
+    return int(bool(troubles))
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)
