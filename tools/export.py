@@ -11,6 +11,7 @@ from pathlib import Path
 import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 
 # isort: split
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from repnext_mm.border import run_tool
@@ -23,7 +24,8 @@ from repnext_mm.export.formats import FORMATS
 from repnext_mm.export.options import MAXIMUM_OPSET, MINIMUM_OPSET, PARTS, ExportOptions
 from repnext_mm.export.tasks import task_of
 from repnext_mm.launch.command_line import add_form_option, build_parser, load_config
-from repnext_mm.reparam.forms import AUTO, FORMS
+from repnext_mm.launch.forms import built_form
+from repnext_mm.reparam.forms import AUTO, FORMS, TRAINING
 
 
 def parse_args() -> argparse.Namespace:
@@ -32,10 +34,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--output', required=True, help='file to write, such as model.onnx')
     add_form_option(
         parser,
-        'the form to export; auto: the fastest here; default: fused',
+        "the form to export; auto: the fastest here; default: that of the config's backbone if it "
+        'is built merged, else fused',
         old='--mode',
         forms=(*FORMS, AUTO),
-        default='fused',
     )
     parser.add_argument('--part', default='model', help=f'one of {PARTS}')
     parser.add_argument(
@@ -71,10 +73,11 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def export_options(args: argparse.Namespace) -> ExportOptions:
-    """The options of the command line."""
+def export_options(args: argparse.Namespace, cfg: Config) -> ExportOptions:
+    """The options of the command line, and the form that the config tells without one."""
+    built = built_form(cfg)
     return ExportOptions(
-        form=args.form,
+        form=args.form or ('fused' if built == TRAINING else built),
         part=args.part,
         format=args.format,
         shape=tuple(args.shape) if args.shape else None,
@@ -107,8 +110,8 @@ def listed(differences: Mapping[str, float]) -> str:
 
 def main() -> None:
     args = parse_args()
-    options = export_options(args)
     cfg = load_config(args)
+    options = export_options(args, cfg)
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     model = build_model(cfg)
     parts = task_of(model, options.part).parts_of(options.part)

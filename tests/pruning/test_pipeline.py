@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from commands import run_inside
 from exports import noise, small_config, small_model
 from helpers import assert_close
 from mmengine.config import Config
@@ -12,7 +13,7 @@ from mmengine.runner import load_checkpoint
 from repnext_mm.checkpoints.loading import build_model
 from repnext_mm.checkpoints.merging import deployed_config, merge_checkpoint
 from repnext_mm.evaluation.complexity import complexity_of
-from repnext_mm.export import ExportOptions, export_model, open_session
+from repnext_mm.export import open_session
 from repnext_mm.pruning.pipeline import (
     Request,
     check_output,
@@ -104,10 +105,12 @@ def test_pruned_classifier_trains_and_merges(dense, tmp_path):
 def test_pruned_network_is_exported_and_quantized(dense, tmp_path, name, form):
     cfg, base, checkpoint, _ = dense(name)
     pruned = prune_checkpoint(cfg, checkpoint, Request(0.5, form=form, scope='all'))
-    written = Config.fromfile(write_pruned(pruned, tmp_path / 'half.pth', base))
-    options = ExportOptions('plain' if form == 'plain' else 'fused', shape=(64, 64))
+    config = write_pruned(pruned, tmp_path / 'half.pth', base)
     source, int8 = tmp_path / 'half.onnx', tmp_path / 'int8.onnx'
-    export_model(pruned.model, source, written, options)  # which compares file and network
+    command = [config, tmp_path / 'half.pth', '--output', source, '--shape', 64, 64]
+    result = run_inside('export.py', *command)  # which compares file and network
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert open_session(source).spec.form == ('plain' if form == 'plain' else 'fused')
     layers = quantize_file(source, int8, [noise(64, 64, seed) for seed in range(2)])
     assert len(layers) > 20
     image = noise(64, 64, 9)[None]
