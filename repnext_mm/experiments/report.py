@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from repnext_mm.experiments.picture import draw_picture
+from repnext_mm.experiments.specification import EXPORTED_KINDS
 from repnext_mm.experiments.tables import (
     Data,
     as_csv,
@@ -76,11 +77,13 @@ def _form_parts(data: Data) -> list[str]:
     for column in metrics[:1]:
         table = metric_by_form(data, column)
         if table:
-            parts += [
-                f'**{column.title} of all forms and files.** In brackets the change of a file, made of '
-                f'one seed, against the {data["experiment"]["table_form"]} form of the same seed.',
-                format_table(table),
-            ]
+            changes = (
+                ' In brackets the change of a file, made of one seed, against the '
+                f'{data["experiment"]["table_form"]} form of the same seed.'
+            )
+            has_files = bool(table[0].keys() & set(EXPORTED_KINDS))
+            text = f'**{column.title} of all forms and files.**' + changes * has_files
+            parts += [text, format_table(table)]
     parts.append(_speed_origin(data))
     table = speed_by_form(data)
     parts += [format_table(table)] if table else []

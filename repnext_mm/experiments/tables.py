@@ -149,8 +149,8 @@ def duration_text(data: Data) -> str:
     texts = dict.fromkeys(f'{minutes:.1f}' for minutes in (min(trainings), max(trainings)))
     hours = sum(step.get('seconds', 0) for steps in runs for step in steps.values()) / 3600
     return (
-        f'A training took {" to ".join(texts)} minutes, all steps together {hours:.2g} hours, beside '
-        'whatever else the machine did.'
+        f'A training took {" to ".join(texts)} minutes (an interrupted one since it went on), all '
+        f'steps together {hours:.2g} hours, beside whatever else the machine did.'
     )
 
 

@@ -121,7 +121,7 @@ def test_forms_and_files_stand_side_by_side():
     assert failed['training'] == 'out of memory'
     assert loss_lines(DATA) == ['a, seed 0: the INT8 file lost more than allowed (max_loss=0.01)']
     assert duration_text(DATA).startswith(
-        'A training took 1.5 minutes, all steps together 0.067 hours'
+        'A training took 1.5 minutes (an interrupted one since it went on), all steps together 0.067'
     )
 
 
