@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-SHOWN = 3
+MOST_LISTED = 3
 """Number of names that a message lists before it only counts them."""
 
 
@@ -93,7 +93,7 @@ def named_tensors(content: object, prefix: str = '') -> Iterator[tuple[str, Tens
         yield from named_tensors(value, f'{prefix}.{key}' if prefix else str(key))
 
 
-def shown(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
     """Names for a message: the first ones, and how many more there are."""
-    more = f' and {len(names) - SHOWN} more' if len(names) > SHOWN else ''
-    return ', '.join(map(repr, names[:SHOWN])) + more
+    more = f' and {len(names) - MOST_LISTED} more' if len(names) > MOST_LISTED else ''
+    return ', '.join(map(repr, names[:MOST_LISTED])) + more

@@ -13,6 +13,10 @@ OPTION = re.compile(r'(?<![\w-])--[a-z][\w-]+')
 OPTIONS_ALLOWED = {
     'launch/command_line.py',  # defines them
     'checks/presence.py',  # says which command makes weights that nobody publishes
+    'checks/checkpoint_fit.py',  # remedies are for users of the tools
+    'checks/schedule.py',  # the same
+    'checks/settings.py',  # the same
+    'runtime/sessions.py',  # refuses for programs and tools alike
     'evaluation/model_zoo.py',  # writes a page for users of the tools
     'launch/allocator.py',  # tells in the log which one undoes what it has done
     'border.py',  # defines the one of every tool

@@ -212,7 +212,9 @@ def _sizes(
             f'{of_all(len(wrong), len(readable), "opened images")} have another size when they are '
             f'loaded: {image.path!r} has width {width:.0f} and height {height:.0f} in the file and '
             f'is loaded with {"x".join(map(str, image.size or ()))} pixels{why}',
-            TURNED if turned else 'Correct width and height, and boxes and masks, in the file',
+            MEND_ORIENTATION
+            if turned
+            else 'Correct width and height, and boxes and masks, in the file',
         )
     mirrored = [image for image in readable.values() if image.orientation in (2, 3, 4)]
     turned_well = [i for i, image in readable.items() if image.orientation > 4 and i not in wrong]
@@ -229,7 +231,7 @@ def _sizes(
         )
 
 
-TURNED = (
+MEND_ORIENTATION = (
     'If boxes fit the pixels as they are stored, write the images without their EXIF orientation; '
     'if they fit the photo as viewers show it, exchange width and height in the file'
 )

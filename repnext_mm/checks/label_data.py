@@ -12,7 +12,7 @@ from repnext_mm.checks.label_map_file import LabelMap, label_of, read_label_map
 from repnext_mm.checks.sampling import OPENED_FILES, spread
 from repnext_mm.config_dicts import type_name
 
-PATIENCE = 2.0
+SECONDS_FOR_LABELS = 2.0
 """Seconds for reading on, behind the first maps, while a class has not been seen."""
 
 
@@ -86,7 +86,7 @@ def _maps(data: LabelData, pairs: list[tuple[str, str]], extent: Extent) -> Iter
     count = len(pairs) if extent.every else OPENED_FILES
     order = list(spread(len(pairs), count))
     unseen = set(range(len(data.leaf.classes or ())))
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + SECONDS_FOR_LABELS
     for index in extent.track(order[:count], f'label maps of {data.folder}'):
         found = read_label_map(pairs[index][0], pairs[index][1], backend)
         unseen -= set(map(data.label, found.values))

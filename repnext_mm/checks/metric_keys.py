@@ -9,7 +9,7 @@ from mmengine.config import Config
 from repnext_mm.checks.findings import Finding
 from repnext_mm.config_dicts import type_name
 
-AUTO = 'auto'
+FIRST_KEY = 'auto'
 COCO_AP = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 COCO_AR = ('AR@100', 'AR@300', 'AR@1000', 'AR_s@1000', 'AR_m@1000', 'AR_l@1000')
 IOU = {
@@ -42,13 +42,13 @@ def check_metric_keys(cfg: Config) -> Iterator[Finding]:
                 f'{key!r} is waited for, and there is no validation that gives it',
                 'Set val_dataloader, val_cfg and val_evaluator, or leave it out',
             )
-        elif key != AUTO and key not in given and not _is_of_a_class(key, cfg):
+        elif key != FIRST_KEY and key not in given and not _is_of_a_class(key, cfg):
             yield Finding(
                 'error',
                 'metric-key',
                 place,
                 f'validation gives no {key!r}, but {", ".join(map(repr, given))}',
-                f'Set {_nearest(key, given)} or {AUTO!r}, which is the first of them',
+                f'Set {_nearest(key, given)} or {FIRST_KEY!r}, which is the first of them',
             )
 
 

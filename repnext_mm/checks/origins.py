@@ -29,7 +29,7 @@ FRAMEWORKS: dict[str, str] = {
 }
 """Patterns of names by the framework that writes them, the most special first."""
 
-PARTS: dict[str, str] = {
+OWNERS: dict[str, str] = {
     'roi_head.': "a two-stage detector's of mmdet",
     'bbox_head.': "a dense detector's of mmdet",
     'decode_head.': "a segmentor's of mmseg",
@@ -59,7 +59,7 @@ def describe_origin(
     alone, wanted_alone = (_is_backbone(part) for part in (names, of_model))
     if alone and not wanted_alone:
         return "It is a backbone's file: it has no neck and no heads. "
-    for prefix, owner in PARTS.items():
+    for prefix, owner in OWNERS.items():
         has, needs = (any(n.startswith(prefix) for n in part) for part in (names, of_model))
         if has and not needs and any(name.startswith('backbone.') for name in names):
             return f'By the names of its entries it is {owner}. '

@@ -10,7 +10,7 @@ from repnext_mm.checks.findings import Finding
 from repnext_mm.config_dicts import type_name
 from repnext_mm.training.resume import read_state
 
-KIND = 'schedule'
+SCHEDULE = 'schedule'
 NEW_SCHEDULE = 'ConfigScheduleHook'
 UNLIMITED = 10**8
 """Steps that no training has; mmengine's INF for the end of a schedule is more."""
@@ -69,7 +69,7 @@ def _ended_in_config(cfg: Config, limit: int, by_epoch: bool) -> Iterator[Findin
         unit = 'epoch' if by_epoch else 'iteration'
         yield Finding(
             'warning',
-            KIND,
+            SCHEDULE,
             'param_scheduler',
             f'the schedule {type_name(last)} brings the learning rate to 0 at {unit} {max(ends)}, '
             f'and training goes on to {unit} {limit}',
@@ -99,7 +99,7 @@ def _resumed(state: Any, cfg: Config, source: str, limit: int, by_epoch: bool) -
     if reached < limit and rates and max(rates) == 0 and all(map(_has_ended, schedules)):
         yield Finding(
             'warning',
-            KIND,
+            SCHEDULE,
             source,
             'the checkpoint brings its schedule with it, which has ended: the learning rate is 0 '
             f'from {unit} {reached + 1} to {limit}, and nothing more will be learned',
@@ -108,7 +108,7 @@ def _resumed(state: Any, cfg: Config, source: str, limit: int, by_epoch: bool) -
     elif changes := list(_changes(schedules, _schedules(cfg))):
         yield Finding(
             'warning',
-            KIND,
+            SCHEDULE,
             source,
             'the checkpoint brings its schedule with it, and the one of the config is not used: '
             + '; '.join(changes),

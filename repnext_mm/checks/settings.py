@@ -8,7 +8,7 @@ from mmengine.config import Config
 from repnext_mm.checks.findings import Finding, Level
 from repnext_mm.config_dicts import type_name
 
-KIND = 'old-settings'
+OLD_SETTINGS = 'old-settings'
 
 
 class Successor(NamedTuple):
@@ -204,7 +204,7 @@ def check_settings(cfg: Config, *splits: str) -> Iterator[Finding]:
         if name in cfg and cfg[name] is not None and successor.applies(cfg[name], cfg):
             yield Finding(
                 successor.level,
-                KIND,
+                OLD_SETTINGS,
                 name,
                 'this setting of mmdet 2.x and mmseg 0.x has no effect today',
                 f'Take it out and set {_successor(name, cfg[name], successor.text)}',
@@ -245,7 +245,7 @@ def _renamed(part: Mapping, names: Mapping[str, str], path: str) -> Iterator[Fin
         if name in part:
             yield Finding(
                 'error',
-                KIND,
+                OLD_SETTINGS,
                 f'{path}.{name}',
                 f'{name!r} is of mmdet 2.x and mmseg 0.x',
                 f'Its successor is {names[name]}',
@@ -273,12 +273,12 @@ def _pipeline(steps: Any, path: str, cfg: Mapping) -> Iterator[Finding]:
         for transform, name, text in old:
             what = f'{transform} is' if name == 'type' else f'{name!r} of {transform} is'
             message = f'{what} of mmdet 2.x and mmseg 0.x'
-            yield Finding('error', KIND, place, message, f'Its successor is {text}')
+            yield Finding('error', OLD_SETTINGS, place, message, f'Its successor is {text}')
         preprocessor = (cfg.get('model') or {}).get('data_preprocessor') or {}
         if kind == 'Normalize' and preprocessor.get('mean') is not None:
             yield Finding(
                 'error',
-                KIND,
+                OLD_SETTINGS,
                 place,
                 'images are normalized here, and again by model.data_preprocessor',
                 'Take Normalize out of the pipeline',

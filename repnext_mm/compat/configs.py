@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 DATA_SUFFIXES = ('.json', '.yaml', '.yml')
-SCOPES = ('repnext_mm', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain')
+KNOWN_PACKAGES = ('repnext_mm', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain')
 """The packages that a config of data may name."""
 
 
@@ -87,7 +87,7 @@ def _check_data(cfg: Any, path: str | Path) -> None:
     for found in [*named, *_foreign_types(cfg.to_dict())]:
         raise ValueError(
             f'{path} has {found}, which would be imported: a config in YAML or JSON is data, and '
-            f'names what is registered by {", ".join(SCOPES)}. Write it as a .py config, which is '
+            f'names what is registered by {", ".join(KNOWN_PACKAGES)}. Write it as a .py config, which is '
             'code, if you trust it'
         )
 
@@ -109,5 +109,5 @@ def _is_foreign(name: str, registered: bool) -> bool:
     """Whether a name is another package's, or, of what is registered, more than SCOPE.NAME."""
     first, *rest = name.split('.')
     if registered:
-        return bool(rest) and (first not in SCOPES or len(rest) > 1)
-    return first not in SCOPES
+        return bool(rest) and (first not in KNOWN_PACKAGES or len(rest) > 1)
+    return first not in KNOWN_PACKAGES

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from repnext_mm.files import write_text
 from repnext_mm.visualization.colours import Colour, class_colours
 
-NAME = 'classes.txt'
+CLASSES_FILE = 'classes.txt'
 CLASS_LINE = re.compile(r'(?:(\d{1,3})[ ,]+(\d{1,3})[ ,]+(\d{1,3})\s+)?(\S.*)')
 
 

@@ -19,7 +19,7 @@ from repnext_mm.datasets.annotations import (
     image_size,
     size_of,
 )
-from repnext_mm.datasets.classes_file import NAME, Classes, classes_named, write_classes
+from repnext_mm.datasets.classes_file import CLASSES_FILE, Classes, classes_named, write_classes
 from repnext_mm.datasets.coco import CocoWriter, cut
 from repnext_mm.datasets.label_maps import (
     IGNORED,
@@ -195,11 +195,11 @@ def _convert_label_maps(
     source: Path, target: Path, classes: Classes | None, options: Options, progress: ItemProgress
 ) -> ConversionReport:
     items, problems = list_label_maps(source)
-    if classes is None and (source / NAME).is_file():
-        classes = classes_named([str(source / NAME)])
+    if classes is None and (source / CLASSES_FILE).is_file():
+        classes = classes_named([str(source / CLASSES_FILE)])
     if classes is None:
         raise ValueError(
-            f'{source} has no {NAME}: name the classes of the values 0, 1, 2 ... with --classes A B C'
+            f'{source} has no {CLASSES_FILE}: name the classes of the values 0, 1, 2 ... with --classes A B C'
         )
     table = label_table(classes, options.values, options.ignore)
     one_suffix = len({item.image.suffix for item in items}) == 1
@@ -218,7 +218,7 @@ def _convert_label_maps(
             report.labels.update(dict(zip(report.classes, counts, strict=False)))
         _stop_for(report.skipped, options)
         _check_splits(report)
-        write_classes(draft / NAME, table.classes)
+        write_classes(draft / CLASSES_FILE, table.classes)
     return report
 
 

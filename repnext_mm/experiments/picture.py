@@ -19,7 +19,7 @@ MARKS = {'training': 'o', 'fused': 's', 'plain': '^', 'onnx': 'D', 'int8': 'v'}
 WIDTH = 10.0
 """Of the picture, in inches."""
 
-Colour = tuple[float, float, float]
+LineColour = tuple[float, float, float]
 LABEL_GAP = 0.2
 """Between the middles of two labels, in inches."""
 
@@ -122,7 +122,7 @@ def picture_of(data: Data) -> Figure | None:
     return figure
 
 
-def _colour(number: int) -> Colour:
+def _colour(number: int) -> LineColour:
     """The colour of a row: ten, then ten darker ones, which names are readable in, and so on."""
     palette = matplotlib.colormaps['tab10']
     shade = 0.6 if number // palette.N % 2 else 1.0
@@ -130,7 +130,7 @@ def _colour(number: int) -> Colour:
     return (shade * red, shade * green, shade * blue)
 
 
-def _draw_row(axes: Axes, row: Sequence[Point], colour: Colour) -> None:
+def _draw_row(axes: Axes, row: Sequence[Point], colour: LineColour) -> None:
     """Draws the marks of a row, and what leads from one to the next."""
     for point in row:
         axes.plot(point.milliseconds, point.metric, MARKS[point.what], color=colour, alpha=0.85)
@@ -162,7 +162,7 @@ def _set_ticks(axes: Axes, milliseconds: Sequence[float]) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _label(axes: Axes, ends: Sequence[Point], colours: Sequence[Colour], gap: float) -> None:
+def _label(axes: Axes, ends: Sequence[Point], colours: Sequence[LineColour], gap: float) -> None:
     """Writes the names of rows beside the picture, each with a line to a mark of its row."""
     low, high = axes.get_ylim()
     places = spread_out([(end.metric - low) / (high - low) for end in ends], gap)

@@ -17,6 +17,7 @@ from repnext_mm.export.image_input import image_input
 from repnext_mm.export.options import ExportOptions
 from repnext_mm.export.size_free import make_size_free
 from repnext_mm.export.tasks import ExportGraph, Task, task_of
+from repnext_mm.integrity import not_finite
 from repnext_mm.models import RepNeXt
 from repnext_mm.reparam import TRAINING
 from repnext_mm.reparam.ranges import check_range
@@ -65,7 +66,7 @@ def prepare(
         ValueError: If the model cannot be exported so.
     """
     model = _copied(model, options.form)
-    check_finite(model)
+    check_finite_weights(model)
     task = task_of(model, options.part)
     task.check_options(options)
     data = read_test_data(cfg, task.keeps_positions, SAMPLES).with_classes(dataset_meta or {})
@@ -85,18 +86,17 @@ def _copied(model: Runner | nn.Module, form: str) -> nn.Module:
     return copied.cpu()
 
 
-def check_finite(model: nn.Module) -> None:
+def check_finite_weights(model: nn.Module) -> None:
     """Makes sure that there is something to export: a detector of NaNs just finds nothing.
 
     Raises:
         ValueError: If a weight is not finite.
     """
-    for name, value in model.state_dict().items():
-        if value.is_floating_point() and not value.isfinite().all():
-            raise ValueError(
-                f'{name} has values that are not finite, as after a training that diverged: '
-                'export an earlier checkpoint'
-            )
+    if bad := not_finite(model.state_dict()):
+        raise ValueError(
+            f'{bad[0]} has values that are not finite, as after a training that diverged: '
+            'export an earlier checkpoint'
+        )
 
 
 def trace_shape(
@@ -126,7 +126,7 @@ def build_graph(model: nn.Module, task: Task, options: ExportOptions) -> ExportG
     """
     dtype = torch.float16 if options.half else torch.float32
     for name, value in model.state_dict().items():
-        check_range(value, dtype, name, 'export the model in float32 (without --half)')
+        check_range(value, dtype, name, 'export the model in float32')
     image = image_input(getattr(model, 'data_preprocessor', None), dtype)
     model = copy.deepcopy(model)
     model.to(dtype)

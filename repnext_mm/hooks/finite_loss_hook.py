@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from repnext_mm.files import write_text
-from repnext_mm.integrity import not_finite, shown
+from repnext_mm.integrity import listed, not_finite
 from repnext_mm.registry import HOOKS, register
 
 REPORT = 'not_finite_loss{rank}.json'
@@ -76,8 +76,8 @@ class FiniteLossHook(Hook):
         bad = [name for name in names if name not in self._meant]
         if bad:
             raise NotFiniteError(
-                f'training would start from weights that are not finite: {shown(bad)}. Name another '
-                'checkpoint with --resume or load_from, or other pretrained weights'
+                f'training would start from weights that are not finite: {listed(bad)}. Name another '
+                'checkpoint to resume or load from, or other pretrained weights'
             )
 
     def after_train_iter(
@@ -152,7 +152,7 @@ class FiniteLossHook(Hook):
         bad = self._bad(tensors)
         if bad:
             raise NotFiniteError(
-                f'the weights are not finite after iteration {iteration}: {shown(bad)}, so '
+                f'the weights are not finite after iteration {iteration}: {listed(bad)}, so '
                 f'they are not saved. {_kept(runner)} Lower the learning rate, lengthen its '
                 'warm-up, or clip gradients (optim_wrapper.clip_grad=dict(max_norm=1.0))'
             )

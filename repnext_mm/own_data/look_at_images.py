@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from repnext_mm.datasets.annotations import IMAGE_SUFFIXES, find_images, image_size
-from repnext_mm.datasets.classes_file import NAME, Classes, read_classes
+from repnext_mm.datasets.classes_file import CLASSES_FILE, Classes, read_classes
 from repnext_mm.datasets.label_maps import IGNORED
 from repnext_mm.own_data.look import CONVERT
 
@@ -64,12 +64,12 @@ def look_at_label_maps(folder: Path) -> LabelMapFacts:
         FileNotFoundError: If one of them is missing.
         ValueError: If images have several suffixes, or labels are beyond the classes.
     """
-    if not (folder / NAME).is_file():
+    if not (folder / CLASSES_FILE).is_file():
         raise FileNotFoundError(
-            f'there is no {folder / NAME}, with the name of a class in each line: write it, or '
+            f'there is no {folder / CLASSES_FILE}, with the name of a class in each line: write it, or '
             f'{CONVERT}'
         )
-    classes = read_classes(folder / NAME)
+    classes = read_classes(folder / CLASSES_FILE)
     images = _split_images(folder, 'images/{}')
     suffixes = {path.suffix for paths in images.values() for path in paths}
     if len(suffixes) > 1:

@@ -14,7 +14,7 @@ from repnext_mm.prediction.predictors import Predicted, Predictor
 from repnext_mm.prediction.records import record_of, write_tables
 from repnext_mm.runtime import Detections
 from repnext_mm.runtime.network import save_picture
-from repnext_mm.visualization.objects import USUAL, DrawOptions, Objects, draw_objects
+from repnext_mm.visualization.objects import USUAL_OPTIONS, DrawOptions, Objects, draw_objects
 
 RECORDS = 'records'
 
@@ -27,7 +27,7 @@ class Settings:
     """What makes the predictions, such as the name and hash of a file: results of another one are not
     mixed with it."""
 
-    draw: DrawOptions = USUAL
+    draw: DrawOptions = USUAL_OPTIONS
     """Its threshold is that of the tables too."""
 
     pictures: bool = True

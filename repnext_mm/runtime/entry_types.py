@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-Check = Callable[[Any], bool]
+TypeTest = Callable[[Any], bool]
 
 
 def is_text(value: Any) -> bool:
@@ -26,12 +26,12 @@ def is_mapping(value: Any) -> bool:
     return isinstance(value, Mapping)
 
 
-def optional(check: Check) -> Check:
+def optional(check: TypeTest) -> TypeTest:
     """Takes None, too."""
     return lambda value: value is None or check(value)
 
 
-def listing(check: Check, length: int | None = None) -> Check:
+def listing(check: TypeTest, length: int | None = None) -> TypeTest:
     """Takes lists of such values, of one length if one is given."""
     return lambda value: (
         isinstance(value, list | tuple)
@@ -40,7 +40,7 @@ def listing(check: Check, length: int | None = None) -> Check:
     )
 
 
-FILE_ENTRIES: dict[str, tuple[Check, str]] = {
+FILE_ENTRIES: dict[str, tuple[TypeTest, str]] = {
     'task': (is_text, 'a text'),
     'part': (is_text, 'a text'),
     'form': (optional(is_text), 'a text'),
@@ -56,7 +56,7 @@ FILE_ENTRIES: dict[str, tuple[Check, str]] = {
 }
 """For each entry of a file what it takes, and a word for that."""
 
-INPUT_ENTRIES: dict[str, tuple[Check, str]] = {
+INPUT_ENTRIES: dict[str, tuple[TypeTest, str]] = {
     'mean': (listing(is_number), 'a list of numbers'),
     'std': (listing(is_number), 'a list of numbers'),
     'network_channel_order': (is_text, 'a text'),
@@ -67,7 +67,7 @@ INPUT_ENTRIES: dict[str, tuple[Check, str]] = {
 """The same of the entry ``'input'``."""
 
 
-def check_types(entries: Mapping[str, Any], table: Mapping[str, tuple[Check, str]]) -> None:
+def check_types(entries: Mapping[str, Any], table: Mapping[str, tuple[TypeTest, str]]) -> None:
     """Makes sure that the entries that are there have the values that they may have.
 
     Raises:

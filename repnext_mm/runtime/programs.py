@@ -51,9 +51,9 @@ OPERATORS = re.compile(
 REFUSED_OPERATORS = ('from_file', 'save', 'load')
 """Operators of the namespaces above that read or write files."""
 
-NAME = re.compile(r'[\w.]*')
+FIELD_NAME = re.compile(r'[\w.]*')
 TEXT = re.compile(r'[\w.+-]*')
-COMPILED = 'data/aotinductor/'
+COMPILED_PART = 'data/aotinductor/'
 """Where a program has compiled code in its archive."""
 
 
@@ -80,7 +80,7 @@ def check_program(path: Path) -> None:
 def _problems(archive: zipfile.ZipFile) -> Iterator[str]:
     """What was found in an archive, a phrase for each."""
     for name in archive.namelist():
-        if COMPILED in name:
+        if COMPILED_PART in name:
             yield f'it holds compiled code, {name!r}'
         elif name.endswith('.pt') and not _is_data(archive.read(name)):
             yield f'{name!r} is a pickle of more than tensors and numbers'
@@ -119,7 +119,7 @@ def _problems_of(part: Any, key: str = '') -> Iterator[str]:
             yield f'a size that is no arithmetic, {part!r}'
         elif key in ('target', 'as_operator') and not _is_operator(part):
             yield f'a call of {part!r}'
-        elif key in ('name', 'path_name') and not NAME.fullmatch(part):
+        elif key in ('name', 'path_name') and not FIELD_NAME.fullmatch(part):
             yield f'a name that is none, {part!r}'
         elif key == 'path_name' and part.startswith('custom_obj'):
             yield f'a pickled object, {part!r}'

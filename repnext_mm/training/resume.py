@@ -14,7 +14,7 @@ from mmengine.logging import print_log
 
 from repnext_mm.compat import trust_mmengine_checkpoints
 from repnext_mm.config_dicts import type_name
-from repnext_mm.integrity import damage, named_tensors, not_finite, shown
+from repnext_mm.integrity import damage, listed, named_tensors, not_finite
 
 LATEST = 'auto'
 CHECKPOINT = re.compile(r'(?:epoch|iter)_(\d+)\.pth')
@@ -90,8 +90,7 @@ def latest_checkpoint(work_dir: str | Path) -> str | None:
     if diverged:
         raise ValueError(
             f'no checkpoint in {work_dir} has weights that are finite: the training had diverged '
-            'before the first of them. Start anew, without --resume and in another --work-dir, with '
-            'a lower learning rate'
+            'before the first of them. Start anew, in another work dir, with a lower learning rate'
         )
     return None
 
@@ -197,7 +196,7 @@ def _not_finite_weights(path: Path) -> str | None:
     content = read_state(path, 'cpu')
     parts = {key: content.get(key) for key in WEIGHTS} if isinstance(content, dict) else {}
     names = not_finite(dict(named_tensors(parts)))
-    return f'it is not finite in {shown(names)}' if names else None
+    return f'it is not finite in {listed(names)}' if names else None
 
 
 def _top_level(path: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import cast
 
 from PIL import ImageFont
 
-USUAL = 'DejaVu Sans'
+USUAL_FONT = 'DejaVu Sans'
 """matplotlib's own, with Latin, Greek, Cyrillic, Arabic and more, but no Chinese, Japanese or Korean."""
 
 PLACEHOLDERS = ('Last Resort',)
@@ -47,7 +47,7 @@ def font_file(letters: frozenset[str]) -> str | None:
         from matplotlib import font_manager
     except ImportError:
         return None
-    usual = font_manager.findfont(USUAL)
+    usual = font_manager.findfont(USUAL_FONT)
     if not missing_in(usual, letters):
         return usual
     fonts = font_manager.fontManager.ttflist
@@ -90,4 +90,4 @@ def use_readable_font(texts: Iterable[str]) -> None:
     from matplotlib import font_manager
 
     name = font_manager.FontProperties(fname=path).get_name()
-    matplotlib.rcParams['font.sans-serif'] = list(dict.fromkeys([name, USUAL]))
+    matplotlib.rcParams['font.sans-serif'] = list(dict.fromkeys([name, USUAL_FONT]))

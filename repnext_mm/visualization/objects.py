@@ -34,7 +34,7 @@ class DrawOptions(NamedTuple):
     colour_by: Colouring = 'auto'
 
 
-USUAL = DrawOptions()
+USUAL_OPTIONS = DrawOptions()
 
 
 class Objects(NamedTuple):
@@ -66,7 +66,7 @@ def draw_objects(
     objects: Objects,
     classes: Sequence[str],
     colours: Sequence[Colour],
-    options: DrawOptions = USUAL,
+    options: DrawOptions = USUAL_OPTIONS,
 ) -> np.ndarray:
     """Draws objects with masks, boxes and captions.
 
