@@ -45,7 +45,7 @@ EQUALIZE = (
     'model.data_preprocessor pad them (size or size_divisor), or set batch_size to 1'
 )
 
-Extent = tuple[int, int]
+WidthHeight = tuple[int, int]
 """Width and height in pixels."""
 
 
@@ -150,13 +150,13 @@ def _must_be_equal(cfg: Config, loader: Mapping) -> bool:
     return scope == 'mmseg' and not preprocessor.get('size_divisor')
 
 
-def _padded_size(cfg: Config) -> Extent:
+def _padded_size(cfg: Config) -> WidthHeight:
     """The size to which mmseg pads smaller images in training; (0, 0) for none."""
     size = ((cfg.get('model') or {}).get('data_preprocessor') or {}).get('size')
     return (size[1], size[0]) if size else (0, 0)
 
 
-def _image_sizes(dataset: Mapping) -> Iterator[tuple[str, Extent]]:
+def _image_sizes(dataset: Mapping) -> Iterator[tuple[str, WidthHeight]]:
     """Sizes of some images of a data set of folders."""
     prefix = dataset.get('data_prefix') or ''
     folder = prefix.get('img_path', '') if isinstance(prefix, Mapping) else prefix
@@ -172,7 +172,7 @@ def _image_sizes(dataset: Mapping) -> Iterator[tuple[str, Extent]]:
             continue
 
 
-def _final_size(size: Extent, steps: list[dict]) -> Extent | None:
+def _final_size(size: WidthHeight, steps: list[dict]) -> WidthHeight | None:
     """The size that a pipeline gives to an image, its random sizes left out; None if unknown."""
     for step in steps:
         kind = type_name(step)
@@ -190,7 +190,7 @@ def _final_size(size: Extent, steps: list[dict]) -> Extent | None:
     return size
 
 
-def _resized(size: Extent, scale: tuple) -> Extent:
+def _resized(size: WidthHeight, scale: tuple) -> WidthHeight:
     """What a resize that keeps the ratio makes of an image."""
     factor = min(max(scale) / max(size), min(scale) / min(size))
     return int(size[0] * factor + 0.5), int(size[1] * factor + 0.5)
@@ -209,13 +209,13 @@ def _fixes(step: dict) -> bool:
     return kind in cuts or (kind == 'Pad' and bool(step.get('size')))
 
 
-def _target(step: dict) -> Extent:
+def _target(step: dict) -> WidthHeight:
     values = (step.get(key) for key in ('scale', 'crop_size', 'size'))
     value: Any = next(value for value in values if value)
     return (value, value) if isinstance(value, int) else tuple(value)
 
 
-def _other(sizes: Mapping[str, Extent]) -> str:
+def _other(sizes: Mapping[str, WidthHeight]) -> str:
     """An image whose size is not that of the first one, if there is any."""
     first = next(iter(sizes.values()))
     return next((path for path, size in sizes.items() if size != first), next(iter(sizes)))

@@ -24,9 +24,9 @@ def check_whole(name: str, value: Any, least: int, most: int | None = None) -> N
         ValueError: If it lies outside.
     """
     allowed = f'{least} or more' if most is None else f'between {least} and {most}'
-    if isinstance(value, bool) or not isinstance(value, Integral):
+    if not is_whole(value):
         raise TypeError(f'{name} must be a whole number, {allowed}, got {value!r}')
-    if int(value) < least or (most is not None and int(value) > most):
+    if value < least or (most is not None and value > most):
         raise ValueError(f'{name} must be {allowed}, got {value!r}')
 
 
@@ -37,9 +37,9 @@ def check_rate(name: str, value: Any) -> None:
         TypeError: If it is no number.
         ValueError: If it lies outside.
     """
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if isinstance(value, bool) or not _is_real(value):
         raise TypeError(f'{name} must be a number in [0, 1), got {value!r}')
-    if not 0 <= float(value) < 1:
+    if not 0 <= value < 1:
         raise ValueError(f'{name} must lie in [0, 1), got {value!r}')
 
 
@@ -47,9 +47,13 @@ def are_whole(numbers: Any, least: int | None = None) -> bool:
     """Whether a value is a sequence of whole numbers, none of them below ``least``."""
     if isinstance(numbers, str) or not isinstance(numbers, Sequence):
         return False
-    return all(
-        isinstance(number, Integral)
-        and not isinstance(number, bool)
-        and (least is None or int(number) >= least)
-        for number in numbers
-    )
+    return all(is_whole(number) and (least is None or number >= least) for number in numbers)
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number of whatever library."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, Real)

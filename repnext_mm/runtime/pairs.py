@@ -1,12 +1,15 @@
 """An ``.xml`` of OpenVINO and its ``.bin``, which belong together: the one has the hash of the other."""
 
+import re
 from pathlib import Path
-from typing import Any
 
 from repnext_mm.files import file_digest
 
 WEIGHTS_KEY = 'repnext_mm_weights_sha256'
 """The name of the entry with the hash among the metadata."""
+
+ENTRY = re.compile(rb'<%s value="([0-9a-f]{64})"' % WEIGHTS_KEY.encode())
+"""As OpenVINO writes it."""
 
 UNKNOWN = '0' * 64
 """Stands in the ``.xml`` until the ``.bin`` is written."""
@@ -29,21 +32,22 @@ def bind_weights(path: Path) -> None:
     path.write_text(text.replace(UNKNOWN, file_digest(weights_of(path))), encoding='utf-8')
 
 
-def check_weights(model: Any, path: Path) -> None:
+def check_weights(path: Path) -> None:
     """Makes sure that the weights beside an ``.xml`` are those that were written with it.
 
     Args:
-        model: What OpenVINO has read; ONNX files, and those of earlier versions, have no hash.
-        path: Of the file.
+        path: The ``.xml``; one of an earlier version has no hash.
 
     Raises:
-        ValueError: If they are others.
+        ValueError: If they are others, or missing.
     """
-    if not model.has_rt_info([WEIGHTS_KEY]):
+    written = ENTRY.search(path.read_bytes())
+    if written is None:
         return
     weights = weights_of(path)
-    if file_digest(weights) != model.get_rt_info([WEIGHTS_KEY]).astype(str):
+    found = file_digest(weights) if weights.is_file() else None
+    if found != written[1].decode():
         raise ValueError(
-            f'{path} cannot be read: {weights.name} beside it is damaged or of another export. Copy '
-            'both files of one export, or export the model again'
+            f'{path} cannot be read: {weights.name} beside it is missing, damaged or of another '
+            'export. Copy both files of one export, or export the model again'
         )

@@ -111,9 +111,10 @@ class OpenVinoSession(Session):
         openvino = require_openvino(f'running {path}')
         core = _openvino_core(openvino)
         self.path = path
+        if path.suffix == '.xml':
+            check_weights(path)  # before OpenVINO reads weights of another graph
         with _named_errors(path):
             model = core.read_model(str(path))
-        check_weights(model, path)
         self.spec = read_spec(_openvino_entries(model), path)
         # Without the hint, processors with bfloat16 units compute in that.
         hints = {'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_PRECISION_HINT': 'f32'}

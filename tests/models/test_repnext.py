@@ -174,7 +174,7 @@ def test_other_numbers_of_stages_and_input_channels_work():
     [
         (dict(arch='huge'), "'huge'.*tiny_v2"),
         (dict(arch=dict(channels=[8], depth=[1])), "'channels', 'depths'.*'depth'"),
-        (dict(arch=dict(channels=[8, 16], depths=[1])), r'channels=\(8, 16\), depths=\(1,\)'),
+        (dict(arch=dict(channels=[8, 16], depths=[1])), r'channels=\[8, 16\], depths=\[1\]'),
         (dict(arch=dict(channels=[8, 0], depths=[1, 1])), r'one positive int'),
         (dict(arch=slim('nano')), "'nano'"),
         (dict(out_indices=(0, 4)), r'0 to 3.*\(0, 4\)'),

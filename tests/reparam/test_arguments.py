@@ -115,7 +115,7 @@ def test_numbers_of_other_libraries_are_numbers():
         in_channels=numpy.int64(3),
         out_indices=[numpy.int64(0), -1],
         drop_path_rate=numpy.float32(0.5),
-        with_cp=numpy.bool_(True) == 1,
+        with_cp=numpy.bool_(True),
         merge_frozen_norms=1,
-    )
+    ).eval()
     assert len(network(torch.ones(1, 3, 32, 32))) == 2
