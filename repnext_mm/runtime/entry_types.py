@@ -11,7 +11,7 @@ def is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def is_whole(value: Any) -> bool:
+def is_integer(value: Any) -> bool:
     """Whether a value is a positive whole number."""
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
@@ -51,7 +51,7 @@ FILE_ENTRIES: dict[str, tuple[TypeTest, str]] = {
     'classes': (optional(listing(is_text)), 'a list of names'),
     'palette': (optional(listing(listing(is_number, 3))), 'a list of three numbers each'),
     'resize': (optional(listing(is_mapping)), 'a list of objects'),
-    'opset': (optional(is_whole), 'a positive whole number'),
+    'opset': (optional(is_integer), 'a positive whole number'),
     'quantization': (optional(is_mapping), 'an object'),
 }
 """For each entry of a file what it takes, and a word for that."""
@@ -60,9 +60,9 @@ INPUT_ENTRIES: dict[str, tuple[TypeTest, str]] = {
     'mean': (listing(is_number), 'a list of numbers'),
     'std': (listing(is_number), 'a list of numbers'),
     'network_channel_order': (is_text, 'a text'),
-    'size_divisor': (is_whole, 'a positive whole number'),
-    'static_shape': (optional(listing(is_whole, 2)), 'two positive whole numbers'),
-    'batch': (optional(is_whole), 'a positive whole number'),
+    'size_divisor': (is_integer, 'a positive whole number'),
+    'static_shape': (optional(listing(is_integer, 2)), 'two positive whole numbers'),
+    'batch': (optional(is_integer), 'a positive whole number'),
 }
 """The same of the entry ``'input'``."""
 
