@@ -69,8 +69,9 @@ def watching(watcher: Callable) -> Iterator[None]:
 
     def watch(event: str, arguments: tuple) -> None:
         writes = event != 'open' or 'w' in str(arguments[1]) or 'a' in str(arguments[1])
-        if writes and isinstance(arguments[0], str | Path):
-            watcher(event, Path(arguments[0]))
+        place = arguments[1] if event == 'os.rename' else arguments[0]
+        if writes and isinstance(place, str | Path):
+            watcher(event, Path(place))
 
     WATCHERS.append(watch)
     try:
@@ -174,8 +175,8 @@ def test_drafts_of_killed_processes_are_removed_and_nothing_else(tmp_path):
         (folder / f'{DRAFT}1' / 'epoch_1.pth').touch()
     (work_dir / f'{DRAFT}2').symlink_to(tmp_path / 'out')
     runner(work_dir, checkpoint=dict(out_dir=out_dir, max_keep_ckpts=1)).train()
-    kept = ['.cache.123.tmp', f'{DRAFT}2', 'last_checkpoint', 'notes.txt']
-    assert names(work_dir) == kept
+    assert names(work_dir) == ['.cache.123.tmp', 'last_checkpoint', 'notes.txt']
+    assert (work_dir / f'{DRAFT}2').is_symlink() and not list(tmp_path.rglob(f'{DRAFT}1'))
     assert names(out_dir / 'run') == ['.cache.123.tmp', 'epoch_3.pth', 'notes.txt']
     assert latest_checkpoint(work_dir) == str(out_dir / 'run' / 'epoch_3.pth')
 
