@@ -90,7 +90,8 @@ def test_what_is_no_checkpoint_is_named(tmp_path):
     }
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(ValueError, match=rf'{name} cannot be loaded \(.+\): it is no'):
+        said = 'it is damaged' if name == 'index.pth' else 'it is no'
+        with pytest.raises(ValueError, match=rf'{name} cannot be loaded.*: {said}'):
             load_from_local(str(tmp_path / name))
     for name in ('none.pth', 'none.safetensors'):
         with pytest.raises(FileNotFoundError, match=name):
