@@ -31,7 +31,7 @@ from repnext_mm.evaluation.benchmark.networks import Networks, Source
 from repnext_mm.evaluation.benchmark.plans import QUESTIONS, Question, answer, sizes_of, tables_of
 from repnext_mm.evaluation.benchmark.report import MATRIX_RATE, BenchmarkReport, warning_text
 from repnext_mm.evaluation.benchmark.scaling import draw_scaling, line_rows
-from repnext_mm.launch.command_line import add_trust_option, config_of
+from repnext_mm.launch.command_line import add_trust_option, check_trust, config_of
 from repnext_mm.launch.options import ConfigOptions
 from repnext_mm.reparam.forms import AUTO, FORMS
 from repnext_mm.timing import format_table
@@ -108,7 +108,9 @@ def parse_args() -> argparse.Namespace:
     )
     add_trust_option(parser)
     parser.add_argument('--rounds', type=int, default=5, help='how often to time each row')
-    return parser.parse_args()
+    args = parser.parse_args()
+    check_trust(parser, args, args.exported)
+    return args
 
 
 def sources_of(args: argparse.Namespace) -> dict[str, Source]:

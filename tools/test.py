@@ -24,6 +24,7 @@ from repnext_mm.launch.command_line import (
     add_trust_option,
     build_parser,
     build_runner,
+    check_trust,
     load_config,
 )
 from repnext_mm.launch.forms import choose_form
@@ -78,6 +79,8 @@ def parse_args() -> argparse.Namespace:
             'an exported file has one form, and takes images as they are: leave --form, --layout '
             'and --tta out'
         )
+    if args.exported:
+        check_trust(parser, args, [args.checkpoint])
     if args.exported and args.launcher != 'none':
         parser.error('an exported file is tested in one process: leave --launcher out')
     if args.runtime and not args.exported:

@@ -126,7 +126,7 @@ def build_graph(model: nn.Module, task: Task, options: ExportOptions) -> ExportG
     """
     dtype = torch.float16 if options.half else torch.float32
     for name, value in model.state_dict().items():
-        check_range(value, dtype, name, 'export the model in float32')
+        check_range(value, dtype, name, 'export the model in float32 (half=False)')
     image = image_input(getattr(model, 'data_preprocessor', None), dtype)
     model = copy.deepcopy(model)
     model.to(dtype)

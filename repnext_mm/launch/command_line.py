@@ -21,6 +21,7 @@ from repnext_mm.launch.device import adapt_to_device, use_mixed_precision
 from repnext_mm.launch.options import ConfigOptions
 from repnext_mm.own_data import SLOT, Wishes, use_own_data
 from repnext_mm.reparam.forms import FORMS, TRAINING
+from repnext_mm.runtime.sessions import can_run_code
 
 REASONS = 'own_data.txt'
 """In the work dir: the settings that were chosen for data of one's own, and why."""
@@ -110,6 +111,18 @@ def add_trust_option(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='open a .pt2 file, which can run code: only if you know who made it',
     )
+
+
+def check_trust(
+    parser: argparse.ArgumentParser, args: argparse.Namespace, files: Sequence[str]
+) -> None:
+    """Ends the program if one of the exported files can run code and is not trusted."""
+    for file in files:
+        if can_run_code(file) and not args.trust_file:
+            parser.error(
+                f'{file} can run code when it is opened: if you know who made it, say --trust-file; '
+                'ONNX and OpenVINO files are data and need no trust'
+            )
 
 
 class _OldName(argparse.Action):

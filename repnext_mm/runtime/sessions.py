@@ -201,10 +201,15 @@ def open_session(
     if session.can_run_code and not trust:
         raise ValueError(
             f'{path} was not opened: a {path.suffix} file can run code when it is opened, and not '
-            'everything in it can be checked. If you know who made it, say so with trust=True, or '
-            'with --trust-file on a command line; ONNX and OpenVINO files are data and need no trust'
+            'everything in it can be checked. If you know who made it, say so with trust=True; ONNX and '
+            'OpenVINO files are data and need no trust'
         )
     return session(path, **options)
+
+
+def can_run_code(path: str | Path) -> bool:
+    """Whether opening a file of this name can run code from it, so that it must be trusted."""
+    return any(session.can_run_code for session in SESSIONS.get(Path(path).suffix, {}).values())
 
 
 def read_spec(entries: Mapping[str, Any], path: Path) -> FileSpec:

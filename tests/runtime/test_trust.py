@@ -84,7 +84,7 @@ class Touch:
 
 
 def test_programs_are_opened_for_those_who_trust_them(program):
-    advice = r'model\.pt2 was not opened.*can run code.*trust=True.*--trust-file.*ONNX and OpenVINO'
+    advice = r'model\.pt2 was not opened.*can run code.*trust=True.*ONNX and OpenVINO'
     for opened in (open_session, open_reader):
         with pytest.raises(ValueError, match=advice):
             opened(program)
