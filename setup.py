@@ -29,9 +29,9 @@ OPENMMLAB = [
     'regex',
     'setuptools<82',  # mmengine 0.10 reads configs of packages through pkg_resources
 ]
-ONNX = ['onnx>=1.16', 'onnxruntime>=1.19']
-OPENVINO = ['onnx>=1.16', 'openvino>=2024.4']
-RUNTIME = ['onnxruntime>=1.19', 'opencv-python-headless', 'pillow>=10.1', 'matplotlib']
+ONNX = ['onnx>=1.16', 'onnxruntime>=1.20']
+OPENVINO = ['onnx>=1.16', 'openvino>=2026.1']
+RUNTIME = ['onnxruntime>=1.20', 'opencv-python-headless', 'pillow>=10.1', 'matplotlib']
 """To use exported ONNX files where none of the mm packages is installed."""
 COCO = ['faster-coco-eval>=1.8']
 """For ``FasterCocoMetric`` of OneDL's mmdet, in the place of pycocotools."""
