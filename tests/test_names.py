@@ -16,7 +16,6 @@ OPTIONS_ALLOWED = {
     'checks/checkpoint_fit.py',  # remedies are for users of the tools
     'checks/schedule.py',  # the same
     'checks/settings.py',  # the same
-    'runtime/sessions.py',  # refuses for programs and tools alike
     'evaluation/model_zoo.py',  # writes a page for users of the tools
     'launch/allocator.py',  # tells in the log which one undoes what it has done
     'border.py',  # defines the one of every tool
