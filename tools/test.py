@@ -91,13 +91,13 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     cfg = load_config(args)
-    check_run(cfg, 'test')
     cfg.resume = False  # a config that a resumed training left behind says otherwise
     if args.exported:
         form = use_exported(cfg, args.checkpoint, args.runtime, args.trust_file).form
     else:
         cfg.load_from = args.checkpoint
         form = choose_form(cfg, args.form, args.layout)
+    check_run(cfg, 'test')
     if args.show or args.show_dir:
         enable_pictures(cfg, args.show_dir, args.show, args.wait_time)
     if args.tta:

@@ -13,6 +13,8 @@ import pytest
 from commands import CONFIG, SLIM, TOOLS, run_inside
 from interrupted import differences, read
 
+from repnext_mm.files import DRAFT
+
 pytestmark = pytest.mark.distribution
 
 LAST = 'iter_8.pth'
@@ -111,7 +113,7 @@ def test_killed_while_it_writes_a_checkpoint(data, whole, tmp_path):
     with training(data, tmp_path, config) as process:
         has_ended(process, wait=True)
     assert [path.name for path in work_dir.glob('*.pth')] == ['iter_2.pth']
-    assert len(list(work_dir.glob('.iter_4.pth.*'))) == 1
+    assert len(list(work_dir.glob(f'{DRAFT}*/iter_4.pth'))) == 1
     output = resume(data, work_dir)
     assert f'Resuming from {work_dir}/iter_2.pth' in output
     assert 'which a killed process left' in output
