@@ -90,7 +90,7 @@ def exported(tmp_path_factory):
             before = {key: value.clone() for key, value in model.state_dict().items()}
             path = tmp_path_factory.mktemp('exported') / f'model{suffix}'
             report = export(model, path, cfg, **options)
-            known[key] = Exported(model, before, report, open_reader(path))
+            known[key] = Exported(model, before, report, open_reader(path, trust=True))
         return known[key]
 
     return get
