@@ -6,14 +6,13 @@ _base_ = [
     './_base_/default_runtime.py',
     './_base_/pretrained.py',
 ]
-checkpoint = f'{_base_.pretrained}/repnext_m5.pth'
 model = dict(
     backbone=dict(
         arch='m5',
         drop_path_rate=0.0,
         norm_eval=True,
         merge_frozen_norms=True,
-        init_cfg=dict(type='Pretrained', checkpoint=checkpoint),
+        init_cfg=dict(type='Pretrained', checkpoint=f'{_base_.pretrained}/repnext_m5.pth'),
     ),
     neck=dict(in_channels=[80, 160, 320, 640]),
 )

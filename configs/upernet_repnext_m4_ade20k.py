@@ -6,13 +6,12 @@ _base_ = [
     './_base_/segmentation_runtime.py',
     './_base_/pretrained.py',
 ]
-checkpoint = f'{_base_.pretrained}/repnext_m4.pth'
 
 model = dict(
     backbone=dict(
         arch='m4',
         drop_path_rate=0.0,
-        init_cfg=dict(type='Pretrained', checkpoint=checkpoint),
+        init_cfg=dict(type='Pretrained', checkpoint=f'{_base_.pretrained}/repnext_m4.pth'),
     ),
     decode_head=dict(in_channels=[64, 128, 256, 512]),
     auxiliary_head=dict(in_channels=256),

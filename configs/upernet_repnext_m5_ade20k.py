@@ -6,13 +6,12 @@ _base_ = [
     './_base_/segmentation_runtime.py',
     './_base_/pretrained.py',
 ]
-checkpoint = f'{_base_.pretrained}/repnext_m5.pth'
 
 model = dict(
     backbone=dict(
         arch='m5',
         drop_path_rate=0.0,
-        init_cfg=dict(type='Pretrained', checkpoint=checkpoint),
+        init_cfg=dict(type='Pretrained', checkpoint=f'{_base_.pretrained}/repnext_m5.pth'),
     ),
     decode_head=dict(in_channels=[80, 160, 320, 640]),
     auxiliary_head=dict(in_channels=320),

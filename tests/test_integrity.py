@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from repnext_mm.integrity import damage, named_tensors, not_finite, shown
+from repnext_mm.integrity import damage, named_tensors, not_finite, listed
 
 
 def save(path: Path) -> Path:
@@ -81,4 +81,4 @@ def test_entries_that_are_not_finite_are_named_in_order(value, dtype):
 def test_tensors_are_found_in_nested_content_and_names_are_counted():
     content = dict(optimizer=dict(state={0: dict(step=torch.zeros(1))}, groups=[dict(lr=1)]), x=[1])
     assert [name for name, _ in named_tensors(content)] == ['optimizer.state.0.step']
-    assert shown(['a', 'b']) == "'a', 'b'" and shown(list('abcde')) == "'a', 'b', 'c' and 2 more"
+    assert listed(['a', 'b']) == "'a', 'b'" and listed(list('abcde')) == "'a', 'b', 'c' and 2 more"

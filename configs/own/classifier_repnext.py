@@ -1,7 +1,7 @@
 # Classifier with RepNeXt-M3, on data of your own: tools/train.py THIS --data FOLDER.
 _base_ = [
     '../_base_/models/classifier_small.py',
-    '../_base_/backbones/repnext_m3_imagenet.py',
+    '../_base_/backbones/repnext_m3.py',
     '../_base_/datasets/own_classes.py',
     '../_base_/schedules/own.py',
     '../_base_/small_classification_runtime.py',

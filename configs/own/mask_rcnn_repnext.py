@@ -1,7 +1,7 @@
 # Mask R-CNN with RepNeXt-M3, on data of your own: tools/train.py THIS --data FOLDER.
 _base_ = [
     '../_base_/models/mask_rcnn_repnext_fpn.py',
-    '../_base_/backbones/repnext_m3_imagenet.py',
+    '../_base_/backbones/repnext_m3.py',
     '../_base_/datasets/own_instances.py',
     '../_base_/schedules/own.py',
     '../_base_/small_detection_runtime.py',

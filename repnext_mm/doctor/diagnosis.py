@@ -35,8 +35,8 @@ FLOORS = {
     'torch': '2.4',
     'torchvision': '0.19',
     'onnx': '1.16',
-    'onnxruntime': '1.19',
-    'openvino': '2024.4',
+    'onnxruntime': '1.20',
+    'openvino': '2026.1',
     'timm': '1.0',
 }
 """The oldest versions of distributions that work, as setup.py requires them."""

@@ -84,13 +84,13 @@ CASES = {
         facts(distributions=dict(onnxruntime='1.18.1')),
         'error',
         'too-old',
-        "pip install --upgrade 'onnxruntime>=1.19'",
+        "pip install --upgrade 'onnxruntime>=1.20'",
     ),
     'old_openvino': (
         facts(distributions=dict(openvino='2024.3.0')),
         'error',
         'too-old',
-        "pip install --upgrade 'openvino>=2024.4'",
+        "pip install --upgrade 'openvino>=2026.1'",
     ),
     'another_torchvision': (
         facts(distributions=dict(torchvision='0.25.0')),
@@ -161,7 +161,7 @@ CASES = {
         facts(distributions={'onnxruntime-gpu': '1.31.1'}),
         'error',
         'onnxruntime-twice',
-        "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'onnxruntime-gpu>=1.19'",
+        "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'onnxruntime-gpu>=1.20'",
     ),
     'both_distributions': (
         facts(distributions=dict(mmengine='0.10.7')),

@@ -37,7 +37,10 @@ def inside(project) -> Callable[..., None]:
             warnings.simplefilter('ignore')  # those of other projects are theirs
             patch.chdir(project)
             sys.path.insert(0, '')
-            run_script(str(path), [str(argument) for argument in arguments])
+            try:
+                run_script(str(path), [str(argument) for argument in arguments])
+            except SystemExit as end:
+                assert not end.code
 
     return run
 

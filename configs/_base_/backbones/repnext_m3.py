@@ -1,9 +1,10 @@
 # RepNeXt-M3 with its official ImageNet weights.
+_base_ = '../pretrained.py'
+
 channels = [64, 128, 256, 512]
-checkpoint = '{{$REPNEXT_PRETRAINED:pretrained}}/repnext_m3.pth'
 backbone = dict(
     type='repnext_mm.RepNeXt',
     arch='m3',
     drop_path_rate=0.0,
-    init_cfg=dict(type='Pretrained', checkpoint=checkpoint),
+    init_cfg=dict(type='Pretrained', checkpoint=f'{_base_.pretrained}/repnext_m3.pth'),
 )
