@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from repnext_mm.integrity import damage, named_tensors, not_finite, listed
+from repnext_mm.integrity import damage, listed, named_tensors, not_finite
 
 
 def save(path: Path) -> Path:
