@@ -1,5 +1,6 @@
 """Evaluators with annotation files of their own, against the datasets that are evaluated."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,12 +58,21 @@ def check_evaluators(
     for key, metric in coco_metrics(cfg, split):
         path = metric.get('ann_file')
         truth = files.find(path) if isinstance(path, str) and Path(path).is_file() else None
-        if truth is None or any(file is truth for _, file in pairs):
-            if truth is not None and len(pairs) > 1 and len({id(f) for _, f in pairs}) > 1:
-                yield from _images(f'{key}.ann_file', truth, pairs)
+        evaluated = _evaluated_by(key, cfg.get(f'{split}_evaluator'), pairs)
+        own = {id(file) for _, file in evaluated}
+        if truth is None or own == {id(truth)}:
             continue
-        yield from _images(f'{key}.ann_file', truth, pairs)
-        yield from _categories(f'{key}.ann_file', truth, pairs)
+        yield from _images(f'{key}.ann_file', truth, evaluated)
+        if id(truth) not in own:
+            yield from _categories(f'{key}.ann_file', truth, evaluated)
+
+
+def _evaluated_by(key: str, evaluator: Any, pairs: Sequence[Pair]) -> Sequence[Pair]:
+    """The datasets that a metric sees: the one of its number with mmdet's ``MultiDatasetsEvaluator``."""
+    number = re.search(r'\.metrics\[(\d+)\]$', key)
+    if isinstance(evaluator, dict) and type_name(evaluator) == 'MultiDatasetsEvaluator' and number:
+        return pairs[int(number[1]) :][:1] or pairs
+    return pairs
 
 
 def _images(key: str, truth: AnnotationFile, pairs: Sequence[Pair]) -> Iterator[Finding]:

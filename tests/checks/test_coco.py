@@ -283,6 +283,25 @@ def test_evaluators_compare_with_the_file_of_the_dataset(edit, count, level, wor
     assert finding.place == 'val_evaluator.ann_file'
 
 
+def test_each_metric_of_several_datasets_is_compared_with_its_own(tmp_path):
+    write(tmp_path)
+    other = write_coco(tmp_path, 'other', shifted)
+    cfg = detector(tmp_path)
+    first = cfg.val_dataloader.dataset
+    second = dict(first, ann_file='other.json', data_prefix=dict(img='other/'))
+    cfg.val_dataloader.dataset = dict(type='ConcatDataset', datasets=[first, second])
+    files = [str(tmp_path / 'val.json'), str(other)]
+    metrics = [dict(type='CocoMetric', ann_file=file) for file in files]
+    prefixes = ['val', 'other']
+    several = dict(type='MultiDatasetsEvaluator', metrics=metrics, dataset_prefixes=prefixes)
+    cfg.val_evaluator = several
+    assert [kind for _, kind in find(cfg) if kind == 'evaluator-file'] == []
+    metrics.reverse()
+    cfg.val_evaluator = several
+    place = find(cfg)['error', 'evaluator-file'].place
+    assert place == 'val_evaluator.metrics[0].ann_file'
+
+
 def turn(path, orientation: int) -> None:
     from PIL import Image
 
