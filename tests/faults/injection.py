@@ -45,6 +45,7 @@ class Process:
         **environment: object,
     ):
         self.output, self.begin = output, time.monotonic()
+        output.touch()  # a process that is killed at once has not opened it
         sys.stdout.flush()
         self.number = os.fork()
         if self.number == 0:
