@@ -49,7 +49,13 @@ class Process:
         sys.stdout.flush()
         self.number = os.fork()
         if self.number == 0:
-            os._exit(self._inside(tool, arguments, limit, environment))
+            status = 1
+            try:
+                status = self._inside(tool, arguments, limit, environment)
+            except KeyboardInterrupt:  # before the tool has begun
+                status = 130
+            finally:  # nothing that this process has to clean up is the copy's
+                os._exit(status)
 
     def _inside(
         self, tool: str, arguments: list[str], limit: int | None, environment: dict[str, object]
