@@ -1,5 +1,6 @@
 """Integrity of checkpoints: checksums of a file, and entries that are not finite."""
 
+import struct
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator, Mapping
@@ -7,6 +8,12 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+
+UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, struct.error,
+    EOFError, OSError, NotImplementedError, RuntimeError, ValueError,
+)  # fmt: skip
+"""How Python's zip reader fails over damaged bytes: over names, flags and compressed parts, too."""
 
 MOST_LISTED = 3
 """Number of names that a message lists before it only counts them."""
@@ -32,7 +39,7 @@ def damage(path: str | Path) -> str | None:
             if not any(part.CRC for part in archive.infolist()):
                 return None
             part = archive.testzip()
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+    except UNREADABLE as error:
         return f'it is damaged ({error})'
     return f'it is damaged: its part {part!r} does not match its checksum' if part else None
 

@@ -82,3 +82,12 @@ def test_tensors_are_found_in_nested_content_and_names_are_counted():
     content = dict(optimizer=dict(state={0: dict(step=torch.zeros(1))}, groups=[dict(lr=1)]), x=[1])
     assert [name for name, _ in named_tensors(content)] == ['optimizer.state.0.step']
     assert listed(['a', 'b']) == "'a', 'b'" and listed(list('abcde')) == "'a', 'b', 'c' and 2 more"
+
+
+def test_a_damaged_name_in_the_index_is_damage(tmp_path):
+    path = tmp_path / 'file.pth'
+    torch.save(dict(weight=torch.zeros(3)), path)
+    content = path.read_bytes()
+    place = content.rindex(b'version')
+    path.write_bytes(content[: place + 4] + b'\xe9' + content[place + 5 :])
+    assert 'damaged' in str(damage(path))
