@@ -17,7 +17,7 @@ from repnext_mm.integrity import divergence, not_finite
 from repnext_mm.reparam.loading import FormAware, compare_keys
 from repnext_mm.trained import unwrapped
 
-BAD_CHECKPOINT = 'checkpoint'
+CHECKPOINT_KIND = 'checkpoint'
 PARTIAL = '--allow-partial tests it all the same, with random values where it has none'
 SIZE_MISMATCH = re.compile(r'size mismatch for ([^:]+):')
 
@@ -76,12 +76,12 @@ def check_fit(
     origin = describe_origin(checkpoint, state, model.state_dict())
     for refusal in refusals:
         yield Finding(
-            'error', BAD_CHECKPOINT, source, f'{refusal}. {origin}'.rstrip('. '), f'Or {PARTIAL}'
+            'error', CHECKPOINT_KIND, source, f'{refusal}. {origin}'.rstrip('. '), f'Or {PARTIAL}'
         )
     if mismatched:
         yield Finding(
             level,
-            BAD_CHECKPOINT,
+            CHECKPOINT_KIND,
             source,
             f'{len(mismatched)} entries have another shape than in the model of the config: '
             f'{_listed(mismatched)}. {_classes(checkpoint)}{origin}'.rstrip('. '),
@@ -92,7 +92,7 @@ def check_fit(
         parts = sorted({'.'.join(name.split('.')[:2]) for name in missing})
         yield Finding(
             level,
-            BAD_CHECKPOINT,
+            CHECKPOINT_KIND,
             source,
             f'it lacks {len(missing)} entries of the model, all or some of {_listed(parts)}, such as '
             f'{missing[0]!r}. {origin}'.rstrip('. '),

@@ -1,6 +1,5 @@
 """Evaluators with annotation files of their own, against the datasets that are evaluated."""
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,7 +33,7 @@ def _metrics(part: Any, key: str) -> Iterator[tuple[str, dict]]:
 
 def coco_metrics(cfg: Config, split: str) -> list[tuple[str, dict]]:
     """Those that evaluate with pycocotools."""
-    return [(key, m) for key, m in metrics_of(cfg, split) if type_name(m).endswith('CocoMetric')]
+    return [(key, metric) for key, metric in metrics_of(cfg, split) if _is_coco(metric)]
 
 
 def evaluates_masks(cfg: Config, split: str) -> bool:
@@ -55,10 +54,10 @@ def check_evaluators(
     """
     if not pairs:
         return
-    for key, metric in coco_metrics(cfg, split):
-        path = metric.get('ann_file')
+    for number, (key, metric) in enumerate(metrics_of(cfg, split)):
+        path = metric.get('ann_file') if _is_coco(metric) else None
         truth = files.find(path) if isinstance(path, str) and Path(path).is_file() else None
-        evaluated = _evaluated_by(key, cfg.get(f'{split}_evaluator'), pairs)
+        evaluated = _evaluated_by(number, cfg.get(f'{split}_evaluator'), pairs)
         own = {id(file) for _, file in evaluated}
         if truth is None or own == {id(truth)}:
             continue
@@ -67,12 +66,15 @@ def check_evaluators(
             yield from _categories(f'{key}.ann_file', truth, evaluated)
 
 
-def _evaluated_by(key: str, evaluator: Any, pairs: Sequence[Pair]) -> Sequence[Pair]:
-    """The datasets that a metric sees: the one of its number with mmdet's ``MultiDatasetsEvaluator``."""
-    number = re.search(r'\.metrics\[(\d+)\]$', key)
-    if isinstance(evaluator, dict) and type_name(evaluator) == 'MultiDatasetsEvaluator' and number:
-        return pairs[int(number[1]) :][:1] or pairs
+def _evaluated_by(number: int, evaluator: Any, pairs: Sequence[Pair]) -> Sequence[Pair]:
+    """The datasets that a metric sees: with mmdet's ``MultiDatasetsEvaluator`` the one of its number."""
+    if isinstance(evaluator, dict) and type_name(evaluator) == 'MultiDatasetsEvaluator':
+        return pairs[number : number + 1] or pairs
     return pairs
+
+
+def _is_coco(metric: dict) -> bool:
+    return type_name(metric).endswith('CocoMetric')
 
 
 def _images(key: str, truth: AnnotationFile, pairs: Sequence[Pair]) -> Iterator[Finding]:

@@ -12,8 +12,6 @@ import torch
 SAFE, UNSAFE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 """torch's environment variables, which may not both be set."""
 
-log = logging.getLogger(__name__)
-
 
 def trust_mmengine_checkpoints() -> None:
     """Lets ``torch.load(weights_only=True)`` read what mmengine's ``CheckpointHook`` writes.
@@ -53,7 +51,7 @@ def forbid_code_in_checkpoints() -> None:
     if not _safe_loader_is_default() or os.environ.setdefault(SAFE, '1') == '0':
         return
     if os.environ.pop(UNSAFE, '0').lower() not in ('0', ''):
-        log.warning(
+        logging.getLogger(__name__).warning(
             'checkpoints are read as data here, so %s is ignored: %s=0 lets them run code, for '
             'files that you trust',
             UNSAFE,
