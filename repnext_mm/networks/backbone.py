@@ -14,11 +14,12 @@ from torch.utils.checkpoint import checkpoint
 from repnext_mm.deprecation import renamed_argument
 from repnext_mm.networks import layouts
 from repnext_mm.networks.architectures import ARCHITECTURES, resolve_architecture
-from repnext_mm.networks.family import NormLayer
+from repnext_mm.networks.family import NormLayer, ResidualBlock
 from repnext_mm.reparam import TRAINING, FormAware
 from repnext_mm.reparam.arguments import are_whole, check_rate, check_switches, check_whole
 from repnext_mm.reparam.forms import check_form, form_name
 from repnext_mm.reparam.live import run_merged_while_frozen
+from repnext_mm.reparam.primitives import are_maps_unseen
 
 
 class Stage(nn.Module):
@@ -37,17 +38,26 @@ class Stage(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.with_cp = with_cp
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps ``(N, C_in, H, W)`` to ``(N, C, H // 2, W // 2)``, or in the first stage to itself."""
+    def forward(self, x: Tensor, overwrite: bool = False) -> Tensor:
+        """Maps ``(N, C_in, H, W)`` to ``(N, C, H // 2, W // 2)``, or in the first stage to itself.
+
+        Args:
+            x: The input.
+            overwrite: Whether a merged block may overwrite it, because nobody reads it later.
+        """
+        unseen = not self.training and are_maps_unseen(self)
         if 'downsample' in self._modules:
-            x = self.downsample(x)
+            x, overwrite = self.downsample(x), True
         for block in self.blocks:
-            if self.with_cp and torch.is_grad_enabled():
+            if unseen and isinstance(block, ResidualBlock) and block.form != TRAINING:
+                x = block.forward_merged(x, overwrite)
+            elif self.with_cp and torch.is_grad_enabled():
                 # Unlike the forward pass, the recomputation must not count the batch again.
                 contexts = partial(_checkpoint_contexts, block)
                 x = checkpoint(block, x, use_reentrant=False, context_fn=contexts)
             else:
                 x = block(x)
+            overwrite = True
         return x
 
 
@@ -242,10 +252,11 @@ class RepNeXt(FormAware):
         """
         self.check_training()
         x = self.stem(x)
-        outputs = {}
-        for index, stage in enumerate(self.stages):
-            x = stage(x)
-            outputs[index] = x
+        outputs: list[Tensor] = []
+        for stage in self.stages:
+            # What the stem puts out is nobody's but the first stage's; a later one reads an output.
+            x = stage(x) if outputs else stage(x, overwrite=are_maps_unseen(self.stem))
+            outputs.append(x)
         return tuple(outputs[index] for index in self.out_indices)
 
     @renamed_argument('deploy', 'form')

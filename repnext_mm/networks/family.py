@@ -1,9 +1,10 @@
 """The parts of which the networks of one family are built."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from torch import nn
+from torch import Tensor, nn
 
 NormLayer = Callable[[int], nn.Module]
 """Builds a normalization layer for a number of channels, such as ``nn.BatchNorm2d``."""
@@ -40,6 +41,27 @@ class Family(NamedTuple):
 
     chunks: int = 1
     """The number of equal parts into which a block splits the channels of its stage."""
+
+
+class ResidualBlock(nn.Module, ABC):
+    """A block that adds its input to what it computes of it."""
+
+    @property
+    @abstractmethod
+    def form(self) -> str:
+        """The form of the block."""
+
+    @abstractmethod
+    def forward_merged(self, x: Tensor, overwrite: bool = False) -> Tensor:
+        """The forward pass in the form ``'fused'``.
+
+        Args:
+            x: ``(N, C, H, W)``.
+            overwrite: Whether the output may take the memory of ``x``, which nobody reads later.
+
+        Returns:
+            ``(N, C, H, W)``.
+        """
 
 
 @runtime_checkable

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from repnext_mm.deprecation import renamed_argument
-from repnext_mm.networks.family import Family, NormLayer
+from repnext_mm.networks.family import Family, NormLayer, ResidualBlock
 from repnext_mm.networks.heads import TwoClassifiers
 from repnext_mm.networks.initialization import initialize_norm, zero_bias
 from repnext_mm.networks.token_mixers import (
@@ -31,7 +31,7 @@ from repnext_mm.networks.token_mixers import (
 from repnext_mm.reparam import TRAINING, layers
 from repnext_mm.reparam.convert import has_hooks
 from repnext_mm.reparam.live import LiveMerging
-from repnext_mm.reparam.primitives import ConvSequential, conv_act, conv_add
+from repnext_mm.reparam.primitives import ConvSequential, are_maps_unseen, conv_act, conv_add
 
 EXPANSION = 2
 
@@ -145,15 +145,15 @@ class MetaNeXt(LiveMerging):
     def form(self) -> str:
         return 'fused' if isinstance(self.norm, nn.Identity) else TRAINING
 
-    def mixed(self, x: Tensor, shortcut: Tensor) -> Tensor:
-        """``shortcut + channel_mixer(x)`` in the form ``'fused'``."""
+    def mixed(self, x: Tensor, shortcut: Tensor, overwrite: bool) -> Tensor:
+        """``shortcut + channel_mixer(x)`` in the form ``'fused'``, which may overwrite the shortcut."""
         if has_hooks(self.channel_mixer):
             return shortcut + self.channel_mixer(x)
         expand, act, project = self.channel_mixer
-        return conv_add(conv_act(x, expand, act), project, shortcut)
+        return conv_add(conv_act(x, expand, act), project, shortcut, overwrite=overwrite)
 
 
-class Block(MetaNeXt):
+class Block(MetaNeXt, ResidualBlock):
     """``x + channel_mixer(norm(token_mixer(x)))``; stochastic depth acts on the branch."""
 
     def __init__(
@@ -169,13 +169,16 @@ class Block(MetaNeXt):
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, C, H, W)`` to ``(N, C, H, W)``."""
         if self.form != TRAINING:
-            return self.mixed(self.token_mixer(x), x)
+            return self.forward_merged(x)
         if live := self.live_convs():
             conv_sm, expand, project = live
             y = self.channel_mixer.mix(self.token_mixer.mix(x, conv_sm), expand, project)
         else:
             y = self.channel_mixer(self.norm(self.token_mixer(x)))
         return x + self.drop_path(y)
+
+    def forward_merged(self, x: Tensor, overwrite: bool = False) -> Tensor:
+        return self.mixed(self.token_mixer(x), x, overwrite)
 
     def merged_convs(self, read: layers.Read = layers.exact) -> tuple[layers.MergedConv, ...]:
         channel_mixer = self.channel_mixer.merged_convs(self.norm, read)
@@ -200,7 +203,9 @@ class Downsample(MetaNeXt):
             x = torch.cat((conv_s(x), conv_m(x)), dim=1)
             return x + self.channel_mixer.mix(x, expand, project)
         x = self.norm(self.token_mixer(x))
-        return x + self.channel_mixer(x) if self.form == TRAINING else self.mixed(x, x)
+        if self.form == TRAINING:
+            return x + self.channel_mixer(x)
+        return self.mixed(x, x, overwrite=are_maps_unseen(self))
 
     def merged_convs(self, read: layers.Read = layers.exact) -> tuple[layers.MergedConv, ...]:
         channel_mixer = self.channel_mixer.merged_convs(read=read)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from repnext_mm.deprecation import renamed_argument
-from repnext_mm.networks.family import Family, NormLayer
+from repnext_mm.networks.family import Family, NormLayer, ResidualBlock
 from repnext_mm.networks.heads import LinearHead
 from repnext_mm.networks.initialization import initialize_norm, zero_bias
 from repnext_mm.networks.plain import UNIT_SIZE, PlainBlock
@@ -172,7 +172,7 @@ class RepUnit(nn.Module):
         return layers.MergedConv(weight, bias, first, (self,), geometry)
 
 
-class Block(LiveMerging):
+class Block(LiveMerging, ResidualBlock):
     """``relu(x + project(relu(expand(token_mixer(x)))))``; its input is never negative.
 
     Args:
@@ -203,12 +203,15 @@ class Block(LiveMerging):
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, C, H, W)`` to ``(N, C, H, W)``."""
         if self.form != TRAINING:
-            y = conv_act(conv_act(x, self.token_mixer), self.expand, self.act)
-            return conv_add(y, self.project, x, self.act)
+            return self.forward_merged(x)
         live = self.live_convs()
         token_mixer: layers.Convolution = live[0] if live else self.token_mixer
         y = self.project(self.act(self.expand(token_mixer(x))))
         return self.act(x + self.drop_path(y))
+
+    def forward_merged(self, x: Tensor, overwrite: bool = False) -> Tensor:
+        y = conv_act(conv_act(x, self.token_mixer), self.expand, self.act)
+        return conv_add(y, self.project, x, self.act, overwrite)
 
     def merged_convs(self, read: layers.Read = layers.exact) -> tuple[layers.MergedConv, ...]:
         return (cast(RepUnit, self.token_mixer).merged(read),)

@@ -4,6 +4,7 @@ import copy
 import gc
 import inspect
 import io
+import itertools
 import pickle
 import runpy
 import threading
@@ -14,6 +15,7 @@ from helpers import FORMS, assert_close, backbone, slim
 from torch import Tensor, nn
 
 from repnext_mm import reparameterize_model
+from repnext_mm.networks.family import ResidualBlock
 from repnext_mm.reparam.primitives import (
     ENVIRONMENT,
     ConvSequential,
@@ -159,6 +161,67 @@ def test_residuals_and_inputs_stay_as_they_are():
         conv_act(x, conv, nn.ReLU())
         conv_add(x, conv, x, nn.ReLU())
         assert torch.equal(x, before[0]) and torch.equal(other, before[1])
+
+
+@pytest.fixture
+def overwritten(monkeypatch):
+    """The addresses of the feature maps that primitives have overwritten, in order."""
+    addresses = []
+    operators = onednn._operators_in_place()
+
+    class Operators:
+        @staticmethod
+        def binary(other, *arguments):
+            addresses.append(other.data_ptr())
+            return operators.binary(other, *arguments)
+
+    monkeypatch.setattr(onednn, '_operators_in_place', Operators)
+    return addresses
+
+
+@pytest.mark.parametrize('variant', ['tiny', 'm1'])
+@torch.no_grad()
+def test_only_maps_between_layers_are_overwritten(variant, overwritten):
+    network, image = merged(variant), torch.randn(2, 3, 61, 70)
+    before = image.clone()
+    with primitives(False):
+        expected = network(image)
+    features = network(image)
+    residual = sum(isinstance(module, ResidualBlock) for module in network.modules())
+    entries = len(network.stages) - 1 if variant == 'm1' else 0
+    assert len(overwritten) == residual + entries
+    for feature, value in zip(features, expected, strict=True):
+        assert_close(feature, value)
+    assert torch.equal(image, before)
+
+    x, block = network.stem(image), network.stages[0].blocks[0]
+    kept = x.clone()
+    for layer in (network.stages[0], block, network.stages[1]):
+        overwritten.clear()
+        layer(x)
+        assert x.data_ptr() not in overwritten and torch.equal(x, kept)
+
+
+@torch.no_grad()
+def test_maps_that_a_hook_keeps_are_not_overwritten(overwritten):
+    image = torch.randn(1, 3, 64, 64)
+    for path in ('stem', 'stages.1', 'stages.1.blocks.0', 'stages.1.downsample.token_mixer.conv_s'):
+        network, kept = merged('m1'), []
+
+        def keep(module, args, output, kept=kept):
+            kept.extend((tensor, tensor.clone()) for tensor in (*args, output))
+
+        network.get_submodule(path).register_forward_hook(keep)
+        network(image)
+        assert kept and all(torch.equal(tensor, value) for tensor, value in kept), path
+        assert overwritten  # in the other stages
+    handle = nn.modules.module.register_module_forward_hook(lambda *args: None)
+    try:
+        overwritten.clear()
+        network(image)
+        assert not overwritten
+    finally:
+        handle.remove()
 
 
 def change_in_place(conv):
@@ -417,9 +480,11 @@ def test_operators_that_are_missing_or_wrong_are_not_used(monkeypatch, runs):
     def missing():
         raise AttributeError("'_OpNamespace' 'mkldnn' object has no attribute")
 
-    for operators in (Wrong, missing):
+    for name, operators in itertools.product(
+        ('_operators', '_operators_in_place'), (Wrong, missing)
+    ):
         with monkeypatch.context() as patch:
-            patch.setattr(onednn, '_operators', operators)
+            patch.setattr(onednn, name, operators)
             onednn.onednn_agrees.cache_clear()
             assert not onednn.onednn_agrees()
             assert_close(conv_act(x, conv, nn.ReLU()), conv(x).relu())

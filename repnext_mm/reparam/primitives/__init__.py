@@ -10,6 +10,19 @@ and devices) the layers run as they are.
 """
 
 from repnext_mm.reparam.primitives.layers import ConvSequential, conv_act, conv_add
-from repnext_mm.reparam.primitives.selection import ENVIRONMENT, primitives, set_primitives
+from repnext_mm.reparam.primitives.selection import (
+    ENVIRONMENT,
+    are_maps_unseen,
+    primitives,
+    set_primitives,
+)
 
-__all__ = ['ENVIRONMENT', 'ConvSequential', 'conv_act', 'conv_add', 'primitives', 'set_primitives']
+__all__ = [
+    'ENVIRONMENT',
+    'ConvSequential',
+    'are_maps_unseen',
+    'conv_act',
+    'conv_add',
+    'primitives',
+    'set_primitives',
+]

@@ -57,7 +57,12 @@ class CuDNN(PrimitiveLibrary):
         )
 
     def run(
-        self, x: Tensor, conv: nn.Conv2d, activation: str, other: Tensor | None = None
+        self,
+        x: Tensor,
+        conv: nn.Conv2d,
+        activation: str,
+        other: Tensor | None = None,
+        overwrite: bool = False,
     ) -> Tensor | None:
         if activation != RELU or conv.groups != 1 or not takes_primitive(conv, x.dtype, x.device):
             return None

@@ -30,7 +30,13 @@ def conv_act(x: Tensor, conv: Callable[[Tensor], Tensor], act: nn.Module | None 
     return activated(conv(x), act) if result is None else result
 
 
-def conv_add(x: Tensor, conv: nn.Module, other: Tensor, act: nn.Module | None = None) -> Tensor:
+def conv_add(
+    x: Tensor,
+    conv: nn.Module,
+    other: Tensor,
+    act: nn.Module | None = None,
+    overwrite: bool = False,
+) -> Tensor:
     """``act(other + conv(x))``, as one primitive where that is possible.
 
     Args:
@@ -38,6 +44,8 @@ def conv_add(x: Tensor, conv: nn.Module, other: Tensor, act: nn.Module | None = 
         conv: As for :func:`conv_act`.
         other: What is added to the convolution's output.
         act: The activation, of which a primitive computes ReLU; None for none.
+        overwrite: Whether the result may take the memory of ``other``, which nobody reads later: a
+            primitive then need not copy it.
     """
     if (
         torch.compiler.is_compiling()
@@ -47,7 +55,7 @@ def conv_add(x: Tensor, conv: nn.Module, other: Tensor, act: nn.Module | None = 
     ):
         y = other + conv(x)
         return y if act is None else act(y)
-    result = run_primitive(x, conv, kind, other)
+    result = run_primitive(x, conv, kind, other, overwrite)
     if result is not None:
         return result
     y = conv(x)

@@ -14,7 +14,12 @@ class PrimitiveLibrary(ABC):
 
     @abstractmethod
     def run(
-        self, x: Tensor, conv: nn.Conv2d, activation: str, other: Tensor | None = None
+        self,
+        x: Tensor,
+        conv: nn.Conv2d,
+        activation: str,
+        other: Tensor | None = None,
+        overwrite: bool = False,
     ) -> Tensor | None:
         """``activation(other + conv(x))`` as one primitive.
 
@@ -26,6 +31,7 @@ class PrimitiveLibrary(ABC):
             conv: A convolution that is ``nn.Conv2d`` and nothing else.
             activation: One of those in :mod:`~.activations`.
             other: Tensor to add, of the shape of the output.
+            overwrite: Whether the output may take the memory of ``other``, which nobody reads later.
 
         Returns:
             The output; None where no primitive computes it.

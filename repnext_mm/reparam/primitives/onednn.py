@@ -62,7 +62,12 @@ class OneDNN(PrimitiveLibrary):
         )
 
     def run(
-        self, x: Tensor, conv: nn.Conv2d, activation: str, other: Tensor | None = None
+        self,
+        x: Tensor,
+        conv: nn.Conv2d,
+        activation: str,
+        other: Tensor | None = None,
+        overwrite: bool = False,
     ) -> Tensor | None:
         if other is not None and activation not in BINARY:
             return None
@@ -84,6 +89,8 @@ class OneDNN(PrimitiveLibrary):
                 return None
             if not other.is_contiguous(memory_format=torch.channels_last):
                 other = other.contiguous(memory_format=torch.channels_last)
+            elif overwrite and other is not x:
+                return _operators_in_place().binary(other, x, *arguments, *BINARY[activation])
             return _operators().binary(x, other, *arguments, *BINARY[activation])
         except RuntimeError:  # oneDNN cannot describe some outputs of one pixel or one channel
             plan.output_shape = None
@@ -103,6 +110,12 @@ def onednn_agrees() -> bool:
 @functools.cache
 def _operators() -> Any:
     return torch.ops.mkldnn._convolution_pointwise
+
+
+@functools.cache
+def _operators_in_place() -> Any:
+    """The variant that adds to a tensor where it is. The other one copies the tensor first."""
+    return torch.ops.mkldnn._convolution_pointwise_
 
 
 class _Plan:
@@ -212,13 +225,17 @@ def _agrees_on(groups: int, size: int) -> bool:
     packed = torch.ops.mkldnn._reorder_convolution_weight(
         case.weight, *case.geometry, list(case.x.shape)
     )
-    run = _operators()
+    run, run_in_place = _operators(), _operators_in_place()
     for weight in (case.weight, packed):
         arguments = weight, case.bias, *case.geometry
         results = [
             *((run.default(case.x, *arguments, *UNARY[name]), y) for name, y in case.activated.items()),
             *(
                 (run.binary(case.x, case.other, *arguments, *BINARY[name]), y)
+                for name, y in case.added.items()
+            ),
+            *(
+                (run_in_place.binary(case.other.clone(), case.x, *arguments, *BINARY[name]), y)
                 for name, y in case.added.items()
             ),
         ]  # fmt: skip

@@ -40,7 +40,11 @@ def primitives(enabled: bool) -> Iterator[None]:
 
 
 def run_primitive(
-    x: Tensor, conv: nn.Conv2d, activation: str, other: Tensor | None = None
+    x: Tensor,
+    conv: nn.Conv2d,
+    activation: str,
+    other: Tensor | None = None,
+    overwrite: bool = False,
 ) -> Tensor | None:
     """``activation(other + conv(x))`` by the library of the input's device.
 
@@ -49,6 +53,7 @@ def run_primitive(
         conv: A convolution that is ``nn.Conv2d`` and nothing else.
         activation: One of those in :mod:`~.activations`.
         other: Tensor to add, of the shape of the output.
+        overwrite: Whether the output may take the memory of ``other``, which nobody reads later.
 
     Returns:
         The output; None where no primitive computes it.
@@ -56,7 +61,7 @@ def run_primitive(
     library = LIBRARIES.get(x.device.type)
     if library is None or not library.is_allowed(x):
         return None
-    return library.run(x, conv, activation, other)
+    return library.run(x, conv, activation, other, overwrite)
 
 
 def is_unobserved(conv: nn.Module, x: Tensor, other: Tensor | None = None) -> bool:
@@ -72,14 +77,33 @@ def is_unobserved(conv: nn.Module, x: Tensor, other: Tensor | None = None) -> bo
         if any(tensor is not None and tensor.requires_grad for tensor in tensors):
             return False
     return not (
-        conv._forward_hooks
-        or conv._forward_pre_hooks
-        or 'forward' in conv.__dict__
-        or torch_modules._global_forward_hooks
-        or torch_modules._global_forward_pre_hooks
+        _is_watched(conv)
+        or _is_every_module_watched()
         or torch._C._len_torch_dispatch_stack()
         or torch._C._len_torch_function_stack()
         or torch._C._functorch.peek_interpreter_stack() is not None
         or forward_ad._current_level >= 0
         or torch._C._is_tracing()
     )
+
+
+def are_maps_unseen(module: nn.Module) -> bool:
+    """Whether nobody sees the feature maps inside a module, so that primitives may overwrite them.
+
+    That is where none of the layers has a forward hook or a replaced forward method, which could
+    keep a map that passes through.
+    """
+    return (
+        _state['enabled']
+        and not torch.compiler.is_compiling()
+        and not _is_every_module_watched()
+        and not any(map(_is_watched, module.modules()))
+    )
+
+
+def _is_watched(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks or 'forward' in module.__dict__)
+
+
+def _is_every_module_watched() -> bool:
+    return bool(torch_modules._global_forward_hooks or torch_modules._global_forward_pre_hooks)
