@@ -20,6 +20,7 @@ FLOORS = (
     ('checks', 'own_data'),
     ('launch', 'installation', 'demo', 'evaluation'),
     ('pruning', 'experiments', 'prediction'),
+    ('commands',),
 )
 """From the bottom: a room imports rooms of the floors below it, and of the ground."""
 
@@ -27,6 +28,7 @@ GROUND = (
     'compat',
     'border',
     'files',
+    'places',
     'integrity',
     'config_dicts',
     'timing',

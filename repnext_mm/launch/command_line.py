@@ -29,6 +29,9 @@ REASONS = 'own_data.txt'
 TESTS = 'tests'
 """In the work dir of a training: what tests of its config write."""
 
+CALLED = ('argparse', 'repnext_mm')
+"""Packages between a program and the action of an option."""
+
 TASK_PACKAGES = ('mmdet', 'mmseg', 'mmpretrain')
 
 
@@ -133,11 +136,14 @@ class _OldName(argparse.Action):
         self.new = new
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
-        """Called by argparse, at a depth that depends on the version of Python."""
-        depth, frame = 1, sys._getframe()
-        while frame.f_back and frame.f_back.f_globals.get('__name__') == 'argparse':
+        """Called by argparse, at a depth that depends on the version of Python.
+
+        The warning names the program that the user started, for Python shows it of that alone.
+        """
+        depth, frame = 2, sys._getframe().f_back
+        while frame and frame.f_globals.get('__name__', '').split('.')[0] in CALLED:
             depth, frame = depth + 1, frame.f_back
-        warn_of_old_name(f'the option {option_string}', self.new, stacklevel=depth + 1)
+        warn_of_old_name(f'the option {option_string}', self.new, stacklevel=depth)
         setattr(namespace, self.dest, values)
 
 

@@ -10,9 +10,10 @@ from mmengine.config import Config
 from mmengine.hooks import EMAHook
 
 from repnext_mm.border import DEBUG
+from repnext_mm.commands import test, train
 from repnext_mm.config_dicts import type_name
 from repnext_mm.hooks import ReparameterizeHook
-from repnext_mm.launch import command_line, device
+from repnext_mm.launch import device
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 HOOK = 'repnext_mm.ReparameterizeHook'
@@ -32,10 +33,12 @@ def configure(tmp_path, monkeypatch):
     def stop(cfg):
         raise Built(cfg)
 
+    commands = {'test.py': test, 'train.py': train}
+
     def call(tool: str, text: str, *arguments: str) -> Config:
         path = tmp_path / 'config.py'
         path.write_text(text)
-        monkeypatch.setattr(command_line, 'build_runner', stop)
+        monkeypatch.setattr(commands[tool], 'build_runner', stop)
         monkeypatch.setattr(sys, 'argv', [tool, str(path), *arguments])
         with pytest.raises(Built) as info:
             runpy.run_path(str(TOOLS / tool), run_name='__main__')

@@ -1,12 +1,12 @@
 """tools/benchmark.py on slim networks: every question, and files that an interruption leaves."""
 
 import json
-import runpy
 from unittest.mock import patch
 
 import pytest
 from commands import CONFIG, ROOT, SLIM
 
+from repnext_mm.commands.benchmark import titles_of
 from repnext_mm.evaluation.benchmark import gpu, plans
 from repnext_mm.evaluation.benchmark.report import MATRIX_RATE
 
@@ -146,7 +146,6 @@ def test_wrong_arguments_are_named(arguments, message, inside, tmp_path):
 
 
 def test_configs_of_one_name_are_told_apart():
-    titles_of = runpy.run_path(str(ROOT / 'tools' / 'benchmark.py'), run_name='tools')['titles_of']
     assert titles_of(['a/x.py', 'b/x.py', 'b/y.py']) == ['a/x.py', 'b/x.py', 'y']
     with pytest.raises(ValueError, match=r'a/x\.py is given twice'):
         titles_of(['a/x.py', 'a/x.py'])

@@ -1,0 +1,125 @@
+"""Tests a checkpoint: AP, mIoU or accuracy, on the merged network unless told otherwise.
+
+In the checkpoint's place may stand a file of tools/export.py, which is tested as it is.
+"""
+
+import argparse
+from pathlib import Path
+
+import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
+
+# isort: split
+from mmengine.dist import is_main_process
+
+from repnext_mm.checks.batches import explained_batch_errors
+from repnext_mm.checks.checkpoint_fit import CheckpointFitHook
+from repnext_mm.checks.run import check_run
+from repnext_mm.evaluation.exported_model import is_exported, use_exported
+from repnext_mm.files import to_json, write_text
+from repnext_mm.hooks import ReparameterizeHook
+from repnext_mm.launch.command_line import (
+    add_checks_option,
+    add_form_option,
+    add_trust_option,
+    build_parser,
+    build_runner,
+    check_trust,
+    load_config,
+)
+from repnext_mm.launch.forms import choose_form
+from repnext_mm.launch.pictures import enable_pictures
+from repnext_mm.launch.predictions import PredictionHook
+from repnext_mm.launch.test_time_augmentation import enable_tta
+from repnext_mm.reparam.fastest import LAYOUTS
+from repnext_mm.reparam.forms import AUTO, FORMS
+
+
+def parse_args() -> argparse.Namespace:
+    parser = build_parser(__doc__)
+    parser.add_argument(
+        'checkpoint', help='checkpoint file, in any known layout, or a file of tools/export.py'
+    )
+    add_checks_option(parser)
+    add_form_option(
+        parser,
+        'test the training form, or merged to this form; auto: to the fastest on the first batch; '
+        "default: that of the config's backbone or ReparameterizeHook, or fused",
+        old='--deploy',
+        forms=(*FORMS, AUTO),
+    )
+    parser.add_argument(
+        '--layout', choices=LAYOUTS, help='of the merged weights; what --form auto has chosen'
+    )
+    parser.add_argument(
+        '--runtime', help='for an exported file: onnxruntime (the default for ONNX) or openvino'
+    )
+    add_trust_option(parser)
+    parser.add_argument('--out', help='write the predictions to this .pkl file')
+    parser.add_argument('--show', action='store_true', help='show predictions in a window')
+    parser.add_argument(
+        '--show-dir',
+        help='draw predictions, beside the ground truth if there is one, in this folder',
+    )
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds for each --show')
+    parser.add_argument(
+        '--allow-partial',
+        action='store_true',
+        help='test a checkpoint that lacks a part of the model, which stays random',
+    )
+    parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    args = parser.parse_args()
+    if args.out and not args.out.endswith(('.pkl', '.pickle')):
+        parser.error(f'--out writes a pickle file, so it must end in .pkl; got {args.out!r}')
+    if not args.checkpoint.startswith(('http:', 'https:')) and not Path(args.checkpoint).is_file():
+        parser.error(f'there is no checkpoint {args.checkpoint!r}')
+    args.exported = is_exported(args.checkpoint)
+    if args.exported and (args.form or args.layout or args.tta):
+        parser.error(
+            'an exported file has one form, and takes images as they are: leave --form, --layout '
+            'and --tta out'
+        )
+    if args.exported:
+        check_trust(parser, args, [args.checkpoint])
+    if args.exported and args.launcher != 'none':
+        parser.error('an exported file is tested in one process: leave --launcher out')
+    if args.runtime and not args.exported:
+        parser.error(f'--runtime is for exported files, {args.checkpoint!r} is none')
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = load_config(args)
+    cfg.resume = False  # a config that a resumed training left behind says otherwise
+    if args.exported:
+        form = use_exported(cfg, args.checkpoint, args.runtime, args.trust_file).form
+    else:
+        cfg.load_from = args.checkpoint
+        form = choose_form(cfg, args.form, args.layout)
+    check_run(cfg, 'test')
+    if args.show or args.show_dir:
+        enable_pictures(cfg, args.show_dir, args.show, args.wait_time)
+    if args.tta:
+        enable_tta(cfg)
+    runner = build_runner(cfg)
+    if not args.exported:
+        runner.register_hook(CheckpointFitHook(args.checkpoint, args.allow_partial))
+    if args.out:
+        runner.register_hook(PredictionHook(cfg.get('default_scope'), args.out))
+    with explained_batch_errors():
+        metrics = runner.test()
+    if is_main_process():
+        hooks = [hook for hook in runner.hooks if isinstance(hook, ReparameterizeHook)]
+        choice = hooks[0].choice if hooks else None
+        summary = dict(
+            config=args.config,
+            checkpoint=args.checkpoint,
+            form=choice.form if choice else form,
+            choice=choice and choice.to_json(),
+            runtime=args.runtime,
+            tta=args.tta,
+            metrics=metrics,
+        )
+        path = Path(runner.work_dir) / 'metrics.json'
+        write_text(path, to_json(summary))
+        runner.logger.info(f'Metrics written to {path}')
