@@ -96,6 +96,7 @@ setup(
         'data': DATA,
         'dev': DEV,
     },
+    entry_points={'console_scripts': ['repnext-mm = repnext_mm.commands.__main__:main']},
     cmdclass={'build_py': BuildWithMim},
     zip_safe=False,
 )

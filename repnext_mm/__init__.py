@@ -22,6 +22,7 @@ It imports neither mmdet nor mmseg nor mmpretrain.
 
 import importlib
 import os
+import re
 import sys
 from types import ModuleType
 
@@ -30,13 +31,22 @@ from repnext_mm.version import __version__
 __all__ = ['__version__']
 
 
-def _is_for_the_doctor() -> bool:
-    """Whether ``python -m repnext_mm.doctor`` imports this, which has to run in any environment."""
-    asked = {argument.removeprefix('-m') for argument in sys.orig_argv}
-    return sys.argv[:1] == ['-m'] and 'repnext_mm.doctor' in asked
+def _is_for_the_command_line() -> bool:
+    """Whether ``repnext-mm`` or the doctor imports this.
+
+    The doctor has to run in any environment, and ``repnext-mm`` answers at once where its command
+    needs none of the heavy packages; for other commands it imports this again.
+    """
+    if sys.argv[:1] == ['-m']:
+        asked = {argument.removeprefix('-m') for argument in sys.orig_argv}
+        return bool(asked & {'repnext_mm.doctor', 'repnext_mm.commands'})
+    return bool(sys.argv) and re.split(r'[\\/]', sys.argv[0])[-1] in (
+        'repnext-mm',
+        'repnext-mm.exe',
+    )
 
 
-if not _is_for_the_doctor():
+if not _is_for_the_command_line():
     from repnext_mm import compat
     from repnext_mm.installation import VARIABLE, install
     from repnext_mm.reparam import reparameterize_model

@@ -30,6 +30,19 @@ SPEAKERS = ('__main__', 'repnext_mm', 'mmengine.config', 'mmengine.registry')
 says of configs and of the types in them."""
 
 
+PROGRAM = 'repnext-mm'
+"""The command of which the tools are parts."""
+
+
+def program_name(alone: str) -> str:
+    """What a user types to run the tool that runs: ``repnext-mm NAME``, or else its own call.
+
+    Args:
+        alone: The call without ``repnext-mm``, such as ``'tools/train.py'``.
+    """
+    return sys.argv[0] if sys.argv[0].startswith(f'{PROGRAM} ') else alone
+
+
 class ToolParser(argparse.ArgumentParser):
     """A parser with the option ``--debug``, which works for everything that comes after it."""
 

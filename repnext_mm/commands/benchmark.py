@@ -12,7 +12,7 @@ from pathlib import Path
 import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 
 # isort: split
-from repnext_mm.border import ToolParser
+from repnext_mm.border import ToolParser, program_name
 from repnext_mm.checks.presence import check_data
 from repnext_mm.evaluation.benchmark.cases import (
     BENCHMARK_LAYOUTS,
@@ -33,6 +33,7 @@ from repnext_mm.evaluation.benchmark.report import MATRIX_RATE, BenchmarkReport,
 from repnext_mm.evaluation.benchmark.scaling import draw_scaling, line_rows
 from repnext_mm.launch.command_line import add_trust_option, check_trust, config_of
 from repnext_mm.launch.options import ConfigOptions
+from repnext_mm.places import named_config
 from repnext_mm.reparam.forms import AUTO, FORMS
 from repnext_mm.timing import format_table
 
@@ -121,7 +122,7 @@ def sources_of(args: argparse.Namespace) -> dict[str, Source]:
     """
     pairs: list[tuple[str, str | None]] = []
     for path in args.configs:
-        if path.endswith('.py') or not pairs:
+        if not pairs or named_config(path).endswith('.py'):
             pairs.append((path, None))
         else:
             pairs[-1] = (pairs[-1][0], path)
@@ -193,7 +194,7 @@ def main() -> int:
     gpus = [device for device in args.devices if device != 'cpu']
     header = describe_machine((gpus or ['cpu'])[0])
     rates = [] if gpus else [matrix_rate()]
-    header['command'] = ' '.join(['tools/benchmark.py', *sys.argv[1:]])
+    header['command'] = ' '.join([program_name('tools/benchmark.py'), *sys.argv[1:]])
     report = BenchmarkReport(Path(args.work_dir) / f'benchmark_{args.what}', header, busy)
     report.sizes = sizes_of(networks, tables_of(question, networks))
     for result in answer(question, networks, limits, lambda text: print(text, flush=True)):

@@ -24,6 +24,7 @@ from repnext_mm.checkpoints.loading import build_model, report_loading
 from repnext_mm.compat import forbid_code_in_checkpoints, read_config
 from repnext_mm.models import RepNeXt
 from repnext_mm.networks.layouts import unwrap
+from repnext_mm.places import named_config
 from repnext_mm.version import __version__
 
 
@@ -59,7 +60,7 @@ def main() -> int:
         )
         return 1
     if args.config:
-        cfg = read_config(args.config)
+        cfg = read_config(named_config(args.config))
         init_default_scope(cfg.get('default_scope', 'mmengine'))
         report = report_loading(state, build_model(cfg))
         print(f'Model of {args.config}: {report}')

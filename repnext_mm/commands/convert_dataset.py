@@ -65,10 +65,10 @@ def main() -> None:
     def progress(items: Sequence[Any]) -> Iterable[Any]:
         return with_progress(items, 'Converting')
 
-    print_report(convert_dataset(args.input, args.output, options, progress), args.output)
+    print_conversion(convert_dataset(args.input, args.output, options, progress), args.output)
 
 
-def print_report(report: ConversionReport, folder: Path) -> None:
+def print_conversion(report: ConversionReport, folder: Path) -> None:
     """Tells what was written, and what was not."""
     for problem in report.skipped:
         print(f'Left out: {problem}')

@@ -19,7 +19,7 @@ from repnext_mm.experiments.running import run_rows, trained_checkpoint
 from repnext_mm.experiments.specification import read_experiment
 from repnext_mm.experiments.speed import measure_speed
 from repnext_mm.experiments.tables import failure_lines, main_table
-from repnext_mm.places import shipped
+from repnext_mm.places import named_config, shipped
 from repnext_mm.timing import format_table
 
 
@@ -58,14 +58,14 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def say(text: str) -> None:
+def tell(text: str) -> None:
     print(text, flush=True)
 
 
 def main() -> int:
     args = parse_args()
     launcher = Launcher(shipped('tools'), args.launcher, args.processes, args.partition)
-    experiment = read_experiment(args.experiment)
+    experiment = read_experiment(Path(named_config(str(args.experiment))))
     rows = experiment.choose(args.rows)
     if not args.report_only and not any(row.config for row in rows):
         raise ValueError(
@@ -81,20 +81,20 @@ def main() -> int:
         )
     results = Results(path, experiment)
     if not args.report_only:
-        say(f'Checking {len(rows)} rows of {experiment.title}')
+        tell(f'Checking {len(rows)} rows of {experiment.title}')
         checked = check_rows(experiment, rows)
         if not args.speed_only:
             results.data['machine'] = describe_machine()
             trained_only = replace(experiment, files=()) if args.no_files else experiment
-            run_rows(trained_only, checked, results, work_dir, launcher, say, args.seeds)
+            run_rows(trained_only, checked, results, work_dir, launcher, tell, args.seeds)
         if not args.no_speed:
             paths = {n: trained_checkpoint(experiment, row, work_dir) for n, row in checked.items()}
             trained = {n: (checked[n], found) for n, found in paths.items() if found}
-            measure_speed(experiment, trained, results, args.rounds, args.images, say)
+            measure_speed(experiment, trained, results, args.rounds, args.images, tell)
     written = write_report(results.data, work_dir)
-    say(f'\n{format_table(main_table(results.data))}\n')
-    say(f'Written to {path}, {", ".join(map(str, written))}')
+    tell(f'\n{format_table(main_table(results.data))}\n')
+    tell(f'Written to {path}, {", ".join(map(str, written))}')
     failures = failure_lines(results.data)
     for line in failures:
-        say(line)
+        tell(line)
     return 1 if failures else 0

@@ -20,6 +20,7 @@ from repnext_mm.launch.allocator import keep_memory
 from repnext_mm.launch.device import adapt_to_device, use_mixed_precision
 from repnext_mm.launch.options import ConfigOptions
 from repnext_mm.own_data import SLOT, Wishes, use_own_data
+from repnext_mm.places import named_config, unknown_config
 from repnext_mm.reparam.forms import FORMS, TRAINING
 from repnext_mm.runtime.sessions import can_run_code
 
@@ -38,7 +39,9 @@ TASK_PACKAGES = ('mmdet', 'mmseg', 'mmpretrain')
 def build_parser(description: str | None) -> ToolParser:
     """Builds a parser with the arguments that all tools share, named as mmdet's tools name them."""
     parser = ToolParser(description=description)
-    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        'config', help='config file, or the name of one of RepNeXt-MM: mask_rcnn_repnext_tiny_coco'
+    )
     parser.add_argument(
         '--work-dir', help='folder for what is written; default: work_dirs/NAME_OF_CONFIG'
     )
@@ -151,7 +154,8 @@ def load_config(args: argparse.Namespace) -> Config:
     """Reads the config and applies the options of the command line.
 
     Args:
-        args: Arguments from a parser of :func:`build_parser`.
+        args: Arguments from a parser of :func:`build_parser`; a name of a shipped config becomes
+            its path.
 
     Returns:
         The config, made ready for the device that is there.
@@ -163,12 +167,9 @@ def load_config(args: argparse.Namespace) -> Config:
             the config's optimizer wrapper has none, the backbone is unknown or does not fit the
             config, or the config is a template for data that are not named.
     """
-    path = args.config
+    args.config = path = named_config(args.config)
     if not Path(path).is_file():
-        raise FileNotFoundError(
-            f'there is no config {path!r}: the configs of RepNeXt-MM are in '
-            "the folder 'configs', installed as repnext_mm/.mim/configs"
-        )
+        raise unknown_config(path)
     if not getattr(args, 'release_memory', False):
         keep_memory()
     cfg = read_config(path)
