@@ -55,7 +55,9 @@ def test_usage_says_what_to_type(name, monkeypatch, capsys):
     with pytest.raises(SystemExit) as stop:
         run_tool(run_command)
     shown = name.removesuffix('_dataset')
-    assert stop.value.code == 0 and capsys.readouterr().out.startswith(f'usage: repnext-mm {shown} ')
+    assert stop.value.code == 0 and capsys.readouterr().out.startswith(
+        f'usage: repnext-mm {shown} '
+    )
 
 
 def test_overview_has_a_prog():
@@ -64,7 +66,12 @@ def test_overview_has_a_prog():
 
 @pytest.mark.parametrize(
     'name',
-    ['mask_rcnn_repnext_tiny_coco', 'own/mask_rcnn_repnext', 'own/fpn_repnext.py', 'configs/own/fpn_repnext'],
+    [
+        'mask_rcnn_repnext_tiny_coco',
+        'own/mask_rcnn_repnext',
+        'own/fpn_repnext.py',
+        'configs/own/fpn_repnext',
+    ],
 )
 def test_shipped_configs_are_found_by_name(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -87,7 +94,9 @@ def test_close_names_are_listed():
 
 
 def test_configs_are_listed_by_a_part_of_their_names():
-    assert 'own/fpn_repnext' in config_names('fpn') and 'mask_rcnn_repnext_tiny_coco' in config_names()
+    assert (
+        'own/fpn_repnext' in config_names('fpn') and 'mask_rcnn_repnext_tiny_coco' in config_names()
+    )
     assert config_names('nothing_like_it') == []
     assert all('_base_' not in name for name in config_names())
 

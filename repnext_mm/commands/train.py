@@ -6,8 +6,10 @@ from repnext_mm.checks.batches import explained_batch_errors
 from repnext_mm.checks.run import check_run
 from repnext_mm.launch.command_line import (
     add_checks_option,
+    add_own_data_options,
     build_parser,
     build_runner,
+    check_own_data_options,
     load_config,
 )
 from repnext_mm.launch.replaced_weights import drop_replaced_weights
@@ -17,19 +19,7 @@ from repnext_mm.training.resume import LATEST, make_deterministic, prepare_resum
 def parse_args() -> argparse.Namespace:
     parser = build_parser(__doc__)
     add_checks_option(parser)
-    parser.add_argument(
-        '--data',
-        metavar='FOLDER',
-        help='for configs/own: the data to train on; classes, sizes and schedule follow from them',
-    )
-    parser.add_argument(
-        '--class-weights',
-        action='store_true',
-        help='with --data and label maps: let rare classes count more in the loss',
-    )
-    parser.add_argument(
-        '--iterations', type=int, help='with --data: instead of the number that is suggested'
-    )
+    add_own_data_options(parser)
     parser.add_argument('--amp', action='store_true', help='train with mixed precision')
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size'
@@ -46,10 +36,7 @@ def parse_args() -> argparse.Namespace:
         help="when resuming: learning rate and schedule of the config, not the checkpoint's",
     )
     args = parser.parse_args()
-    if not args.data and (args.class_weights or args.iterations is not None):
-        parser.error('--class-weights and --iterations need --data')
-    if args.iterations is not None and args.iterations < 2:
-        parser.error(f'--iterations is at least 2, got {args.iterations}')
+    check_own_data_options(parser, args)
     return args
 
 

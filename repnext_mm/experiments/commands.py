@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from repnext_mm.border import PROGRAM
 
 LAUNCHERS = ('none', 'pytorch', 'slurm')
 PROGRESS = re.compile(r'(Epoch|Iter)\((train|val|test)\)')
@@ -65,6 +68,16 @@ class Launcher:
             return [str(self.tools / 'dist_run.sh'), tool, str(self.processes), *given]
         name = f'repnext_{Path(tool).stem}'
         return [str(self.tools / 'slurm_run.sh'), tool, str(self.partition), name, *given]
+
+
+def shown_command(tool: str, arguments: Sequence[object]) -> str:
+    """What a user types to run a tool in this way, in one process.
+
+    Args:
+        tool: Name of its file.
+        arguments: Its arguments.
+    """
+    return shlex.join([PROGRAM, Path(tool).stem, *map(str, arguments)])
 
 
 def config_options(options: Mapping[str, Any]) -> list[str]:

@@ -3,18 +3,24 @@
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from repnext_mm.experiments.checks import CheckedRow
-from repnext_mm.experiments.commands import Launcher, config_options, reason_of, run_logged
+from repnext_mm.experiments.commands import (
+    Launcher,
+    config_options,
+    reason_of,
+    run_logged,
+    shown_command,
+)
 from repnext_mm.experiments.results import DONE, FAILED, Results
 from repnext_mm.experiments.specification import Experiment
 
-TRAIN, EXPORT, QUANTIZE = 'train', 'export', 'quantize'
+TRAIN, EXPORT, QUANTIZE, PICTURES = 'train', 'export', 'quantize', 'pictures'
 TEST = 'test '
 """What the names of steps begin with that test a form or a file."""
 
@@ -39,16 +45,22 @@ class SeedRun:
     folder: Path
     launcher: Launcher
     say: Callable[[str], None]
+    skipped: Sequence[str] = ()
+    """First words of the names of steps to leave out."""
+
+    commands: dict[str, str] = field(default_factory=dict)
+    """What a user would have typed, by the steps that were performed."""
 
     @property
     def steps(self) -> list[str]:
         """The names of the steps, in order."""
         names = [TRAIN, *(TEST + form for form in self.checked.forms)]
         files = self.experiment.files
-        if files and self.seed == self.experiment.seeds_of(self.checked.row)[0]:
-            names += [EXPORT, TEST + 'onnx']
+        if self.seed == self.experiment.seeds_of(self.checked.row)[0]:
+            names += [EXPORT, TEST + 'onnx'] if files else []
             names += [QUANTIZE, TEST + 'int8'] if 'int8' in files else []
-        return names
+            names += [PICTURES] if self.experiment.pictures else []
+        return [name for name in names if name.split()[0] not in self.skipped]
 
     @property
     def checkpoint(self) -> Path:
@@ -80,6 +92,8 @@ class SeedRun:
             return dict(megabytes=output.stat().st_size / 1e6)
         if step == QUANTIZE:
             return self._quantize()
+        if step == PICTURES:
+            return self._draw()
         return self._test(step.removeprefix(TEST))
 
     def _train(self) -> dict[str, Any]:
@@ -97,6 +111,16 @@ class SeedRun:
         return dict(
             metrics={key: value for key, value in metrics.items() if isinstance(value, Real)}
         )
+
+    def _draw(self) -> dict[str, Any]:
+        """Draws some of the test images; all where the data set cannot be cut short."""
+        options = {}
+        if not {'dataset', 'datasets'} & set(self.checked.cfg.test_dataloader.dataset):
+            options = {'test_dataloader.dataset.indices': self.experiment.pictures}
+        target = self.folder / PICTURES / 'drawn'
+        arguments = [self.checkpoint, '--form', self.checked.forms[-1], '--show-dir', target]
+        self._call('test.py', PICTURES, arguments, alone=True, options=options)
+        return dict(folder=str(target))
 
     def _quantize(self) -> dict[str, Any]:
         source, output = (self.folder / FILES[kind] for kind in ('onnx', 'int8'))
@@ -128,6 +152,7 @@ class SeedRun:
         given = [row.config, *arguments, '--work-dir', folder]
         given += ['--backbone', row.backbone] if row.backbone else []
         given += config_options({**row.options, **(options or {})})
+        self.commands[step] = shown_command(tool, given)
         log = folder.with_suffix('.log')
         status = run_logged(self.launcher.command(tool, given, alone), log, self.say)
         if status:
@@ -166,18 +191,24 @@ def run_rows(
     pairs = pairs_of(experiment, checked.values(), seeds)
     for number, (row, seed) in enumerate(pairs, 1):
         name = row.row.name
-        results.update_row(
-            name,
-            config=row.row.config,
-            backbone=row.row.backbone,
-            options=dict(row.row.options),
-            fingerprint=row.fingerprint,
-            sizes={form: vars(size) for form, size in row.sizes.items()},
-        )
+        keep_row(row, results)
         place = f'[{number}/{len(pairs)}] {name}, seed {seed}'
         folder = work_dir / name / f'seed_{seed}'
         run = SeedRun(experiment, row, seed, folder, launcher, partial(_say_at, say, place))
         run_steps(run, results)
+
+
+def keep_row(checked: CheckedRow, results: Results) -> None:
+    """Keeps what a row is, beside what its steps find."""
+    row = checked.row
+    results.update_row(
+        row.name,
+        config=row.config,
+        backbone=row.backbone,
+        options=dict(row.options),
+        fingerprint=checked.fingerprint,
+        sizes={form: vars(size) for form, size in checked.sizes.items()},
+    )
 
 
 def pairs_of(
@@ -219,10 +250,13 @@ def run_steps(run: SeedRun, results: Results) -> None:
             found = run.perform(step)
         except (StepError, OSError) as error:
             run.say(f'FAILED: {error}')
-            results.record(name, seed, step, FAILED, reason=str(error))
+            results.record(
+                name, seed, step, FAILED, reason=str(error), command=run.commands.get(step)
+            )
             return
         seconds = round(time.monotonic() - start, 1)
-        results.record(name, seed, step, DONE, seconds=seconds, **found)
+        found |= dict(seconds=seconds, command=run.commands.get(step))
+        results.record(name, seed, step, DONE, **found)
 
 
 def check_unchanged(checked: CheckedRow, results: Results) -> None:

@@ -123,6 +123,9 @@ class Experiment:
     train_arguments: Sequence[str] = ()
     """For ``tools/train.py``, such as that of mixed precision."""
 
+    pictures: int = 0
+    """Test images to draw, with what the first seed of a row sees in them."""
+
     description: str = ''
 
     def __post_init__(self) -> None:

@@ -79,6 +79,31 @@ def add_checks_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_own_data_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that fill in a template for data of one's own."""
+    parser.add_argument(
+        '--data',
+        metavar='FOLDER',
+        help='for configs/own: the data to train on; classes, sizes and schedule follow from them',
+    )
+    parser.add_argument(
+        '--class-weights',
+        action='store_true',
+        help='with --data and label maps: let rare classes count more in the loss',
+    )
+    parser.add_argument(
+        '--iterations', type=int, help='with --data: instead of the number that is suggested'
+    )
+
+
+def check_own_data_options(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Ends the program if they contradict each other."""
+    if not args.data and (args.class_weights or args.iterations is not None):
+        parser.error('--class-weights and --iterations need --data')
+    if args.iterations is not None and args.iterations < 2:
+        parser.error(f'--iterations is at least 2, got {args.iterations}')
+
+
 def add_form_option(
     parser: argparse.ArgumentParser,
     help: str,

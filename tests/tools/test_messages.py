@@ -18,6 +18,7 @@ USAGES = {
     'prune.py': ['missing.py', 'any.pth', '--ratio', '0.3', '--output', 'x.pth'],
     'quantize.py': ['missing.py', 'missing.onnx', '--output', 'x.onnx'],
     'reparameterize.py': ['missing.py', 'any.pth', 'x.pth'],
+    'run.py': ['missing.py'],
     'test.py': ['missing.py', 'any.pth'],
     'train.py': ['missing.py'],
 }

@@ -1,30 +1,13 @@
 """One HTML page about a data set, which needs no other file and no network."""
 
-from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from html import escape
 
 from repnext_mm.checks.findings import Finding
 from repnext_mm.checks.inspection.samples import Sample
 from repnext_mm.checks.inspection.statistics import Split
+from repnext_mm.visualization.page import document, inline_image
 
-PAGE_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem;
-       color: #222; background: #fff; }
-h1, h2 { line-height: 1.2; }
-table { border-collapse: collapse; }
-th, td { text-align: left; padding: .25rem .8rem .25rem 0; vertical-align: top; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
-.bar { background: #0072b2; height: .8rem; display: inline-block; min-width: 1px; }
-.finding { border-left: .4rem solid #e69f00; padding: .3rem .8rem; margin: .6rem 0;
-           background: #fdf6e6; overflow-wrap: anywhere; }
-.finding.error { border-color: #d00000; background: #fdecec; }
-.samples { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem; }
-figure { margin: 0; }
-img { max-width: 100%; height: auto; }
-figcaption { font-size: 13px; color: #555; overflow-wrap: anywhere; }
-code { background: #f0f0f0; padding: 0 .2rem; }
-"""
 MOST_ROWS = 100
 """Classes in a table."""
 
@@ -59,13 +42,12 @@ def write_page(
     if samples:
         parts += ['<h2>Training samples behind the pipeline</h2>', _samples(samples)]
     if sizes:
-        parts += ['<h2>Object sizes and anchors</h2>', _image(sizes, 'histogram of object sizes')]
+        parts += [
+            '<h2>Object sizes and anchors</h2>',
+            inline_image(sizes, 'histogram of object sizes'),
+        ]
     parts += [_classes(split) for split in splits]
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
-        f'<style>{PAGE_STYLE}</style></head><body>\n' + '\n'.join(parts) + '\n</body></html>\n'
-    )
+    return document(title, parts)
 
 
 def _finding(finding: Finding) -> str:
@@ -92,16 +74,11 @@ def _summary(splits: Sequence[Split]) -> str:
 
 def _samples(samples: Iterable[Sample]) -> str:
     figures = ''.join(
-        f'<figure>{_image(sample.png(), sample.name)}<figcaption>{escape(sample.name)}, '
+        f'<figure>{inline_image(sample.png(), sample.name)}<figcaption>{escape(sample.name)}, '
         f'{sample.size[0]}x{sample.size[1]}: {escape(sample.caption)}</figcaption></figure>'
         for sample in samples
     )
     return f'<div class="samples">{figures}</div>'
-
-
-def _image(png: bytes, text: str) -> str:
-    data = b64encode(png).decode()
-    return f'<img src="data:image/png;base64,{data}" alt="{escape(text, quote=True)}">'
 
 
 def _classes(split: Split) -> str:

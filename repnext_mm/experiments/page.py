@@ -1,0 +1,167 @@
+"""One page about a chain: what came out, how training went, pictures, settings and commands."""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from repnext_mm.experiments.curves import draw_curves_of, read_scalars
+from repnext_mm.experiments.report import machine_text
+from repnext_mm.experiments.results import DONE, FAILED
+from repnext_mm.experiments.running import PICTURES, TEST, TRAIN
+from repnext_mm.experiments.specification import EXPORTED_KINDS
+from repnext_mm.experiments.tables import MAKING_STEPS, NOT_YET, loss_lines
+from repnext_mm.export.tasks import TASKS
+from repnext_mm.reparam.forms import FORMS
+from repnext_mm.visualization.page import document, html_table, inline_image
+
+TITLES = {
+    'coco/bbox_mAP': 'box AP',
+    'coco/segm_mAP': 'mask AP',
+    'mIoU': 'mIoU',
+    'accuracy/top1': 'top-1 accuracy',
+}
+NAMES = {
+    'training': 'training form',
+    'fused': 'fused form',
+    'plain': 'plain form',
+    'onnx': 'ONNX file',
+    'int8': 'INT8 file',
+}
+WIDEST = 1200
+"""Pixels of a picture; larger ones are shrunk."""
+
+SUFFIXES = ('.png', '.jpg', '.jpeg')
+
+Steps = Mapping[str, Mapping[str, Any]]
+"""What was recorded of each step."""
+
+
+def write_run_page(
+    data: Mapping[str, Any], work_dir: Path, reasons: Sequence[str], pictures: int
+) -> str:
+    """The page as text.
+
+    Args:
+        data: The contents of ``results.json``, of an experiment with one row and one seed.
+        work_dir: Where the training and the pictures lie.
+        reasons: Settings that were chosen for own data, and why; none for other data.
+        pictures: How many to show.
+    """
+    ((name, row),) = data['rows'].items()
+    (steps,) = row['seeds'].values() or ({},)
+    scales = metric_scales(steps)
+    failed = [
+        (step, record['reason']) for step, record in steps.items() if record['status'] == FAILED
+    ]
+    parts = [f'<h1>{escape(name)}</h1>']
+    parts += [_warning('error', f'The step {step} failed', reason) for step, reason in failed]
+    parts += [_warning('warning', 'Lossy', line) for line in loss_lines(data)]
+    table = result_table(row, steps, scales)
+    if table:
+        parts += ['<h2>Forms and files</h2>', html_table(table), *_notes(data, steps)]
+    curves = draw_curves_of(
+        read_scalars(work_dir / TRAIN),
+        {metric: (title_of(metric), factor) for metric, factor in scales.items()},
+    )
+    if curves:
+        parts += ['<h2>Training</h2>', inline_image(curves, 'loss and metrics over the iterations')]
+    figures = list(_figures(work_dir, pictures)) if steps.get(PICTURES) else []
+    if figures:
+        parts += ['<h2>Test images</h2>', f'<div class="samples">{"".join(figures)}</div>']
+    if reasons:
+        items = ''.join(f'<li>{escape(reason)}</li>' for reason in reasons)
+        parts += ['<h2>Settings chosen for the data</h2>', f'<ul>{items}</ul>']
+    commands = [record['command'] for record in steps.values() if record.get('command')]
+    if commands:
+        parts += ['<h2>Commands</h2>', f'<pre>{escape(chr(10).join(commands))}</pre>']
+    return document(name, parts)
+
+
+def metric_scales(steps: Steps) -> dict[str, float]:
+    """The metrics to show, with the factors that bring them to percent.
+
+    Those of the tasks where there are any, else all that the evaluator gave, as they are.
+    """
+    known = {metric: 100 * task.metric_scale for task in TASKS for metric in task.metrics}
+    found = [metric for record in steps.values() for metric in record.get('metrics', {})]
+    return {m: known[m] for m in known if m in found} or dict.fromkeys(found, 1.0)
+
+
+def title_of(metric: str) -> str:
+    """What a metric is called on the page."""
+    return TITLES.get(metric, metric)
+
+
+def result_table(
+    row: Mapping[str, Any], steps: Steps, scales: Mapping[str, float]
+) -> list[dict[str, str]]:
+    """A row for each form and file that was tested, made or timed; cells by title."""
+    rows = []
+    for what in (*FORMS, *EXPORTED_KINDS):
+        tested, speed = steps.get(TEST + what, {}), row['speed'].get(what, {})
+        made = steps.get(MAKING_STEPS.get(what, ''), {})
+        if DONE not in (tested.get('status'), made.get('status')) and not speed:
+            continue
+        size = row['sizes'].get(what)
+        metrics = tested.get('metrics', {})
+        rows.append(
+            {
+                'form or file': NAMES[what],
+                **{
+                    title_of(m): f'{scale * metrics[m]:.2f}' if m in metrics else NOT_YET
+                    for m, scale in scales.items()
+                },
+                'parameters': f'{size["parameters"]:,}' if size else NOT_YET,
+                'MB': f'{made["megabytes"]:.1f}' if 'megabytes' in made else NOT_YET,
+                **_milliseconds(speed),
+            }
+        )
+    return rows
+
+
+def _milliseconds(speed: Mapping[str, Any]) -> dict[str, str]:
+    """The time of an image, and where most measurements lie."""
+    if 'images_per_second' not in speed:
+        return {'ms per image': speed.get('failure', NOT_YET), '5 % to 95 %': NOT_YET}
+    slow, fast = speed['spread']
+    return {
+        'ms per image': f'{1000 / speed["images_per_second"]:.1f}',
+        '5 % to 95 %': f'{1000 / fast:.1f} to {1000 / slow:.1f}',
+    }
+
+
+def _notes(data: Mapping[str, Any], steps: Steps) -> Iterator[str]:
+    """What the numbers mean, and where they were measured."""
+    checkpoint = steps.get(TRAIN, {}).get('checkpoint')
+    if checkpoint:
+        yield f'<p>Metrics in percent, of the last checkpoint, <code>{escape(checkpoint)}</code>.</p>'
+    speed = data['speed']
+    if speed:
+        yield (
+            f'<p>Time of a whole model with post-processing, one image at a time, {speed["images"]} '
+            f'test images, all in turn, {speed["rounds"]} rounds '
+            f'({escape(machine_text(speed["machine"]))}).</p>'
+        )
+        yield from (
+            _warning('warning', 'Busy machine', text) for text in dict.fromkeys(speed['warnings'])
+        )
+
+
+def _warning(level: str, title: str, text: str) -> str:
+    return f'<div class="finding {level}"><strong>{escape(title)}</strong><br>{escape(text)}</div>'
+
+
+def _figures(work_dir: Path, count: int) -> Iterator[str]:
+    """The drawn test images, shrunk if they are large."""
+    paths = sorted(p for p in (work_dir / PICTURES).rglob('*') if p.suffix.lower() in SUFFIXES)
+    for path in paths[:count]:
+        content = io.BytesIO()
+        with Image.open(path) as image:
+            image.thumbnail((WIDEST, WIDEST))
+            image.convert('RGB').save(content, 'JPEG', quality=88)
+        name = escape(path.name)
+        yield f'<figure>{inline_image(content.getvalue(), path.name, "jpeg")}<figcaption>{name}</figcaption></figure>'
