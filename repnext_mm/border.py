@@ -106,6 +106,11 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def tell_progress(text: str) -> None:
+    """Writes a line to standard output, at once."""
+    print(text, flush=True)
+
+
 def is_foreseen(error: BaseException) -> bool:
     """Whether an error was written for the user.
 

@@ -4,7 +4,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatch
 from pathlib import Path
 
-ROOM = Path(__file__).resolve().parent
+PACKAGE_FOLDER = Path(__file__).resolve().parent
 HIDDEN = ('_base_', 'experiments')
 """Folders of ``configs`` with parts of configs, and with tables of them."""
 
@@ -15,11 +15,11 @@ def shipped(name: str) -> Path:
     Raises:
         FileNotFoundError: If the package has been copied from its place without them.
     """
-    for root in (ROOM / '.mim', ROOM.parent):
+    for root in (PACKAGE_FOLDER / '.mim', PACKAGE_FOLDER.parent):
         if (root / name).is_dir():
             return root / name
     raise FileNotFoundError(
-        f'the folder {name!r} of RepNeXt-MM lies neither in {ROOM / ".mim"} nor in {ROOM.parent}: '
+        f'the folder {name!r} of RepNeXt-MM lies neither in {PACKAGE_FOLDER / ".mim"} nor in {PACKAGE_FOLDER.parent}: '
         'install repnext-mm again'
     )
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
-from repnext_mm.border import ToolParser
+from repnext_mm.border import ToolParser, tell_progress
 from repnext_mm.evaluation.benchmark.machine import describe_machine
 from repnext_mm.experiments.checks import check_rows
 from repnext_mm.experiments.commands import LAUNCHERS, Launcher
@@ -58,10 +58,6 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def tell(text: str) -> None:
-    print(text, flush=True)
-
-
 def main() -> int:
     args = parse_args()
     launcher = Launcher(shipped('tools'), args.launcher, args.processes, args.partition)
@@ -81,20 +77,20 @@ def main() -> int:
         )
     results = Results(path, experiment)
     if not args.report_only:
-        tell(f'Checking {len(rows)} rows of {experiment.title}')
+        tell_progress(f'Checking {len(rows)} rows of {experiment.title}')
         checked = check_rows(experiment, rows)
         if not args.speed_only:
             results.data['machine'] = describe_machine()
             trained_only = replace(experiment, files=()) if args.no_files else experiment
-            run_rows(trained_only, checked, results, work_dir, launcher, tell, args.seeds)
+            run_rows(trained_only, checked, results, work_dir, launcher, tell_progress, args.seeds)
         if not args.no_speed:
             paths = {n: trained_checkpoint(experiment, row, work_dir) for n, row in checked.items()}
             trained = {n: (checked[n], found) for n, found in paths.items() if found}
-            measure_speed(experiment, trained, results, args.rounds, args.images, tell)
+            measure_speed(experiment, trained, results, args.rounds, args.images, tell_progress)
     written = write_report(results.data, work_dir)
-    tell(f'\n{format_table(main_table(results.data))}\n')
-    tell(f'Written to {path}, {", ".join(map(str, written))}')
+    tell_progress(f'\n{format_table(main_table(results.data))}\n')
+    tell_progress(f'Written to {path}, {", ".join(map(str, written))}')
     failures = failure_lines(results.data)
     for line in failures:
-        tell(line)
+        tell_progress(line)
     return 1 if failures else 0

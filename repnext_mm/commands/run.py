@@ -8,11 +8,12 @@ import argparse
 from pathlib import Path
 
 import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
+from repnext_mm.border import tell_progress
 from repnext_mm.evaluation.benchmark.machine import describe_machine
 from repnext_mm.experiments.chain import (
     PICTURES_SHOWN,
     SKIPPABLE,
-    Timing,
+    SpeedPlan,
     plan_chain,
     run_chain,
 )
@@ -55,10 +56,6 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def tell(text: str) -> None:
-    print(text, flush=True)
-
-
 def settled_config(args: argparse.Namespace, work_dir: Path) -> str:
     """The config of the chain: that of the command line, or one filled in for own data.
 
@@ -85,16 +82,16 @@ def main() -> int:
     check_place(path)
     config = settled_config(args, work_dir)
     experiment = plan_chain(config, args.cfg_options or {}, args.backbone, args.skip)
-    timing = Timing(args.rounds, args.images)
+    timing = SpeedPlan(args.rounds, args.images)
     launcher = Launcher(shipped('tools'))
-    results = run_chain(experiment, work_dir, launcher, args.skip, timing, tell)
+    results = run_chain(experiment, work_dir, launcher, args.skip, timing, tell_progress)
     results.data['machine'] = describe_machine()
     results.write()
     page = write_page_of(results, work_dir)
     failures = failure_lines(results.data)
     for line in failures:
-        tell(line)
-    tell(f'Written to {page}')
+        tell_progress(line)
+    tell_progress(f'Written to {page}')
     return 1 if failures else 0
 
 

@@ -32,11 +32,11 @@ SPEED = 'speed'
 SKIPPABLE = (TEST.strip(), EXPORT, QUANTIZE, SPEED, PICTURES)
 """Steps that nothing else needs, but that quantizing takes an exported file."""
 
-SEED = 0
+CHAIN_SEED = 0
 PICTURES_SHOWN = 6
 
 
-class Timing(NamedTuple):
+class SpeedPlan(NamedTuple):
     """How speed is measured."""
 
     rounds: int = 10
@@ -60,9 +60,7 @@ def plan_chain(
     files = () if EXPORT in skipped else EXPORTED_KINDS[: 1 if QUANTIZE in skipped else 2]
     if files:
         for package in ('onnx', 'onnxruntime'):
-            require_extra(
-                package, 'onnx', f"the step {EXPORT!r} (which '--skip {EXPORT}' leaves out)"
-            )
+            require_extra(package, 'onnx', f'the step {EXPORT!r}, which can be skipped,')
     cfg = config_of(config, options, backbone=backbone)
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     height, width = read_test_data(cfg, keeps_positions=False, count=0).usual_shape()
@@ -74,7 +72,7 @@ def plan_chain(
         columns=[Column('model', 'name'), *(Column(metric, metric) for metric in metrics)],
         rows=[ExperimentRow(name, config, options, backbone=backbone)],
         shape=(height, width),
-        seeds=(SEED,),
+        seeds=(CHAIN_SEED,),
         files=files,
         pictures=0 if PICTURES in skipped else PICTURES_SHOWN,
     )
@@ -85,7 +83,7 @@ def run_chain(
     work_dir: Path,
     launcher: Launcher,
     skipped: Sequence[str],
-    timing: Timing,
+    timing: SpeedPlan,
     say: Callable[[str], None],
 ) -> Results:
     """Runs what is not done yet, up to the first step that fails, and measures what there is.
@@ -107,7 +105,7 @@ def run_chain(
     ((name, checked),) = check_rows(experiment, list(experiment.rows)).items()
     check_unchanged(checked, results)
     keep_row(checked, results)
-    run = SeedRun(experiment, checked, SEED, work_dir, launcher, say, skipped)
+    run = SeedRun(experiment, checked, CHAIN_SEED, work_dir, launcher, say, skipped)
     run_steps(run, results)
     checkpoint = last_checkpoint(work_dir)
     if checkpoint and SPEED not in skipped and _unmeasured(checked, results, work_dir):

@@ -18,13 +18,13 @@ from repnext_mm.export.tasks import TASKS
 from repnext_mm.reparam.forms import FORMS
 from repnext_mm.visualization.page import document, html_table, inline_image
 
-TITLES = {
+METRIC_TITLES = {
     'coco/bbox_mAP': 'box AP',
     'coco/segm_mAP': 'mask AP',
     'mIoU': 'mIoU',
     'accuracy/top1': 'top-1 accuracy',
 }
-NAMES = {
+FORM_NAMES = {
     'training': 'training form',
     'fused': 'fused form',
     'plain': 'plain form',
@@ -34,7 +34,7 @@ NAMES = {
 WIDEST = 1200
 """Pixels of a picture; larger ones are shrunk."""
 
-SUFFIXES = ('.png', '.jpg', '.jpeg')
+PICTURE_SUFFIXES = ('.png', '.jpg', '.jpeg')
 
 Steps = Mapping[str, Mapping[str, Any]]
 """What was recorded of each step."""
@@ -52,7 +52,7 @@ def write_run_page(
         pictures: How many to show.
     """
     ((name, row),) = data['rows'].items()
-    (steps,) = row['seeds'].values() or ({},)
+    steps: Steps = next(iter(row['seeds'].values()), {})
     scales = metric_scales(steps)
     failed = [
         (step, record['reason']) for step, record in steps.items() if record['status'] == FAILED
@@ -93,7 +93,7 @@ def metric_scales(steps: Steps) -> dict[str, float]:
 
 def title_of(metric: str) -> str:
     """What a metric is called on the page."""
-    return TITLES.get(metric, metric)
+    return METRIC_TITLES.get(metric, metric)
 
 
 def result_table(
@@ -110,7 +110,7 @@ def result_table(
         metrics = tested.get('metrics', {})
         rows.append(
             {
-                'form or file': NAMES[what],
+                'form or file': FORM_NAMES[what],
                 **{
                     title_of(m): f'{scale * metrics[m]:.2f}' if m in metrics else NOT_YET
                     for m, scale in scales.items()
@@ -157,7 +157,9 @@ def _warning(level: str, title: str, text: str) -> str:
 
 def _figures(work_dir: Path, count: int) -> Iterator[str]:
     """The drawn test images, shrunk if they are large."""
-    paths = sorted(p for p in (work_dir / PICTURES).rglob('*') if p.suffix.lower() in SUFFIXES)
+    paths = sorted(
+        p for p in (work_dir / PICTURES).rglob('*') if p.suffix.lower() in PICTURE_SUFFIXES
+    )
     for path in paths[:count]:
         content = io.BytesIO()
         with Image.open(path) as image:
