@@ -1,7 +1,7 @@
 """RepNeXt for OpenMMLab: a backbone that trains with branches and infers without.
 
 Importing this package registers its backbones, hooks and optimizer wrappers with mmengine, under
-the scope ``repnext_mm`` and in the root, and calls :func:`install`, which changes the first four of
+the scope ``repnext_mm`` and in the root, and calls :func:`install`, which changes the first five of
 these things in the process:
 
 - ``mmcv_ops``: where mmcv has no compiled extension ``mmcv._ext``, torchvision's NMS and RoIAlign
@@ -11,6 +11,7 @@ these things in the process:
 - ``log_history``: the classes of mmengine's log history count as data for ``torch.load``, so that
   mmengine's checkpoints load with the safe loader.
 - ``file_backend``: mmengine gets a file backend ``'repnext_mm.whole_files'`` beside its own.
+- ``config_bases``: a config inherits from one of ours with ``_base_ = 'repnext_mm::NAME.py'``.
 - ``safe_loading``: no checkpoint and no YAML file can run code, whoever reads it. Left to
   ``repnext_mm.install(safe_loading=True)``, for scripts of other projects may need it otherwise.
 

@@ -3,10 +3,12 @@
 from repnext_mm.compat import (
     forbid_code_in_checkpoints,
     is_installed,
+    provide_bases,
     provide_mmcv_ops,
     read_yaml_as_data,
     trust_mmengine_checkpoints,
 )
+from repnext_mm.places import existing_config
 
 VARIABLE = 'REPNEXT_MM_INSTALL'
 """Environment variable; with the value ``'0'`` the import of ``repnext_mm`` installs nothing."""
@@ -18,6 +20,7 @@ def install(
     checkpoint_loaders: bool = True,
     log_history: bool = True,
     file_backend: bool = True,
+    config_bases: bool = True,
     safe_loading: bool = False,
 ) -> None:
     """Changes this process so that mmengine, mmcv and RepNeXt work together.
@@ -37,6 +40,9 @@ def install(
             torch's safe globals. See :func:`repnext_mm.compat.trust_mmengine_checkpoints`.
         file_backend: Registers the backend ``'repnext_mm.whole_files'`` with mmengine, whose
             files appear whole or not at all. ``SafeCheckpointHook`` registers it by itself.
+        config_bases: Lets a config inherit from one of ours, wherever it lies, with
+            ``_base_ = 'repnext_mm::own/fpn_repnext.py'``. See
+            :func:`repnext_mm.compat.configs.provide_bases`.
         safe_loading: Lets no file run code that mmdet's ``init_detector``, mmseg's ``init_model``
             or anything else in this process reads by ``torch.load`` or by mmengine's reader of
             YAML. The import leaves it out, our own tools and ``python -m repnext_mm`` do not. See
@@ -52,6 +58,8 @@ def install(
         read_yaml_as_data()
     if log_history:
         trust_mmengine_checkpoints()
+    if config_bases:
+        provide_bases('repnext_mm', existing_config)
     if checkpoint_loaders:
         from repnext_mm.checkpoints.files import replace_mmengine_loaders
 

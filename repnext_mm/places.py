@@ -55,6 +55,18 @@ def named_config(name: str) -> str:
     return str(candidate) if relative.name and candidate.is_file() else name
 
 
+def existing_config(name: str) -> str:
+    """As :func:`named_config`, for a config that has to be there.
+
+    Raises:
+        FileNotFoundError: If it is not; the message lists names that are close.
+    """
+    path = named_config(name)
+    if not Path(path).is_file():
+        raise unknown_config(name)
+    return path
+
+
 def unknown_config(name: str) -> FileNotFoundError:
     """The error for a config that is neither a file nor shipped; it lists names that are close."""
     close = get_close_matches(Path(name).stem, [Path(known).stem for known in config_names()], n=3)

@@ -102,6 +102,16 @@ def test_configs_are_listed_by_a_part_of_their_names():
 
 
 @pytest.mark.distribution
+def test_bases_of_other_scopes_are_found_as_before(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text("_base_ = 'mmdet::_base_/default_runtime.py'\n")
+    assert read_config(path).default_scope == 'mmdet'
+    path.write_text("_base_ = 'nobody::_base_/default_runtime.py'\n")
+    with pytest.raises(AssertionError, match='nobody'):
+        read_config(path)
+
+
+@pytest.mark.distribution
 def test_a_config_anywhere_inherits_from_a_shipped_one(tmp_path):
     path = tmp_path / 'mine.py'
     path.write_text("_base_ = 'repnext_mm::mask_rcnn_repnext_tiny_coco.py'\nwork_dir = 'here'\n")

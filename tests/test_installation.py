@@ -19,13 +19,14 @@ pytestmark = pytest.mark.distribution
 MMENGINE = """
 import json, sys
 import torch, torchvision
+from mmengine.config import Config
 from mmengine.fileio.backends import backends
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
 assert 'repnext_mm' not in sys.modules
 """
-# Prints which of the four things are as mmengine and Python made them.
+# Prints which of the five things are as mmengine and Python made them.
 STATE = """
 loaders = [CheckpointLoader._get_checkpoint_loader(path).__module__.split('.')[0]
            for path in ('x.pth', 'http://x/y.pth', 'https://x/y.pth', 's3://x/y.pth')]
@@ -33,12 +34,19 @@ print(json.dumps(dict(
     mmcv_ops=sum(type(finder).__name__ == '_ExtensionFinder' for finder in sys.meta_path),
     checkpoint_loaders=loaders,
     log_history=HistoryBuffer in torch.serialization.get_safe_globals(),
-    file_backend='repnext_mm.whole_files' in backends)))
+    file_backend='repnext_mm.whole_files' in backends,
+    config_bases=Config._get_cfg_path.__module__ != 'mmengine.config.config')))
 """
 REPLACED = ['repnext_mm'] * 3 + ['mmengine']
-INSTALLED = dict(mmcv_ops=1, checkpoint_loaders=REPLACED, log_history=True, file_backend=True)
+INSTALLED = dict(
+    mmcv_ops=1, checkpoint_loaders=REPLACED, log_history=True, file_backend=True, config_bases=True
+)
 UNTOUCHED = dict(
-    mmcv_ops=0, checkpoint_loaders=['mmengine'] * 4, log_history=False, file_backend=False
+    mmcv_ops=0,
+    checkpoint_loaders=['mmengine'] * 4,
+    log_history=False,
+    file_backend=False,
+    config_bases=False,
 )
 MODULES = 'checkpoints.files, checkpoints.merging, hooks, models, training, launch.command_line'
 
@@ -56,7 +64,9 @@ def state_after(run: Run, code: str, value: str | None) -> dict:
 
 
 ONE_BY_ONE = 'import repnext_mm; repnext_mm.install(checkpoint_loaders=False, file_backend=False)'
-OTHER_HALF = 'import repnext_mm; repnext_mm.install(mmcv_ops=False, log_history=False)'
+OTHER_HALF = (
+    'import repnext_mm; repnext_mm.install(mmcv_ops=False, log_history=False, config_bases=False)'
+)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +82,7 @@ OTHER_HALF = 'import repnext_mm; repnext_mm.install(mmcv_ops=False, log_history=
             '0',
             INSTALLED | dict(checkpoint_loaders=['mmengine'] * 4, file_backend=False),
         ),
-        (OTHER_HALF, '0', INSTALLED | dict(mmcv_ops=0, log_history=False)),
+        (OTHER_HALF, '0', INSTALLED | dict(mmcv_ops=0, log_history=False, config_bases=False)),
     ],
     ids=['nothing', 'import', 'twice', 'left_out', 'by_hand', 'two', 'the_other_two'],
 )

@@ -47,6 +47,13 @@ def test_wheel_carries_configs_tools_and_index(wheel):
     assert not [name for name in names if name.startswith('tests') or '__pycache__' in name]
 
 
+def test_wheel_has_the_command(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith('entry_points.txt'))
+        text = archive.read(name).decode()
+    assert 'repnext-mm = repnext_mm.commands.__main__:main' in text
+
+
 def test_lower_bounds_of_runtimes_are_those_that_are_tested():
     bounds = dict(
         re.findall(r"'(onnx|onnxruntime|openvino)>=([\d.]+)'", (ROOT / 'setup.py').read_text())
@@ -89,13 +96,23 @@ folder = pathlib.Path(repnext_mm.__file__).parent
 cfg = Config.fromfile(folder / '.mim/configs/mask_rcnn_repnext_tiny_coco.py')
 init_default_scope('mmdet')
 print(folder, type(MODELS.build(cfg.model).backbone).__name__)
-sys.argv = [str(folder / '.mim/tools/train.py'), cfg.filename]
-runpy.run_path(sys.argv[0], run_name='__main__')
+pathlib.Path('mine.py').write_text("_base_ = 'repnext_mm::own/fpn_repnext.py'")
+print(Config.fromfile('mine.py').default_scope)
+sys.argv = [str(folder / '.mim/tools/train.py'), '--help']
+try:
+    runpy.run_path(sys.argv[0], run_name='__main__')
+except SystemExit:
+    pass
+from repnext_mm.commands.__main__ import main
+sys.argv = ['repnext-mm', 'train', 'mask_rcnn_repnext_tiny_coco']
+main()
 """
     environment = os.environ | dict(PYTHONPATH=str(site), PYTHONWARNINGS='ignore')
     options = dict(env=environment, cwd=empty, capture_output=True, text=True, check=False)
     result = subprocess.run([sys.executable, '-c', code], **options)
-    assert f'{site}/repnext_mm RepNeXt' in result.stdout.splitlines(), result.stderr[-2000:]
+    lines = result.stdout.splitlines()
+    assert f'{site}/repnext_mm RepNeXt' in lines and 'mmseg' in lines, result.stderr[-2000:]
+    assert any(line.startswith('usage: train.py') for line in lines)
     assert f'{empty}/data/coco' in result.stderr and 'cocodataset.org' in result.stderr
 
 

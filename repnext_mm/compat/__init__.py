@@ -8,13 +8,14 @@ from repnext_mm.compat.packages import conv_module_type, is_installed, require, 
 
 if TYPE_CHECKING:
     from repnext_mm.compat.checkpoints import forbid_code_in_checkpoints, trust_mmengine_checkpoints
-    from repnext_mm.compat.configs import read_config, read_yaml_as_data
+    from repnext_mm.compat.configs import provide_bases, read_config, read_yaml_as_data
     from repnext_mm.compat.mmcv_ops import provide_mmcv_ops
 
 __all__ = [
     'conv_module_type',
     'forbid_code_in_checkpoints',
     'is_installed',
+    'provide_bases',
     'provide_mmcv_ops',
     'read_config',
     'read_yaml_as_data',
@@ -26,6 +27,7 @@ __all__ = [
 
 IN_FILES = {
     'forbid_code_in_checkpoints': 'checkpoints',
+    'provide_bases': 'configs',
     'provide_mmcv_ops': 'mmcv_ops',
     'read_config': 'configs',
     'read_yaml_as_data': 'configs',

@@ -1,17 +1,14 @@
 """mmengine's configs: Python files are code, YAML and JSON files are data and nothing else."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from repnext_mm.places import named_config, unknown_config
 
 if TYPE_CHECKING:
     from mmengine.config import Config
 
 DATA_SUFFIXES = ('.json', '.yaml', '.yml')
-OWN_SCOPE = 'repnext_mm'
 KNOWN_PACKAGES = ('repnext_mm', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain')
 """The packages that a config of data may name."""
 
@@ -30,7 +27,7 @@ def read_config(path: str | Path) -> 'Config':
     """
     from mmengine.config import Config
 
-    with yaml_as_data(), own_configs_as_bases():
+    with yaml_as_data():
         if Path(path).suffix in DATA_SUFFIXES:
             try:
                 cfg = Config.fromfile(path, import_custom_modules=False)
@@ -38,32 +35,6 @@ def read_config(path: str | Path) -> 'Config':
                 raise ValueError(f'{path} cannot be read: {error}') from error
             _check_data(cfg, path)
         return Config.fromfile(path)
-
-
-@contextmanager
-def own_configs_as_bases() -> Iterator[None]:
-    """Within it, ``_base_ = 'repnext_mm::own/fpn_repnext.py'`` names a config that is shipped.
-
-    mmengine writes bases of its own packages so, and knows no others.
-    """
-    from mmengine.config import Config
-
-    find = Config._get_cfg_path
-
-    def find_ours(base: str, filename: str) -> tuple[str, str | None]:
-        scope, separator, name = base.partition('::')
-        if not separator or scope != OWN_SCOPE:
-            return find(base, filename)
-        path = named_config(name)
-        if not Path(path).is_file():
-            raise unknown_config(name)
-        return path, None
-
-    Config._get_cfg_path = staticmethod(find_ours)
-    try:
-        yield
-    finally:
-        Config._get_cfg_path = staticmethod(find)
 
 
 @contextmanager
@@ -77,6 +48,35 @@ def yaml_as_data() -> Iterator[None]:
         yield
     finally:
         yaml_handler.Loader = before
+
+
+def provide_bases(scope: str, find: Callable[[str], str]) -> None:
+    """Makes ``_base_ = 'SCOPE::NAME'`` a config of another package than mmengine's own.
+
+    mmengine writes bases so, for the packages of a list; its answers for these stay as they are.
+
+    Args:
+        scope: What stands in front of the colons.
+        find: Gives the path of the config by what stands behind them.
+    """
+    from mmengine.config import Config
+
+    if scope in _PROVIDED:
+        return
+    others = Config._get_cfg_path
+
+    def find_base(base: str, filename: str) -> tuple[str, str | None]:
+        given, separator, name = base.partition('::')
+        if separator and given == scope:
+            return find(name), None
+        return others(base, filename)
+
+    Config._get_cfg_path = staticmethod(find_base)
+    _PROVIDED.add(scope)
+
+
+_PROVIDED: set[str] = set()
+"""Scopes of :func:`provide_bases`."""
 
 
 def read_yaml_as_data() -> None:

@@ -57,9 +57,9 @@ class SeedRun:
         names = [TRAIN, *(TEST + form for form in self.checked.forms)]
         files = self.experiment.files
         if self.seed == self.experiment.seeds_of(self.checked.row)[0]:
+            names += [PICTURES] if self.experiment.pictures else []
             names += [EXPORT, TEST + 'onnx'] if files else []
             names += [QUANTIZE, TEST + 'int8'] if 'int8' in files else []
-            names += [PICTURES] if self.experiment.pictures else []
         return [name for name in names if name.split()[0] not in self.skipped]
 
     @property

@@ -20,7 +20,7 @@ from repnext_mm.launch.allocator import keep_memory
 from repnext_mm.launch.device import adapt_to_device, use_mixed_precision
 from repnext_mm.launch.options import ConfigOptions
 from repnext_mm.own_data import SLOT, Wishes, use_own_data
-from repnext_mm.places import named_config, unknown_config
+from repnext_mm.places import existing_config
 from repnext_mm.reparam.forms import FORMS, TRAINING
 from repnext_mm.runtime.sessions import can_run_code
 
@@ -192,9 +192,7 @@ def load_config(args: argparse.Namespace) -> Config:
             the config's optimizer wrapper has none, the backbone is unknown or does not fit the
             config, or the config is a template for data that are not named.
     """
-    args.config = path = named_config(args.config)
-    if not Path(path).is_file():
-        raise unknown_config(path)
+    args.config = path = existing_config(args.config)
     if not getattr(args, 'release_memory', False):
         keep_memory()
     cfg = read_config(path)

@@ -17,7 +17,7 @@ OPTIONS = [
     'train_cfg.max_epochs=1',
     'param_scheduler=None',
 ]
-VOID = ('meta', 'img')
+VOID = ('meta', 'img', 'br')
 
 
 class Page(HTMLParser):
