@@ -28,6 +28,7 @@ OPTIONS_ALLOWED = {
     'doctor/mm_packages.py',  # pip's
     'doctor/numeric.py',  # pip's
     'experiments/commands.py',  # starts the tools
+    'experiments/page.py',  # says what was typed
     'experiments/report.py',  # says how a table was made
     'experiments/running.py',  # starts the tools
 }

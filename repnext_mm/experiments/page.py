@@ -8,10 +8,11 @@ from typing import Any
 
 from PIL import Image
 
+from repnext_mm.experiments.commands import config_options, shown_command
 from repnext_mm.experiments.curves import draw_curves_of, read_scalars
 from repnext_mm.experiments.report import machine_text
 from repnext_mm.experiments.results import DONE, FAILED
-from repnext_mm.experiments.running import PICTURES, TEST, TRAIN
+from repnext_mm.experiments.running import FILES, PICTURES, TEST, TRAIN
 from repnext_mm.experiments.specification import EXPORTED_KINDS
 from repnext_mm.experiments.tables import MAKING_STEPS, NOT_YET, loss_lines
 from repnext_mm.export.tasks import TASKS
@@ -76,6 +77,7 @@ def write_run_page(
         items = ''.join(f'<li>{escape(reason)}</li>' for reason in reasons)
         parts += ['<h2>Settings chosen for the data</h2>', f'<ul>{items}</ul>']
     commands = [record['command'] for record in steps.values() if record.get('command')]
+    commands += [speed_command(row, steps, work_dir)] if row['speed'] else []
     if commands:
         parts += ['<h2>Commands</h2>', f'<pre>{escape(chr(10).join(commands))}</pre>']
     return document(name, parts)
@@ -121,6 +123,15 @@ def result_table(
             }
         )
     return rows
+
+
+def speed_command(row: Mapping[str, Any], steps: Steps, work_dir: Path) -> str:
+    """What measures forms and files again, with the options of their config."""
+    files = [work_dir / name for name in FILES.values() if (work_dir / name).is_file()]
+    arguments = [row['config'], work_dir / TRAIN / steps[TRAIN]['checkpoint']]
+    arguments += ['--backbone', row['backbone']] if row['backbone'] else []
+    arguments += ['--exported', *files] if files else []
+    return shown_command('benchmark.py', arguments + config_options(row['options']))
 
 
 def _milliseconds(speed: Mapping[str, Any]) -> dict[str, str]:
