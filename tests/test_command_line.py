@@ -39,7 +39,7 @@ def test_overview_names_every_command_without_torch():
 
 def test_an_unknown_command_is_told_with_the_closest():
     result = ask('trian', 'x.py')
-    assert result.returncode == 2 and "no command 'trian': did you mean train" in result.stderr
+    assert result.returncode == 2 and "no command 'trian': did you mean train?" in result.stderr
     assert result.stdout.strip() == 'set()'
 
 

@@ -31,7 +31,7 @@ def name_of_command(given: str, parser: argparse.ArgumentParser) -> str:
     """The name in the table; ends the program with the closest ones if there is none."""
     name = TOOLS.get(given.removesuffix('.py').replace('-', '_'), given)
     if name not in COMMANDS:
-        close = get_close_matches(given, [*COMMANDS, *TOOLS], n=3)
+        close = get_close_matches(given, {*COMMANDS, *TOOLS}, n=3)
         advice = (
             f'did you mean {" or ".join(close)}?' if close else f'choose from {", ".join(COMMANDS)}'
         )

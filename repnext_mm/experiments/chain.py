@@ -16,6 +16,7 @@ from repnext_mm.experiments.running import (
     PICTURES,
     QUANTIZE,
     TEST,
+    TRAIN,
     SeedRun,
     check_unchanged,
     keep_row,
@@ -108,7 +109,8 @@ def run_chain(
     run = SeedRun(experiment, checked, CHAIN_SEED, work_dir, launcher, say, skipped)
     run_steps(run, results)
     checkpoint = last_checkpoint(work_dir)
-    if checkpoint and SPEED not in skipped and _unmeasured(checked, results, work_dir):
+    wanted = SPEED not in skipped and results.is_done(name, CHAIN_SEED, TRAIN)
+    if checkpoint and wanted and _unmeasured(checked, results, work_dir):
         say('measuring speed, all forms and files in turn')
         trained = {name: (checked, checkpoint)}
         measure_speed(experiment, trained, results, timing.rounds, timing.images, say)

@@ -8,6 +8,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+FEW_RECORDS = 20
+"""Records of the loss that each get a mark, so that one alone is seen."""
+
 
 def read_scalars(folder: Path) -> list[dict[str, Any]]:
     """The records of a training in order, also of one that was interrupted and resumed.
@@ -53,8 +56,9 @@ def draw_curves_of(
     figure = Figure(figsize=(9, 3.4), layout='constrained')
     left, right = figure.subplots(1, 2)
     if losses:
-        left.plot(*zip(*losses, strict=True), color='#0072b2')
-    left.set(xlabel='iteration', ylabel='training loss')
+        mark = 'o' if len(losses) <= FEW_RECORDS else ''
+        left.plot(*zip(*losses, strict=True), color='#0072b2', marker=mark)
+    left.set(xlabel='iteration', ylabel='training loss', ylim=(0, None))
     for name, points in lines.items():
         if points:
             title, factor = metrics[name]

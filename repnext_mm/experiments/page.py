@@ -77,7 +77,11 @@ def write_run_page(
         items = ''.join(f'<li>{escape(reason)}</li>' for reason in reasons)
         parts += ['<h2>Settings chosen for the data</h2>', f'<ul>{items}</ul>']
     commands = [record['command'] for record in steps.values() if record.get('command')]
-    commands += [speed_command(row, steps, work_dir)] if row['speed'] else []
+    commands += (
+        [speed_command(row, steps, work_dir)]
+        if row['speed'] and 'checkpoint' in steps[TRAIN]
+        else []
+    )
     if commands:
         parts += ['<h2>Commands</h2>', f'<pre>{escape(chr(10).join(commands))}</pre>']
     return document(name, parts)
