@@ -36,6 +36,9 @@ RUNTIME = ['onnxruntime>=1.20', 'opencv-python-headless', 'pillow>=10.1', 'matpl
 COCO = ['faster-coco-eval>=1.8']
 """For ``FasterCocoMetric`` of OneDL's mmdet, in the place of pycocotools."""
 PRUNING = ['torch-pruning>=1.6']
+CAM = ['grad-cam>=1.5.4,<1.5.6']
+"""For ``tools/show_features.py --cam``. From 1.5.7 on it takes opencv-python-headless, which overwrites files
+of the opencv-python that the mm packages bring."""
 DATA = ['pillow>=10.1', 'pycocotools', 'pyyaml', 'rich']
 """For ``tools/convert_dataset.py`` and ``tools/predict.py``; the mm packages bring all of it."""
 DEV = ['build', 'hypothesis', 'mypy', 'pytest', 'pytest-timeout', 'pytest-xdist', 'ruff']
@@ -93,6 +96,7 @@ setup(
         'runtime': RUNTIME,
         'coco': COCO,
         'pruning': PRUNING,
+        'cam': CAM,
         'data': DATA,
         'dev': DEV,
     },

@@ -20,6 +20,7 @@ FLOORS = (
     ('checks', 'own_data'),
     ('launch', 'installation', 'demo', 'evaluation'),
     ('pruning', 'experiments', 'prediction'),
+    ('feature_maps',),
     ('commands',),
 )
 """From the bottom: a room imports rooms of the floors below it, and of the ground."""

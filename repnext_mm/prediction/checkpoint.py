@@ -21,7 +21,9 @@ from repnext_mm.prediction.predictors import (
     resized,
     same_sizes,
 )
-from repnext_mm.trained import merged_copy
+from repnext_mm.reparam.forms import TRAINING
+from repnext_mm.runtime.size_rules import Prepared
+from repnext_mm.trained import merged_copy, plain_copy
 
 
 class CheckpointPredictor:
@@ -32,7 +34,7 @@ class CheckpointPredictor:
     Args:
         config: Path of the config.
         checkpoint: Path or URL of its checkpoint.
-        form: ``'fused'`` or ``'plain'``.
+        form: ``'fused'`` or ``'plain'``; ``'training'`` for the form that the config builds.
         options: Changes to the config by dotted keys.
 
     Raises:
@@ -56,26 +58,41 @@ class CheckpointPredictor:
         self.kind, self.rules, self.task = kind, data.rules, kind.name
         self.classes = list(data.classes or [])
         self.colours = enough_colours(list(data.palette or []), len(self.classes))
-        self.model: Any = merged_copy(model, form).to(get_device())
+        copied = plain_copy(model) if form == TRAINING else merged_copy(model, form)
+        self.model: Any = copied.to(get_device())
 
     @torch.no_grad()
     def __call__(self, images: Sequence[np.ndarray]) -> list[Predicted]:
         """As :class:`~repnext_mm.prediction.predictors.Predictor`; images of one size are one batch."""
-        prepared = [resized(image, self.rules) for image in images]
+        prepared = [self.prepare(image) for image in images]
         results: dict[int, Predicted] = {}
         for numbers in same_sizes(prepared):
-            inputs = [to_bgr(prepared[number].image) for number in numbers]
-            samples = []
-            for number in numbers:
-                sample = self.kind.new_sample(prepared[number].image.shape[:2])
-                sample.set_metainfo(
-                    dict(ori_shape=images[number].shape[:2], scale_factor=prepared[number].scale)
-                )
-                samples.append(sample)
-            stacked: Any = torch.stack(inputs) if self.task == 'classification' else inputs
-            found = self.model.test_step(dict(inputs=stacked, data_samples=samples))
+            batch = self.batch_of([prepared[n] for n in numbers], [images[n] for n in numbers])
+            found = self.model.test_step(batch)
             results |= {
                 number: as_arrays(self.task, sample)
                 for number, sample in zip(numbers, found, strict=True)
             }
         return [results[number] for number in range(len(images))]
+
+    def prepare(self, image: np.ndarray) -> Prepared:
+        """An image ``(H, W, 3)`` uint8, RGB, in the size that the config's test pipeline gives it."""
+        return resized(image, self.rules)
+
+    def batch_of(
+        self, prepared: Sequence[Prepared], images: Sequence[np.ndarray]
+    ) -> dict[str, Any]:
+        """What the model's ``test_step`` takes.
+
+        Args:
+            prepared: Images of one size, of :meth:`prepare`.
+            images: The same ones as they were.
+        """
+        inputs = [to_bgr(image.image) for image in prepared]
+        samples = []
+        for image, original in zip(prepared, images, strict=True):
+            sample = self.kind.new_sample(image.image.shape[:2])
+            sample.set_metainfo(dict(ori_shape=original.shape[:2], scale_factor=image.scale))
+            samples.append(sample)
+        stacked: Any = torch.stack(inputs) if self.task == 'classification' else inputs
+        return dict(inputs=stacked, data_samples=samples)
