@@ -120,7 +120,7 @@ def _branches(unit: Unit, x: Tensor) -> dict[str, Tensor]:
     layers = dict(parent.named_children())
     handles = [layer.register_forward_hook(note(name)) for name, layer in layers.items()]
     try:
-        type(unit).forward(unit, x)
+        unit.forward(x)  # without the hooks of the unit itself
     finally:
         for handle in handles:
             handle.remove()

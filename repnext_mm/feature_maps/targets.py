@@ -5,6 +5,7 @@ The scores are those of the mm packages' own forward methods.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,7 @@ def find_targets(
         output = scores(inputs)[0]
     if scores.task == 'classification':
         best = chosen or [int(output.argmax())]
-        return [Target(_name(label, classes), lambda o, i=label: o[i]) for label in best]
+        return [Target(_name(label, classes), partial(_entry, label)) for label in best]
     return _region_targets(output, classes, chosen)
 
 
@@ -122,7 +123,7 @@ def _region_targets(output: Tensor, classes: Sequence[str], chosen: Sequence[int
     for label in chosen:
         region = labels == label if counts[label] else torch.ones_like(labels, dtype=torch.bool)
         title = _name(label, classes) + ('' if counts[label] else ' (not found)')
-        targets.append(Target(title, lambda o, i=label, r=region: o[i][r].mean()))
+        targets.append(Target(title, partial(_mean, label, region)))
     return targets
 
 
@@ -144,13 +145,25 @@ def _object_targets(
                 'are counted from 0'
             )
         title = f'{_name(int(objects.labels[number]), classes)} {float(objects.scores[number]):.2f}'
-        return [Target(title, lambda o: o[number], boxes[number : number + 1])]
+        return [Target(title, partial(_entry, number), boxes[number : number + 1])]
     groups = {_name(label, classes): certain & (objects.labels == label) for label in chosen}
     return [
-        Target(f'{title} ({int(group.sum())})', lambda o, g=group: o[g].sum(), boxes[group.cpu()])
+        Target(f'{title} ({int(group.sum())})', partial(_sum, group), boxes[group.cpu()])
         for title, group in (groups or {'all objects': certain}).items()
         if group.any()
     ]
+
+
+def _entry(number: int, output: Tensor) -> Tensor:
+    return output[number]
+
+
+def _mean(label: int, region: Tensor, output: Tensor) -> Tensor:
+    return output[label][region].mean()
+
+
+def _sum(group: Tensor, output: Tensor) -> Tensor:
+    return output[group].sum()
 
 
 def _name(label: int, classes: Sequence[str]) -> str:
