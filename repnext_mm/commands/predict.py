@@ -58,6 +58,8 @@ def parse_args() -> argparse.Namespace:
         if len(args.inputs) < 2:
             parser.error('after a config come its checkpoint and the inputs')
         args.checkpoint, *args.inputs = args.inputs
+    if args.batch > 1 and args.checkpoint is None:
+        parser.error('--batch is for checkpoints: an exported file gets one image at a time')
     if args.batch < 1 or args.every < 1:
         parser.error(f'--batch and --every are at least 1, got {args.batch} and {args.every}')
     if args.scale is not None and not 0.1 <= args.scale <= 16:

@@ -21,6 +21,8 @@ from repnext_mm.visualization.heat_maps import (
 from repnext_mm.visualization.instances import draw_instances
 
 BOX_COLOUR = (255, 255, 255)
+MOST_BOXES = 10
+"""Boxes that are drawn on heat maps too; more of them would hide those, and are on the image alone."""
 
 
 def varied_channels(maps: Tensor, count: int) -> list[int]:
@@ -93,10 +95,11 @@ def activation_page(
     rows = []
     for target in targets:
         boxes = np.zeros((0, 4)) if target is None else target.boxes
-        pictures = [image.pixels]
-        pictures += [over_image(image.pixels, activation.map_of(n, target)) for n in layers]
+        maps = [over_image(image.pixels, activation.map_of(name, target)) for name in layers]
+        on_maps = boxes if len(boxes) <= MOST_BOXES else boxes[:0]
+        pictures = [_boxed(image.pixels, boxes), *(_boxed(m, on_maps) for m in maps)]
         titled = activation.method + (f': {target.title}' if target else '')
-        rows.append(Row(titled, [_boxed(p, boxes) for p in pictures], ['image', *layers]))
+        rows.append(Row(titled, pictures, ['image', *layers]))
     return page_of(rows)
 
 

@@ -142,7 +142,7 @@ def test_a_backbone_of_others_shows_its_outputs():
     model.backbone = Backbone()
     inputs = torch.rand(1, 3, 9, 9)
     assert stage_layers(model, inputs) == ['backbone.first']  # the sum is no layer's output
-    with pytest.raises(ValueError, match="no layer 'backbone.third'.*'second'"):
+    with pytest.raises(ValueError, match=r"no layer 'backbone\.third'.*'second'"):
         layer_outputs(model, ['backbone.third'], lambda: model.backbone(inputs))
     with pytest.raises(ValueError, match="'backbone' puts out no feature map"):
         layer_outputs(model, ['backbone'], lambda: model.backbone(inputs))

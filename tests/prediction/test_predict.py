@@ -199,8 +199,9 @@ def test_checkpoint_and_its_exported_file_predict_the_same(network, images, tmp_
     result = run_inside('export.py', config, weights, '--output', exported, SHAPES_ROOT=tmp_path)
     assert result.returncode == 0, result.stderr[-2000:]
     (images / 'broken.png').write_bytes(b'no image')
-    options = ['--score-threshold', '0', '--no-pictures', '--batch', '2', '--output']
-    first = run_inside('predict.py', config, weights, images, *options, tmp_path / 'torch')
+    options = ['--score-threshold', '0', '--no-pictures', '--output']
+    batch = ['--batch', '2', *options]
+    first = run_inside('predict.py', config, weights, images, *batch, tmp_path / 'torch')
     second = run_inside('predict.py', exported, images, *options, tmp_path / 'onnx')
     for result in (first, second):
         assert result.returncode == 1 and 'Not read' in result.stderr, result.stderr[-2000:]
@@ -218,6 +219,7 @@ def test_checkpoint_and_its_exported_file_predict_the_same(network, images, tmp_
     [
         (['net.py', 'image.png'], 'after a config come its checkpoint and the inputs'),
         (['net.onnx', 'image.png', '--batch', '0'], 'are at least 1'),
+        (['net.onnx', 'image.png', '--batch', '2'], 'an exported file gets one image at a time'),
         (['net.onnx', 'nothing.png'], "there is no image or video 'nothing.png'"),
         (['net.onnx', '{image}'], 'there is no exported file net.onnx'),
         (['net.py', 'none.pth', '{image}'], "there is no config 'net.py'"),

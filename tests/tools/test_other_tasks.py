@@ -95,3 +95,17 @@ def test_the_same_tools_train_and_test_segmentors_and_classifiers(text, metric, 
     if text is SEGMENTOR:
         below = cv2.imread(str(pictures[0]))[90:].reshape(-1, 3).tolist()
         assert [0, 0, 0] in below and [0, 0, 255] in below  # the legend's two colours, in BGR
+    model, int8 = tmp_path / 'model.onnx', tmp_path / 'int8.onnx'
+    result = run_inside('export.py', config, tmp_path / 'run' / 'epoch_1.pth', '--output', model)
+    assert result.returncode == 0, result.stderr[-3000:]
+    arguments = ['--output', int8, '--work-dir', tmp_path / 'q', '--images', 2, '--rounds', 1]
+    result = run_inside('quantize.py', config, model, *arguments, '--max-loss', 1)
+    assert result.returncode == 0, result.stderr[-3000:]
+    report = json.loads((tmp_path / 'q' / 'quantization.json').read_text())
+    assert (report['decided_on'], len(report['trials'])) == ('test', 1)
+    for name in ('float', 'int8'):
+        (values,) = report[name]['metrics'].values()
+        assert list(values) == [metric] and 0 <= values[metric] <= 1
+    reached = report['float']['metrics']['onnxruntime'][metric]
+    assert 100 * reached == pytest.approx(reports['--form'][metric], abs=0.05)
+    assert report['loss'] is None or -1 <= report['loss'] <= 1
