@@ -1,5 +1,7 @@
 """Looking into networks: the same in every form, and each branch where it belongs."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -53,10 +55,7 @@ class Opened:
 @pytest.fixture(scope='module')
 def opened():
     """A function that opens each task once."""
-    known = {}
-    return lambda task: (
-        known.setdefault(task, None) or known.update({task: Opened(task)}) or known[task]
-    )
+    return functools.cache(Opened)
 
 
 @pytest.mark.parametrize('task', TASKS)
@@ -73,6 +72,7 @@ def test_stages_are_the_same_in_every_form(task, opened):
     assert len({tuple(output.shape) for output in found['training'].values()}) == 4
 
 
+@pytest.mark.distribution
 @pytest.mark.parametrize(
     ('task', 'method'),
     [
