@@ -39,7 +39,7 @@ from repnext_mm.quantization.sensitivity import MAX_LOSS
 from repnext_mm.quantization.source_file import SourceFile, check_quantized_path
 from repnext_mm.runtime import SESSIONS, open_session
 
-RUNTIMES = tuple(SESSIONS['.onnx'])
+ONNX_RUNTIMES = tuple(SESSIONS['.onnx'])
 RANKED = 8
 """Images on which layers are ranked."""
 
@@ -75,9 +75,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--runtimes',
         nargs='+',
-        choices=RUNTIMES,
-        default=[RUNTIMES[0]],
-        help=f'in which both files are measured, the first of them in the search too; {RUNTIMES[0]}',
+        choices=ONNX_RUNTIMES,
+        default=[ONNX_RUNTIMES[0]],
+        help=f'in which both files are measured, the first of them in the search too; {ONNX_RUNTIMES[0]}',
     )
     parser.add_argument('--rounds', type=int, default=5, help='how often to time each file')
     args = parser.parse_args()

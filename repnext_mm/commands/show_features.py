@@ -12,10 +12,10 @@ import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 # isort: split
 from repnext_mm.border import ToolParser
 from repnext_mm.compat import require_extra
-from repnext_mm.feature_maps.activation import METHODS, WITHOUT_TARGET, Activation, usual_method
+from repnext_mm.feature_maps.activation import CAM_METHODS, WITHOUT_TARGET, Activation, usual_method
 from repnext_mm.feature_maps.branches import block_maps
 from repnext_mm.feature_maps.layers import check_layers, layer_outputs, stage_layers
-from repnext_mm.feature_maps.opened import OpenedImage, open_image
+from repnext_mm.feature_maps.network_image import NetworkImage, network_image
 from repnext_mm.feature_maps.pages import activation_page, branches_page, stage_page
 from repnext_mm.feature_maps.targets import Scores, find_targets
 from repnext_mm.launch.options import ConfigOptions
@@ -51,7 +51,7 @@ def parse_args() -> argparse.Namespace:
         '--cam',
         nargs='?',
         const=USUAL,
-        choices=(USUAL, *METHODS),
+        choices=(USUAL, *CAM_METHODS),
         help='class activation; auto: hirescam for detectors, else gradcam',
     )
     parser.add_argument(
@@ -91,12 +91,12 @@ def main() -> None:
     predictor.model.requires_grad_(False)
     for source in inputs:
         for frame in frames_of(source):
-            show(predictor, open_image(predictor, frame.pixels), f'{frame.name}.png', args)
+            show(predictor, network_image(predictor, frame.pixels), f'{frame.name}.png', args)
     print(f'Written to {args.output}: {len(inputs)} inputs')
 
 
 def show(
-    predictor: CheckpointPredictor, image: OpenedImage, name: str, args: argparse.Namespace
+    predictor: CheckpointPredictor, image: NetworkImage, name: str, args: argparse.Namespace
 ) -> None:
     """Writes the pictures of one image."""
     model = predictor.model

@@ -59,8 +59,8 @@ class FileEvaluator:
         found = self._chosen(metrics)
         if metrics and not found:
             raise ValueError(
-                f'the evaluator of the {split} data gives none of {self.names}: choose one of '
-                f'{sorted(metrics)} with --metric'
+                f'the evaluator of the {split} data gives none of {self.names}: name one of '
+                f'{sorted(metrics)} as the metric'
             )
         return found
 

@@ -7,10 +7,10 @@ from torch import nn
 
 from repnext_mm.compat import require_extra
 from repnext_mm.feature_maps.layers import check_layers
-from repnext_mm.feature_maps.opened import OpenedImage
-from repnext_mm.feature_maps.targets import Scores, Target
+from repnext_mm.feature_maps.network_image import NetworkImage
+from repnext_mm.feature_maps.targets import CamTarget, Scores
 
-METHODS = {
+CAM_METHODS = {
     'gradcam': 'GradCAM',
     'gradcam++': 'GradCAMPlusPlus',
     'hirescam': 'HiResCAM',
@@ -37,7 +37,7 @@ class Activation:
     Args:
         model: In evaluation mode, in any form. Its parameters must not be trained meanwhile.
         scores: Of this model on an image.
-        method: One of :data:`METHODS`.
+        method: One of :data:`CAM_METHODS`.
 
     Raises:
         ImportError: If grad-cam is not installed.
@@ -45,19 +45,19 @@ class Activation:
     """
 
     def __init__(self, model: nn.Module, scores: Scores, method: str):
-        if method not in METHODS:
-            raise ValueError(f'unknown method {method!r}: choose from {", ".join(METHODS)}')
+        if method not in CAM_METHODS:
+            raise ValueError(f'unknown method {method!r}: choose from {", ".join(CAM_METHODS)}')
         package: Any = require_extra('pytorch_grad_cam', 'cam', 'class activation')
-        self.kind = getattr(package, METHODS[method])
+        self.kind = getattr(package, CAM_METHODS[method])
         self.method = method
         self.model, self.scores = model, scores
 
     @property
-    def image(self) -> OpenedImage:
+    def image(self) -> NetworkImage:
         """The image."""
         return self.scores.image
 
-    def map_of(self, layer: str, target: Target | None) -> np.ndarray:
+    def map_of(self, layer: str, target: CamTarget | None) -> np.ndarray:
         """Where a score comes from, as a layer sees it.
 
         Args:
@@ -83,6 +83,6 @@ class Activation:
                     raise
                 raise ValueError(
                     f'the score of {target.title!r} does not depend on a feature map of the layer '
-                    f'{layer!r}: name another one with --layers'
+                    f'{layer!r}: name another one'
                 ) from error
         return self.image.on_image(found[0])

@@ -65,7 +65,7 @@ def block_maps(model: nn.Module, stage: int, block: int, inputs: Tensor) -> list
 def _units_of(backbone: nn.Module, stage: int, block: int) -> dict[str, Unit]:
     if not isinstance(backbone, RepNeXt):
         raise ValueError(
-            f'{type(backbone).__name__} is no RepNeXt and has no branches: leave --branches out'
+            f'{type(backbone).__name__} is no RepNeXt and has no branches: look at its layers'
         )
     if not 0 <= stage < len(backbone.stages) or not 0 <= block < backbone.depths[stage]:
         depths = backbone.depths[: len(backbone.stages)]

@@ -45,8 +45,7 @@ def stage_layers(model: nn.Module, inputs: Tensor) -> list[str]:
     found = [writers[id(output)] for output in outputs if id(output) in writers]
     if not found:
         raise ValueError(
-            f'no layer of {type(backbone).__name__} puts out its feature maps: name layers with '
-            '--layers'
+            f'no layer of {type(backbone).__name__} puts out its feature maps: name layers that do'
         )
     return [f'backbone.{name}' for name in found]
 

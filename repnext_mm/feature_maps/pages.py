@@ -7,10 +7,10 @@ from torch import Tensor
 
 from repnext_mm.feature_maps.activation import Activation
 from repnext_mm.feature_maps.branches import BlockMaps
-from repnext_mm.feature_maps.opened import OpenedImage
-from repnext_mm.feature_maps.targets import Target
+from repnext_mm.feature_maps.network_image import NetworkImage
+from repnext_mm.feature_maps.targets import CamTarget
 from repnext_mm.visualization.heat_maps import (
-    Row,
+    PanelRow,
     heat,
     over_image,
     page_of,
@@ -31,7 +31,7 @@ def varied_channels(maps: Tensor, count: int) -> list[int]:
     return sorted(spread.topk(min(count, len(maps))).indices.tolist())
 
 
-def stage_page(image: OpenedImage, outputs: Mapping[str, Tensor], channels: int) -> np.ndarray:
+def stage_page(image: NetworkImage, outputs: Mapping[str, Tensor], channels: int) -> np.ndarray:
     """A row for each layer: the mean magnitude of its channels, and those that differ most.
 
     Each map has colours of its own, from its smallest to its largest value.
@@ -48,11 +48,11 @@ def stage_page(image: OpenedImage, outputs: Mapping[str, Tensor], channels: int)
         pictures = [_cells(heat(stretched(image.on_image(m, False)))) for m in shown]
         captions = ['image', 'mean magnitude', *(f'channel {number}' for number in chosen)]
         size = ' x '.join(map(str, maps.shape))
-        rows.append(Row(f'{name}: {size}', [panel(image.pixels), *pictures], captions))
+        rows.append(PanelRow(f'{name}: {size}', [panel(image.pixels), *pictures], captions))
     return page_of(rows)
 
 
-def branches_page(image: OpenedImage, units: Sequence[BlockMaps], channels: int) -> np.ndarray:
+def branches_page(image: NetworkImage, units: Sequence[BlockMaps], channels: int) -> np.ndarray:
     """Rows of what goes into a unit, what its branches put out, their sum, and the merged convolution.
 
     In a row all but the input have one scale, from blue below zero to red above it.
@@ -77,12 +77,12 @@ def branches_page(image: OpenedImage, units: Sequence[BlockMaps], channels: int)
                 f'differ by {difference:.0e} at most'
             )
             captions = ['input', *unit.branches, 'sum', 'merged']
-            rows.append(Row(title, [_cells(p) for p in pictures], captions))
+            rows.append(PanelRow(title, [_cells(p) for p in pictures], captions))
     return page_of(rows)
 
 
 def activation_page(
-    activation: Activation, layers: Sequence[str], targets: Sequence[Target | None]
+    activation: Activation, layers: Sequence[str], targets: Sequence[CamTarget | None]
 ) -> np.ndarray:
     """A row for each target: where its score comes from, as each layer sees it.
 
@@ -99,7 +99,7 @@ def activation_page(
         on_maps = boxes if len(boxes) <= MOST_BOXES else boxes[:0]
         pictures = [_boxed(image.pixels, boxes), *(_boxed(m, on_maps) for m in maps)]
         titled = activation.method + (f': {target.title}' if target else '')
-        rows.append(Row(titled, pictures, ['image', *layers]))
+        rows.append(PanelRow(titled, pictures, ['image', *layers]))
     return page_of(rows)
 
 

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from repnext_mm.feature_maps.opened import OpenedImage
+from repnext_mm.feature_maps.network_image import NetworkImage
 
 SHOWN_CLASSES = 3
 """Classes of a label map that are explained where none is named, the most frequent ones."""
 
 
 @dataclass(frozen=True)
-class Target:
+class CamTarget:
     """A score to explain."""
 
     title: str
@@ -42,7 +42,7 @@ class Scores(nn.Module):
         image: That it is run on.
     """
 
-    def __init__(self, model: Any, task: str, image: OpenedImage):
+    def __init__(self, model: Any, task: str, image: NetworkImage):
         super().__init__()
         self.model = model
         self.task = task
@@ -67,7 +67,7 @@ def find_targets(
     named: Sequence[str] = (),
     number: int | None = None,
     threshold: float = 0.3,
-) -> list[Target]:
+) -> list[CamTarget]:
     """What to explain in an image.
 
     Args:
@@ -88,14 +88,16 @@ def find_targets(
     chosen = [class_number(name, classes) for name in named]
     inputs = scores.image.inputs
     if number is not None and scores.task != 'detection':
-        raise ValueError('--object is for detectors: name classes with --classes')
+        raise ValueError(
+            f'objects are found in detection, not in {scores.task}: name classes instead'
+        )
     with torch.no_grad():
         if scores.task == 'detection':
             return _object_targets(scores.objects(inputs), classes, chosen, number, threshold)
         output = scores(inputs)[0]
     if scores.task == 'classification':
         best = chosen or [int(output.argmax())]
-        return [Target(_name(label, classes), partial(_entry, label)) for label in best]
+        return [CamTarget(_name(label, classes), partial(_entry, label)) for label in best]
     return _region_targets(output, classes, chosen)
 
 
@@ -112,7 +114,9 @@ def class_number(name: str, classes: Sequence[str]) -> int:
     raise ValueError(f'there is no class {name!r}: choose from {list(classes)}, or their numbers')
 
 
-def _region_targets(output: Tensor, classes: Sequence[str], chosen: Sequence[int]) -> list[Target]:
+def _region_targets(
+    output: Tensor, classes: Sequence[str], chosen: Sequence[int]
+) -> list[CamTarget]:
     """The mean score of each class where it is predicted; where it is nowhere, over all pixels."""
     labels = output.argmax(0)
     counts = torch.bincount(labels.flatten(), minlength=len(output))
@@ -123,7 +127,7 @@ def _region_targets(output: Tensor, classes: Sequence[str], chosen: Sequence[int
     for label in chosen:
         region = labels == label if counts[label] else torch.ones_like(labels, dtype=torch.bool)
         title = _name(label, classes) + ('' if counts[label] else ' (not found)')
-        targets.append(Target(title, partial(_mean, label, region)))
+        targets.append(CamTarget(title, partial(_mean, label, region)))
     return targets
 
 
@@ -133,7 +137,7 @@ def _object_targets(
     chosen: Sequence[int],
     number: int | None,
     threshold: float,
-) -> list[Target]:
+) -> list[CamTarget]:
     """The sum of the scores of objects: of one, of each class that is chosen, or of all."""
     certain = objects.scores >= threshold
     boxes = objects.bboxes.cpu().numpy()
@@ -145,10 +149,10 @@ def _object_targets(
                 'are counted from 0'
             )
         title = f'{_name(int(objects.labels[number]), classes)} {float(objects.scores[number]):.2f}'
-        return [Target(title, partial(_entry, number), boxes[number : number + 1])]
+        return [CamTarget(title, partial(_entry, number), boxes[number : number + 1])]
     groups = {_name(label, classes): certain & (objects.labels == label) for label in chosen}
     return [
-        Target(f'{title} ({int(group.sum())})', partial(_sum, group), boxes[group.cpu()])
+        CamTarget(f'{title} ({int(group.sum())})', partial(_sum, group), boxes[group.cpu()])
         for title, group in (groups or {'all objects': certain}).items()
         if group.any()
     ]

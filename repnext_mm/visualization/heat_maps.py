@@ -15,7 +15,7 @@ SIDE = 192
 """Pixels of the longer side of a panel, at least for landscape and square images."""
 
 
-class Row(NamedTuple):
+class PanelRow(NamedTuple):
     """A line of a page."""
 
     title: str
@@ -65,7 +65,7 @@ def panel(picture: np.ndarray, side: int = SIDE, smooth: bool = True) -> np.ndar
     return np.asarray(Image.fromarray(picture).resize(size, way))
 
 
-def page_of(rows: Sequence[Row], ink: Colour = (0, 0, 0)) -> np.ndarray:
+def page_of(rows: Sequence[PanelRow], ink: Colour = (0, 0, 0)) -> np.ndarray:
     """Rows of panels one below the other, each with its title and captions.
 
     Args:

@@ -44,7 +44,7 @@ def test_metrics_that_count_are_fractions(task):
     candidates = Candidates(evaluator, 'a', 'val', 'onnxruntime')
     assert candidates.change('b') == -0.5  # nothing found is everything lost
     assert candidates.measured == [{}] and candidates.change('a') == 0
-    with pytest.raises(ValueError, match=r'none of .*nose.*choose one of'):
+    with pytest.raises(ValueError, match=r'none of .*nose.*name one of'):
         Evaluator(task, {'a': TASKS[task]}, 'nose').measure_reference('a', 'test', 'onnxruntime')
 
 

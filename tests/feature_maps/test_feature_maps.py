@@ -8,10 +8,10 @@ import torch
 from exports import noise, small_config, small_model
 from torch import nn
 
-from repnext_mm.feature_maps.activation import METHODS, WITHOUT_TARGET, Activation
+from repnext_mm.feature_maps.activation import CAM_METHODS, WITHOUT_TARGET, Activation
 from repnext_mm.feature_maps.branches import block_maps
 from repnext_mm.feature_maps.layers import layer_outputs, stage_layers
-from repnext_mm.feature_maps.opened import OpenedImage
+from repnext_mm.feature_maps.network_image import NetworkImage
 from repnext_mm.feature_maps.pages import branches_page, varied_channels
 from repnext_mm.feature_maps.targets import Scores, class_number, find_targets
 from repnext_mm.trained import merged_copy
@@ -40,7 +40,7 @@ class Opened:
             inputs=inputs[None] if task == 'classification' else [inputs], data_samples=[sample]
         )
         data = self.model.data_preprocessor(batch, False)
-        self.image = OpenedImage(PIXELS, data['inputs'], data['data_samples'], PIXELS.shape[:2])
+        self.image = NetworkImage(PIXELS, data['inputs'], data['data_samples'], PIXELS.shape[:2])
         self.layers = stage_layers(self.model, self.image.inputs)
 
     def forms(self) -> dict[str, nn.Module]:
@@ -159,7 +159,7 @@ def test_errors_say_what_there_is(opened):
         block_maps(merged_copy(subject.model), 0, 0, subject.image.inputs)
     with pytest.raises(ValueError, match="no class 'nose': choose from"):
         find_targets(scores, CLASSES, ['nose'])
-    with pytest.raises(ValueError, match='--object is for detectors'):
+    with pytest.raises(ValueError, match='not in segmentation: name classes'):
         find_targets(scores, CLASSES, number=0)
     detector = opened('detection')
     with pytest.raises(ValueError, match='no object 1000'):
@@ -175,12 +175,12 @@ def test_a_score_that_a_layer_has_no_part_in_is_named(opened):
     target = find_targets(scores, CLASSES)[0]
     with pytest.raises(ValueError, match='does not depend on a feature map'):
         Activation(subject.model, scores, 'gradcam').map_of('auxiliary_head', target)
-    with pytest.raises(ValueError, match=f'unknown method .*{next(iter(METHODS))}'):
+    with pytest.raises(ValueError, match=f'unknown method .*{next(iter(CAM_METHODS))}'):
         Activation(subject.model, scores, 'cam')
 
 
 def test_maps_lie_where_they_were_computed():
-    image = OpenedImage(np.zeros((40, 60, 3), np.uint8), torch.zeros(1, 3, 32, 32), [], (20, 30))
+    image = NetworkImage(np.zeros((40, 60, 3), np.uint8), torch.zeros(1, 3, 32, 32), [], (20, 30))
     values = np.zeros((4, 4), np.float32)
     values[1, 1] = 1
     shown = image.on_image(values, smooth=False)  # cells of 8 pixels, the image is twice as large

@@ -19,6 +19,7 @@ USAGES = {
     'quantize.py': ['missing.py', 'missing.onnx', '--output', 'x.onnx'],
     'reparameterize.py': ['missing.py', 'any.pth', 'x.pth'],
     'run.py': ['missing.py'],
+    'show_features.py': ['missing.py', 'any.pth', 'any.pth', '--output', 'shown'],
     'test.py': ['missing.py', 'any.pth'],
     'train.py': ['missing.py'],
 }

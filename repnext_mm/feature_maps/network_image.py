@@ -12,7 +12,7 @@ from repnext_mm.prediction.checkpoint import CheckpointPredictor
 
 
 @dataclass(frozen=True)
-class OpenedImage:
+class NetworkImage:
     """An image that went through a model's data preprocessor."""
 
     pixels: np.ndarray
@@ -41,7 +41,7 @@ class OpenedImage:
         return F.interpolate(inner, self.pixels.shape[:2], **mode)[0, 0].numpy()
 
 
-def open_image(predictor: CheckpointPredictor, pixels: np.ndarray) -> OpenedImage:
+def network_image(predictor: CheckpointPredictor, pixels: np.ndarray) -> NetworkImage:
     """Resizes, normalizes and pads an image as for a prediction.
 
     Args:
@@ -52,4 +52,4 @@ def open_image(predictor: CheckpointPredictor, pixels: np.ndarray) -> OpenedImag
     batch = predictor.batch_of([prepared], [pixels])
     data = predictor.model.data_preprocessor(batch, False)
     height, width = prepared.image.shape[:2]
-    return OpenedImage(pixels, data['inputs'].detach(), data['data_samples'], (height, width))
+    return NetworkImage(pixels, data['inputs'].detach(), data['data_samples'], (height, width))
