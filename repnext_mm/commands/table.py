@@ -30,6 +30,9 @@ COMMANDS = {
     'quantize': Command(f'{ROOM}.quantize', 'make an ONNX file one of 8 bits'),
     'check': Command(f'{ROOM}.check_dataset', 'look for trouble in the data of a config'),
     'convert': Command(f'{ROOM}.convert_dataset', 'convert a data set of another format'),
+    'features': Command(
+        f'{ROOM}.show_features', 'draw feature maps, branches and class activation'
+    ),
     'merge': Command(f'{ROOM}.reparameterize', 'merge the branches in a checkpoint'),
     'convert-checkpoint': Command(f'{ROOM}.convert_checkpoint', 'convert one of another layout'),
     'prune': Command(f'{ROOM}.prune', 'remove channels of a trained network'),
