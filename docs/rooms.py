@@ -30,6 +30,7 @@ GROUND = (
     'border',
     'files',
     'places',
+    'html_page',
     'integrity',
     'config_dicts',
     'timing',

@@ -6,7 +6,19 @@ from html import escape
 from repnext_mm.checks.findings import Finding
 from repnext_mm.checks.inspection.samples import Sample
 from repnext_mm.checks.inspection.statistics import Split
-from repnext_mm.visualization.page import document, inline_image
+from repnext_mm.html_page import (
+    Markup,
+    Number,
+    bar,
+    figure,
+    gallery,
+    heading,
+    note,
+    page,
+    paragraph,
+    picture,
+    table,
+)
 
 MOST_ROWS = 100
 """Classes in a table."""
@@ -33,66 +45,68 @@ def write_page(
         f'{count} error(s), {len(findings) - count} warning(s)' if findings else 'Nothing found'
     )
     parts = [
-        f'<h1>{escape(title)}</h1>',
-        f'<p><strong>{verdict}.</strong></p>',
+        paragraph(Markup(f'<strong>{verdict}.</strong>')),
         *map(_finding, sorted(findings, key=lambda finding: finding.level)),
-        '<h2>Data</h2>',
+        heading('Data'),
         _summary(splits),
     ]
     if samples:
-        parts += ['<h2>Training samples behind the pipeline</h2>', _samples(samples)]
+        parts += [heading('Training samples behind the pipeline'), _samples(samples)]
     if sizes:
         parts += [
-            '<h2>Object sizes and anchors</h2>',
-            inline_image(sizes, 'histogram of object sizes'),
+            heading('Object sizes and anchors'),
+            picture(sizes, 'histogram of object sizes'),
         ]
-    parts += [_classes(split) for split in splits]
-    return document(title, parts)
+    parts += [part for split in splits for part in _classes(split)]
+    return page(title, parts)
 
 
-def _finding(finding: Finding) -> str:
-    return (
-        f'<div class="finding {finding.level}"><strong>{finding.level}</strong> '
+def _finding(finding: Finding) -> Markup:
+    text = (
+        f'<strong>{finding.level}</strong> '
         f'<code>{escape(finding.kind)}</code> {escape(finding.place)}<br>'
-        f'{escape(finding.message)}.<br>{escape(finding.remedy)}.</div>'
+        f'{escape(finding.message)}.<br>{escape(finding.remedy)}.'
     )
+    return note(Markup(text), finding.level)
 
 
-def _summary(splits: Sequence[Split]) -> str:
+def _summary(splits: Sequence[Split]) -> Markup:
     rows = [
-        (split.split, split.source, split.images, sum(split.counts.values()), split.unit)
+        (split.split, split.source, _count(split.images), _count(_total(split)), split.unit)
         for split in splits
     ]
-    body = ''.join(
-        f'<tr><td>{escape(name)}</td><td>{escape(source)}</td><td class="number">{images:,}</td>'
-        f'<td class="number">{count:,}</td><td>{escape(unit)}</td></tr>'
-        for name, source, images, count, unit in rows
-    )
-    head = '<tr><th>split</th><th>from</th><th>images</th><th>contents</th><th></th></tr>'
-    return f'<table>{head}{body}</table>'
+    return table(['split', 'from', 'images', 'contents', ''], rows)
 
 
-def _samples(samples: Iterable[Sample]) -> str:
-    figures = ''.join(
-        f'<figure>{inline_image(sample.png(), sample.name)}<figcaption>{escape(sample.name)}, '
-        f'{sample.size[0]}x{sample.size[1]}: {escape(sample.caption)}</figcaption></figure>'
+def _count(number: int) -> Number:
+    return Number(number, f'{number:,}')
+
+
+def _total(split: Split) -> int:
+    return sum(split.counts.values())
+
+
+def _samples(samples: Iterable[Sample]) -> Markup:
+    return gallery(
+        figure(
+            sample.png(),
+            sample.name,
+            f'{sample.name}, {sample.size[0]}x{sample.size[1]}: {sample.caption}',
+        )
         for sample in samples
     )
-    return f'<div class="samples">{figures}</div>'
 
 
-def _classes(split: Split) -> str:
+def _classes(split: Split) -> list[Markup]:
     most = max(split.counts.values(), default=0) or 1
-    total = sum(split.counts.values()) or 1
-    rows = ''.join(
-        f'<tr><td>{escape(name)}</td><td class="number">{count:,}</td>'
-        f'<td class="number">{count / total:.1%}</td>'
-        f'<td><span class="bar" style="width: {16 * count / most:.2f}rem"></span></td></tr>'
+    total = _total(split) or 1
+    rows = [
+        (name, _count(count), Number(count / total, f'{count / total:.1%}'), bar(count / most))
         for name, count in list(split.counts.items())[:MOST_ROWS]
-    )
+    ]
+    parts = [
+        heading(f'Classes: {split.split}'),
+        table(['class', split.unit, 'share', ''], rows, sortable=True),
+    ]
     rest = len(split.counts) - MOST_ROWS
-    more = f'<p>{rest} more classes are in report.json.</p>' if rest > 0 else ''
-    return (
-        f'<h2>Classes: {escape(split.split)}</h2><table><tr><th>class</th>'
-        f'<th>{escape(split.unit)}</th><th></th><th></th></tr>{rows}</table>{more}'
-    )
+    return [*parts, paragraph(f'{rest} more classes are in report.json.')] if rest > 0 else parts
