@@ -9,6 +9,7 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='repnext_mm.SafeCheckpointHook', interval=1, max_keep_ckpts=3),
     finite_loss=dict(type='repnext_mm.FiniteLossHook'),
+    curves=dict(type='repnext_mm.CurvesHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='DetVisualizationHook'),
 )
