@@ -35,6 +35,7 @@ figure { margin: 0 0 1rem; }
 img { max-width: 100%; height: auto; }
 figcaption { font-size: 13px; color: #555; overflow-wrap: anywhere; }
 code { background: #f0f0f0; padding: 0 .2rem; }
+pre { background: #f0f0f0; padding: .5rem .8rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 @media (max-width: 34rem) { .gallery, .gallery.wide { grid-template-columns: 1fr; } }
 """
 

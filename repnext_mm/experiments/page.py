@@ -2,22 +2,35 @@
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
+import matplotlib.figure
 from PIL import Image
 
 from repnext_mm.experiments.commands import config_options, shown_command
-from repnext_mm.experiments.curves import draw_curves_of, read_scalars
 from repnext_mm.experiments.report import machine_text
 from repnext_mm.experiments.results import DONE, FAILED
 from repnext_mm.experiments.running import FILES, PICTURES, TEST, TRAIN
 from repnext_mm.experiments.specification import EXPORTED_KINDS
 from repnext_mm.experiments.tables import MAKING_STEPS, NOT_YET, loss_lines
 from repnext_mm.export.tasks import TASKS
+from repnext_mm.html_page import (
+    Cell,
+    Markup,
+    Number,
+    as_markup,
+    figure,
+    gallery,
+    heading,
+    note,
+    page,
+    paragraph,
+    picture,
+    table,
+)
 from repnext_mm.reparam.forms import FORMS
-from repnext_mm.visualization.page import document, html_table, inline_image
+from repnext_mm.visualization.curves import draw_curves, scalar_files
 
 METRIC_TITLES = {
     'coco/bbox_mAP': 'box AP',
@@ -58,24 +71,22 @@ def write_run_page(
     failed = [
         (step, record['reason']) for step, record in steps.items() if record['status'] == FAILED
     ]
-    parts = [f'<h1>{escape(name)}</h1>']
-    parts += [_warning('error', f'The step {step} failed', reason) for step, reason in failed]
-    parts += [_warning('warning', 'Lossy', line) for line in loss_lines(data)]
-    table = result_table(row, steps, scales)
-    if table:
-        parts += ['<h2>Forms and files</h2>', html_table(table), *_notes(data, steps)]
-    curves = draw_curves_of(
-        read_scalars(work_dir / TRAIN),
-        {metric: (title_of(metric), factor) for metric, factor in scales.items()},
-    )
+    parts = [note(f'The step {step} failed: {reason}', 'error') for step, reason in failed]
+    parts += [note(f'Lossy: {line}', 'warning') for line in loss_lines(data)]
+    rows = result_table(row, steps, scales)
+    if rows:
+        cells = [list(cells.values()) for cells in rows]
+        parts += [heading('Forms and files'), table(list(rows[0]), cells), *_notes(data, steps)]
+    curves = draw_curves(scalar_files(work_dir / TRAIN))
     if curves:
-        parts += ['<h2>Training</h2>', inline_image(curves, 'loss and metrics over the iterations')]
+        shown = picture(_png(curves), 'losses and metrics over the iterations')
+        parts += [heading('Training'), shown]
     figures = list(_figures(work_dir, pictures)) if steps.get(PICTURES) else []
     if figures:
-        parts += ['<h2>Test images</h2>', f'<div class="samples">{"".join(figures)}</div>']
+        parts += [heading('Test images'), gallery(figures)]
     if reasons:
-        items = ''.join(f'<li>{escape(reason)}</li>' for reason in reasons)
-        parts += ['<h2>Settings chosen for the data</h2>', f'<ul>{items}</ul>']
+        items = ''.join(f'<li>{as_markup(reason)}</li>' for reason in reasons)
+        parts += [heading('Settings chosen for the data'), Markup(f'<ul>{items}</ul>')]
     commands = [record['command'] for record in steps.values() if record.get('command')]
     commands += (
         [speed_command(row, steps, work_dir)]
@@ -83,8 +94,9 @@ def write_run_page(
         else []
     )
     if commands:
-        parts += ['<h2>Commands</h2>', f'<pre>{escape(chr(10).join(commands))}</pre>']
-    return document(name, parts)
+        listed = as_markup('\n'.join(commands))
+        parts += [heading('Commands'), Markup(f'<pre>{listed}</pre>')]
+    return page(name, parts)
 
 
 def metric_scales(steps: Steps) -> dict[str, float]:
@@ -104,7 +116,7 @@ def title_of(metric: str) -> str:
 
 def result_table(
     row: Mapping[str, Any], steps: Steps, scales: Mapping[str, float]
-) -> list[dict[str, str]]:
+) -> list[dict[str, Cell]]:
     """A row for each form and file that was tested, made or timed; cells by title."""
     rows = []
     for what in (*FORMS, *EXPORTED_KINDS):
@@ -118,11 +130,11 @@ def result_table(
             {
                 'form or file': FORM_NAMES[what],
                 **{
-                    title_of(m): f'{scale * metrics[m]:.2f}' if m in metrics else NOT_YET
+                    title_of(m): _number(scale * metrics[m], '.2f') if m in metrics else NOT_YET
                     for m, scale in scales.items()
                 },
-                'parameters': f'{size["parameters"]:,}' if size else NOT_YET,
-                'MB': f'{made["megabytes"]:.1f}' if 'megabytes' in made else NOT_YET,
+                'parameters': _number(size['parameters'], ',') if size else NOT_YET,
+                'MB': _number(made['megabytes'], '.1f') if 'megabytes' in made else NOT_YET,
                 **_milliseconds(speed),
             }
         )
@@ -138,39 +150,44 @@ def speed_command(row: Mapping[str, Any], steps: Steps, work_dir: Path) -> str:
     return shown_command('benchmark.py', arguments + config_options(row['options']))
 
 
-def _milliseconds(speed: Mapping[str, Any]) -> dict[str, str]:
+def _number(value: float, shown: str) -> Number:
+    return Number(value, format(value, shown))
+
+
+def _milliseconds(speed: Mapping[str, Any]) -> dict[str, Cell]:
     """The time of an image, and where most measurements lie."""
     if 'images_per_second' not in speed:
         return {'ms per image': speed.get('failure', NOT_YET), '5 % to 95 %': NOT_YET}
     slow, fast = speed['spread']
     return {
-        'ms per image': f'{1000 / speed["images_per_second"]:.1f}',
+        'ms per image': _number(1000 / speed['images_per_second'], '.1f'),
         '5 % to 95 %': f'{1000 / fast:.1f} to {1000 / slow:.1f}',
     }
 
 
-def _notes(data: Mapping[str, Any], steps: Steps) -> Iterator[str]:
+def _notes(data: Mapping[str, Any], steps: Steps) -> Iterator[Markup]:
     """What the numbers mean, and where they were measured."""
     checkpoint = steps.get(TRAIN, {}).get('checkpoint')
     if checkpoint:
-        yield f'<p>Metrics in percent, of the last checkpoint, <code>{escape(checkpoint)}</code>.</p>'
+        yield paragraph(f'Metrics in percent, of the last checkpoint, {checkpoint}.')
     speed = data['speed']
     if speed:
-        yield (
-            f'<p>Time of a whole model with post-processing, one image at a time, {speed["images"]} '
-            f'test images, all in turn, {speed["rounds"]} rounds '
-            f'({escape(machine_text(speed["machine"]))}).</p>'
+        yield paragraph(
+            f'Time of a whole model with post-processing, one image at a time, {speed["images"]} '
+            f'test images, all in turn, {speed["rounds"]} rounds ({machine_text(speed["machine"])}).'
         )
         yield from (
-            _warning('warning', 'Busy machine', text) for text in dict.fromkeys(speed['warnings'])
+            note(f'Busy machine: {text}', 'warning') for text in dict.fromkeys(speed['warnings'])
         )
 
 
-def _warning(level: str, title: str, text: str) -> str:
-    return f'<div class="finding {level}"><strong>{escape(title)}</strong><br>{escape(text)}</div>'
+def _png(drawn: matplotlib.figure.Figure) -> bytes:
+    content = io.BytesIO()
+    drawn.savefig(content, dpi=100, format='png')
+    return content.getvalue()
 
 
-def _figures(work_dir: Path, count: int) -> Iterator[str]:
+def _figures(work_dir: Path, count: int) -> Iterator[Markup]:
     """The drawn test images, shrunk if they are large."""
     paths = sorted(
         p for p in (work_dir / PICTURES).rglob('*') if p.suffix.lower() in PICTURE_SUFFIXES
@@ -180,5 +197,4 @@ def _figures(work_dir: Path, count: int) -> Iterator[str]:
         with Image.open(path) as image:
             image.thumbnail((WIDEST, WIDEST))
             image.convert('RGB').save(content, 'JPEG', quality=88)
-        name = escape(path.name)
-        yield f'<figure>{inline_image(content.getvalue(), path.name, "jpeg")}<figcaption>{name}</figcaption></figure>'
+        yield figure(content.getvalue(), path.name, path.name)
