@@ -7,6 +7,7 @@ than many a layer that writes it.
 
 import ctypes
 import os
+from functools import cache
 
 from mmengine.device import get_device
 from mmengine.logging import print_log
@@ -41,12 +42,18 @@ def keep_memory() -> bool:
     library = ctypes.CDLL(None)
     kept = bool(library.mallopt(M_MMAP_MAX, 0) and library.mallopt(M_TRIM_THRESHOLD, -1))
     if kept:
-        print_log(
-            'no GPU: the memory of large tensors is kept for the next ones, which is faster; '
-            '--release-memory gives it back to the system at once',
-            logger='current',
-        )
+        _say_once()
     return kept
+
+
+@cache
+def _say_once() -> None:
+    """Says so, though each config that the process reads asks for it."""
+    print_log(
+        'no GPU: the memory of large tensors is kept for the next ones, which is faster; '
+        '--release-memory gives it back to the system at once',
+        logger='current',
+    )
 
 
 def _is_glibc() -> bool:

@@ -19,6 +19,8 @@ from repnext_mm.files import write_text
 from repnext_mm.launch.allocator import keep_memory
 from repnext_mm.launch.device import adapt_to_device, use_mixed_precision
 from repnext_mm.launch.options import ConfigOptions
+from repnext_mm.launch.screen import add_verbose_option, use_screen
+from repnext_mm.launch.summary import SummaryHook
 from repnext_mm.own_data import SLOT, Wishes, use_own_data
 from repnext_mm.places import existing_config
 from repnext_mm.reparam.forms import FORMS, TRAINING
@@ -63,6 +65,7 @@ def build_parser(description: str | None) -> ToolParser:
         action='store_true',
         help='on CPU: give memory of large tensors back to the system at once, which is slower',
     )
+    add_verbose_option(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     return parser
@@ -192,6 +195,7 @@ def load_config(args: argparse.Namespace) -> Config:
             the config's optimizer wrapper has none, the backbone is unknown or does not fit the
             config, or the config is a template for data that are not named.
     """
+    use_screen()
     args.config = path = existing_config(args.config)
     if not getattr(args, 'release_memory', False):
         keep_memory()
@@ -270,9 +274,18 @@ def config_of(
     return load_config(argparse.Namespace(**given))
 
 
-def build_runner(cfg: Config) -> Runner:
-    """Builds the config's Runner, mmengine's unless ``runner_type`` says otherwise."""
-    if 'runner_type' not in cfg:
-        return Runner.from_cfg(cfg)
-    init_default_scope(cfg.get('default_scope', 'mmengine'))
-    return RUNNERS.build(cfg)
+def build_runner(cfg: Config, summary: bool = False) -> Runner:
+    """Builds the config's Runner, mmengine's unless ``runner_type`` says otherwise.
+
+    Args:
+        cfg: From :func:`load_config`.
+        summary: Whether the run ends with a table of the metrics on the screen.
+    """
+    if 'runner_type' in cfg:
+        init_default_scope(cfg.get('default_scope', 'mmengine'))
+        runner = RUNNERS.build(cfg)
+    else:
+        runner = Runner.from_cfg(cfg)
+    if summary:
+        runner.register_hook(SummaryHook())
+    return runner

@@ -98,6 +98,7 @@ def test_a_picture_is_written_when_there_is_a_curve(tmp_path):
     path = tmp_path / 'run/curves.png'
     assert not write_curves([write(tmp_path / 'a', [step(10, 1.0)])], path) and not path.exists()
     assert write_curves([write(tmp_path / 'a', [step(10, 1.0), step(20, math.nan)])], path)
-    assert min(Image.open(path).size) > 300
+    with Image.open(path) as picture:
+        assert min(picture.size) > 300
     with pytest.raises(FileNotFoundError):
         write_curves([tmp_path / 'none'], path)
