@@ -41,6 +41,8 @@ CAM = ['grad-cam>=1.5.4,<1.5.6']
 of the opencv-python that the mm packages bring."""
 DATA = ['pillow>=10.1', 'pycocotools', 'pyyaml', 'rich']
 """For ``tools/convert_dataset.py`` and ``tools/predict.py``; the mm packages bring all of it."""
+TRACKERS = ('tensorboard', 'wandb', 'mlflow', 'swanlab')
+"""For ``tools/train.py --track``, an extra of its name for each."""
 DEV = ['build', 'hypothesis', 'mypy', 'pytest', 'pytest-timeout', 'pytest-xdist', 'ruff']
 
 
@@ -98,6 +100,7 @@ setup(
         'pruning': PRUNING,
         'cam': CAM,
         'data': DATA,
+        **{name: [name] for name in TRACKERS},
         'dev': DEV,
     },
     entry_points={'console_scripts': ['repnext-mm = repnext_mm.commands.__main__:main']},

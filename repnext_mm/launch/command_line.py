@@ -12,13 +12,15 @@ from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
 
 from repnext_mm.border import ToolParser
-from repnext_mm.compat import forbid_code_in_checkpoints, read_config, require
+from repnext_mm.compat import forbid_code_in_checkpoints, read_config, require, require_extra
+from repnext_mm.config_dicts import type_name
 from repnext_mm.configs import with_backbone
 from repnext_mm.deprecation import warn_of_old_name
 from repnext_mm.files import write_text
 from repnext_mm.launch.allocator import keep_memory
 from repnext_mm.launch.device import adapt_to_device, use_mixed_precision
 from repnext_mm.launch.options import ConfigOptions
+from repnext_mm.launch.processes import end_children_with_this, limit_threads
 from repnext_mm.launch.screen import add_verbose_option, use_screen
 from repnext_mm.launch.summary import SummaryHook
 from repnext_mm.own_data import SLOT, Wishes, use_own_data
@@ -199,6 +201,8 @@ def load_config(args: argparse.Namespace) -> Config:
     args.config = path = existing_config(args.config)
     if not getattr(args, 'release_memory', False):
         keep_memory()
+    limit_threads()
+    end_children_with_this()
     cfg = read_config(path)
     name = Path(path).stem
     if getattr(args, 'backbone', None):
@@ -220,8 +224,16 @@ def load_config(args: argparse.Namespace) -> Config:
     scope = cfg.get('default_scope')
     if scope in TASK_PACKAGES:
         require(scope, f'the config {path}')
+    if 'FasterCocoMetric' in map(type_name, _evaluators(cfg)):
+        require_extra('faster_coco_eval', 'coco', 'FasterCocoMetric')
     adapt_to_device(cfg)
     return cfg
+
+
+def _evaluators(cfg: Config) -> list:
+    """The metrics of validation and test."""
+    parts = [cfg.get('val_evaluator') or [], cfg.get('test_evaluator') or []]
+    return [metric for part in parts for metric in (part if isinstance(part, list) else [part])]
 
 
 def _work_dir(cfg: Config, args: argparse.Namespace, default: str) -> str:

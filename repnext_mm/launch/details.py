@@ -112,6 +112,12 @@ PRINTED = (
     Detail(r'Running per image evaluation\.\.\.', 'pycocotools.cocoeval', PROGRESS),
     Detail(r'Evaluate annotation type \*', 'pycocotools.cocoeval', PROGRESS),
     Detail(r'Accumulating evaluation results\.\.\.', 'pycocotools.cocoeval', PROGRESS),
+    Detail(
+        ' Average (Precision|Recall) ',
+        'pycocotools.cocoeval',
+        'the line of metrics has the precisions, and recalls where metric_items names them',
+        'Average Precision',
+    ),
 )
 """What is printed without a logger."""
 
@@ -119,7 +125,7 @@ WARNED = (
     Detail(
         'faster_coco_eval is not installed, metrics will not be computed',
         'mmdet.evaluation.metrics.faster_coco_metric',
-        'CocoMetric computes them with pycocotools; checks refuse a config that asks for the other',
+        'CocoMetric computes them with pycocotools, and a config that asks for the other is refused',
         onedl=True,
     ),
     Detail(
