@@ -36,6 +36,12 @@ OPTIM_WRAPPER_CONSTRUCTORS = mmengine_registry.Registry(
     scope='repnext_mm',
     locations=['repnext_mm.training'],
 )
+METRICS = mmengine_registry.Registry(
+    'metric',
+    parent=mmengine_registry.METRICS,
+    scope='repnext_mm',
+    locations=['repnext_mm.evaluation.many_objects'],
+)
 VISUALIZERS = mmengine_registry.Registry(
     'visualizer',
     parent=mmengine_registry.VISUALIZERS,

@@ -119,6 +119,8 @@ def _threshold(value: float | None) -> str:
 
 METRICS: dict[str, tuple[str, Any]] = {
     'CocoMetric': ('coco', _coco_names),
+    'ManyObjectsCocoMetric': ('coco', _coco_names),
+    'FasterCocoMetric': ('coco', _coco_names),
     'IoUMetric': ('', _iou_names),
     'Accuracy': ('accuracy', _accuracy_names),
 }

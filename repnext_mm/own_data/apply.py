@@ -18,6 +18,7 @@ from repnext_mm.own_data.look_at_images import (
     look_at_label_maps,
 )
 from repnext_mm.own_data.suggest import (
+    COUNTED_BY_COCO,
     VALIDATIONS,
     InstancePlan,
     LabelMapPlan,
@@ -31,6 +32,9 @@ from repnext_mm.own_data.suggest import (
 
 SLOT = 'own_data'
 """Entry of a template: its task, its recipe, and the template for machines without a GPU."""
+
+MANY_OBJECTS = 'repnext_mm.ManyObjectsCocoMetric'
+"""The metric for images with more objects than COCO's AP counts."""
 
 WARM_UP_SHARE = 0.1
 """Part of the iterations."""
@@ -146,6 +150,11 @@ def _detector(cfg: Config, facts: InstanceFacts, plan: InstancePlan) -> None:
     anchors.update(scales=[plan.anchor_scale.value], ratios=plan.anchor_ratios.value)
     most = plan.max_per_image.value
     model.test_cfg.rcnn.max_per_img = most
+    if facts.per_image.max() > COUNTED_BY_COCO:
+        for name in ('val', 'test'):
+            cfg[f'{name}_evaluator'].update(
+                type=MANY_OBJECTS, proposal_nums=(100, 300, max(most, 301))
+            )
     for regions in (model.train_cfg.rpn_proposal, model.test_cfg.rpn):
         regions.max_per_img = max(regions.max_per_img, 3 * most)
         regions.nms_pre = max(regions.nms_pre, 2 * regions.max_per_img)

@@ -32,6 +32,9 @@ EPOCHS = 36
 
 FEWEST_EPOCHS = 12
 VALIDATIONS = 4
+COUNTED_BY_COCO = 100
+"""Objects of an image that count in the headline AP of pycocotools."""
+
 RARE = 50
 """How many times more pixels the commonest class has, from which on weights are worth a try."""
 
@@ -118,8 +121,8 @@ def suggest_for_instances(facts: InstanceFacts, recipe: Recipe, gpu: bool) -> In
     most, usual = int(facts.per_image.max()), float(np.quantile(facts.per_image, 0.9))
     wanted = _rounded(1.5 * most, (100, 200, 300, 500, 1000, 2000))
     limited = ''
-    if most > 100:
-        limited = "; COCO's headline AP counts the 100 most certain ones, AP50 and AP75 all"
+    if most > COUNTED_BY_COCO:
+        limited = f"; AP counts up to {wanted}, where COCO's counts the 100 most certain ones"
     return InstancePlan(
         **common,
         masks=Setting(

@@ -80,7 +80,7 @@ def test_cores_are_those_of_affinity_and_quota(limit, cores, environment, tmp_pa
     assert processes.available_cores() == cores
 
 
-def test_threads_are_shared_between_processes_unless_somebody_says_otherwise(environment, caplog):
+def test_threads_are_shared_between_processes_unless_somebody_says_otherwise(environment):
     torch.set_num_threads(4)
     environment.setattr(processes, 'available_cores', lambda: 4)
     assert processes.limit_threads() == 4
@@ -95,7 +95,7 @@ def test_threads_are_shared_between_processes_unless_somebody_says_otherwise(env
     assert processes.limit_threads() == 3
 
 
-def test_it_is_said_once_with_a_word_about_others(environment, capsys):
+def test_it_is_said_once_with_a_word_about_others(environment):
     said = []
     environment.setattr(processes, 'print_log', lambda text, logger: said.append(text))
     environment.setattr(os, 'getloadavg', lambda: (5.0, 0, 0), raising=False)

@@ -130,6 +130,21 @@ def test_classes_stand_in_the_order_of_the_file_and_splits_must_agree(shapes, tm
         read('mask_rcnn_repnext', folder)
 
 
+def test_many_objects_in_an_image_all_count(shapes, tmp_path):
+    assert read('mask_rcnn_repnext', shapes).val_evaluator.type == 'CocoMetric'
+    folder = tmp_path / 'many'
+    shutil.copytree(shapes, folder)
+    path = folder / 'annotations' / 'instances_train.json'
+    content = json.loads(path.read_text())
+    first = content['annotations'][0]
+    more = [dict(first, id=10_000 + number) for number in range(400)]
+    path.write_text(json.dumps(dict(content, annotations=[*content['annotations'], *more])))
+    cfg = read('mask_rcnn_repnext', folder)
+    for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
+        assert evaluator.type == 'repnext_mm.ManyObjectsCocoMetric'
+        assert evaluator.proposal_nums[-1] == cfg.model.test_cfg.rcnn.max_per_img == 1000
+
+
 def test_boxes_alone_take_the_mask_head_away(shapes, tmp_path):
     folder = tmp_path / 'boxes'
     shutil.copytree(shapes, folder)
