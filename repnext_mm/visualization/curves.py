@@ -236,8 +236,8 @@ def _draw_metrics(axes: Axes, curves: dict[str, Curve]) -> None:
         steps, values = curves[name]
         if not np.isfinite(values).any():
             continue
-        style = dict(linewidth=2.0) if name in main else dict(linewidth=1.0, alpha=FAINT)
-        axes.plot(steps, values, marker='.', label=_named(axes, name), **style)
+        width, opacity = (2.0, 1.0) if name in main else (1.0, FAINT)
+        axes.plot(steps, values, '.-', linewidth=width, alpha=opacity, label=_named(axes, name))
 
 
 def _named(axes: Axes, name: str) -> str | None:

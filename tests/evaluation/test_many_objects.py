@@ -29,7 +29,7 @@ def evaluate(folder, objects: int, kind: str, wrong: int = 0) -> dict[str, float
     )
     metric = METRICS.build(dict(type=kind, ann_file=str(path), metric='bbox'))
     metric.dataset_meta = dict(classes=('a',))
-    found = np.concatenate([boxes[:wrong] + [500, 500, 0, 0], boxes])
+    found = np.concatenate([boxes[:wrong] + np.array([500, 500, 0, 0]), boxes])
     found[:, 2:] += found[:, :2]
     predictions = InstanceData(
         bboxes=torch.from_numpy(found).float(),
