@@ -17,6 +17,9 @@ OPTIONS_ALLOWED = {
     'checks/schedule.py',  # the same
     'checks/settings.py',  # the same
     'evaluation/model_zoo.py',  # writes a page for users of the tools
+    'launch/watching.py',  # defines those of the training tool
+    'launch/screen.py',  # defines one
+    'launch/details.py',  # says which ones show what is left out
     'launch/allocator.py',  # tells in the log which one undoes what it has done
     'border.py',  # defines the one of every tool
     'compat/packages.py',  # pip's

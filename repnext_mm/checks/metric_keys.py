@@ -81,9 +81,9 @@ def expected_keys(evaluator: Any) -> list[str] | None:
 def _metric_keys(metric: Any) -> list[str] | None:
     """Keys of one metric, with its prefix; None if it is unknown."""
     kind = type_name(dict(metric)) if isinstance(metric, Mapping) else ''
-    if kind not in METRICS:
+    if kind not in METRIC_NAMES:
         return None
-    default_prefix, names = METRICS[kind]
+    default_prefix, names = METRIC_NAMES[kind]
     prefix = metric.get('prefix') or default_prefix
     found = [] if metric.get('format_only') else names(metric)
     return [f'{prefix}/{name}' if prefix else name for name in found]
@@ -117,7 +117,7 @@ def _threshold(value: float | None) -> str:
     return '_no-thr' if value is None else f'_thr-{value:.2f}'
 
 
-METRICS: dict[str, tuple[str, Any]] = {
+METRIC_NAMES: dict[str, tuple[str, Any]] = {
     'CocoMetric': ('coco', _coco_names),
     'ManyObjectsCocoMetric': ('coco', _coco_names),
     'FasterCocoMetric': ('coco', _coco_names),

@@ -26,7 +26,7 @@ COLOURS = [(230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 13
 SEMANTIC_COLOURS = [(170, 170, 170), *COLOURS]
 
 
-def draw_curves(scalars: Path, path: Path, metrics: Mapping[str, str], scale: float) -> None:
+def draw_demo_curves(scalars: Path, path: Path, metrics: Mapping[str, str], scale: float) -> None:
     """Plots the training loss and the held-out metrics over the iterations.
 
     Args:

@@ -34,7 +34,7 @@ IN_FILE = 'the log file of the run has it'
 SAID_ELSEWHERE = 'another line says the same'
 UNCHANGEABLE = 'it is about code of the packages, and the run is right'
 MANY = 'a line for each parameter'
-PROGRESS = 'the line of progress before and behind it says how far the run is'
+SHOWN_BY_PROGRESS = 'the line of progress before and behind it says how far the run is'
 
 LOGGED = (
     Detail(
@@ -84,7 +84,7 @@ LOGGED = (
     Detail(
         r'Evaluating (bbox|segm|proposal)\.\.\.',
         'mmdet.evaluation.metrics.coco_metric',
-        PROGRESS,
+        SHOWN_BY_PROGRESS,
         'Evaluating ',
     ),
     Detail(
@@ -104,14 +104,14 @@ PRINTED = (
         onedl=True,
     ),
     Detail('Loads checkpoint by ', 'mmengine.runner.checkpoint', SAID_ELSEWHERE),
-    Detail(r'loading annotations into memory\.\.\.', 'pycocotools.coco', PROGRESS),
-    Detail(r'D(one|ONE) \(t=', 'pycocotools.coco', PROGRESS, 'Done (t='),
-    Detail(r'creating index\.\.\.', 'pycocotools.coco', PROGRESS),
-    Detail('index created!', 'pycocotools.coco', PROGRESS),
-    Detail(r'Loading and preparing results\.\.\.', 'pycocotools.coco', PROGRESS),
-    Detail(r'Running per image evaluation\.\.\.', 'pycocotools.cocoeval', PROGRESS),
-    Detail(r'Evaluate annotation type \*', 'pycocotools.cocoeval', PROGRESS),
-    Detail(r'Accumulating evaluation results\.\.\.', 'pycocotools.cocoeval', PROGRESS),
+    Detail(r'loading annotations into memory\.\.\.', 'pycocotools.coco', SHOWN_BY_PROGRESS),
+    Detail(r'D(one|ONE) \(t=', 'pycocotools.coco', SHOWN_BY_PROGRESS, 'Done (t='),
+    Detail(r'creating index\.\.\.', 'pycocotools.coco', SHOWN_BY_PROGRESS),
+    Detail('index created!', 'pycocotools.coco', SHOWN_BY_PROGRESS),
+    Detail(r'Loading and preparing results\.\.\.', 'pycocotools.coco', SHOWN_BY_PROGRESS),
+    Detail(r'Running per image evaluation\.\.\.', 'pycocotools.cocoeval', SHOWN_BY_PROGRESS),
+    Detail(r'Evaluate annotation type \*', 'pycocotools.cocoeval', SHOWN_BY_PROGRESS),
+    Detail(r'Accumulating evaluation results\.\.\.', 'pycocotools.cocoeval', SHOWN_BY_PROGRESS),
     Detail(
         ' Average (Precision|Recall) ',
         'pycocotools.cocoeval',

@@ -15,7 +15,7 @@ from repnext_mm.launch.details import LOGGED, PRINTED, WARNED, is_detail
 VERBOSE = 'REPNEXT_MM_VERBOSE'
 """Environment variable; with the value ``'1'`` the screen has everything."""
 
-HEAD = re.compile(r'\d\d/\d\d \d\d:\d\d:\d\d - \S+ - (?:\x1b\[\d+m)*(\w+)(?:\x1b\[0m)? - ')
+LOG_HEAD = re.compile(r'\d\d/\d\d \d\d:\d\d:\d\d - \S+ - (?:\x1b\[\d+m)*(\w+)(?:\x1b\[0m)? - ')
 """What mmengine's loggers write before a message, with its level."""
 
 
@@ -38,7 +38,7 @@ class Screen:
         if self._left_out and text == '\n':
             self._left_out = False
             return len(text)
-        head = HEAD.match(text)
+        head = LOG_HEAD.match(text)
         if head is None:
             left_out = is_detail(text, PRINTED)
         else:

@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 
 from repnext_mm.visualization.curves import ABSENT, main_metrics
 
-MOST_ROWS = 20
+MOST_METRICS = 20
 """Of a table; metrics of single classes come last and may be many."""
 
 Metrics = Mapping[str, object]
@@ -104,11 +104,11 @@ def metric_table(columns: Mapping[str, Metrics]) -> list[str]:
     rows = [
         [name, *(_number(metrics.get(name)) for metrics in columns.values())] for name in ordered
     ]
-    more = len(rows) - MOST_ROWS
+    more = len(rows) - MOST_METRICS
     if not rows:
         return []
     titles = ['metric', *columns] if any(columns) else []
-    lines = _aligned([*([titles] if titles else []), *rows[:MOST_ROWS]])
+    lines = _aligned([*([titles] if titles else []), *rows[:MOST_METRICS]])
     return [*lines, f'... and {more} more in the log'] if more > 0 else lines
 
 

@@ -15,7 +15,7 @@ PRECISION = 'mAP'
 LEAST_GAIN = {True: 0.001, False: 0.1}
 """What counts as better: for COCO's AP, which is between 0 and 1, and for what is in percent."""
 
-MASKS = 'segm'
+OF_MASKS = 'segm'
 LESS_IS_BETTER = ('loss', 'error')
 """What the names of such metrics contain."""
 
@@ -38,11 +38,11 @@ class Tracker(NamedTuple):
         Args:
             project: The name under which the service lists trainings.
         """
-        options = dict(init_kwargs=dict(project=project)) if self.package in NAMED else {}
+        options = dict(init_kwargs=dict(project=project)) if self.package in WITH_PROJECTS else {}
         return dict(type=self.backend, **options)
 
 
-NAMED = ('wandb', 'swanlab')
+WITH_PROJECTS = ('wandb', 'swanlab')
 TRACKERS = dict(
     tensorboard=Tracker('tensorboard', 'TensorboardVisBackend'),
     wandb=Tracker('wandb', 'WandbVisBackend'),
@@ -127,7 +127,7 @@ def main_metric(cfg: Config) -> str:
             f'the metrics of {type_name(evaluator) or evaluator!r} are not known here: name one with '
             '--save-best METRIC'
         )
-    return next((name for name in main if MASKS in name), main[0])
+    return next((name for name in main if OF_MASKS in name), main[0])
 
 
 def _rule(key: str) -> str:

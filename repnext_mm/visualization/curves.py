@@ -38,7 +38,7 @@ FAINT = 0.4
 ABSENT = -1
 """What COCO's evaluation gives where there are no objects of a size."""
 
-Row = Mapping[str, float]
+LoggedRow = Mapping[str, float]
 
 
 class Curve(NamedTuple):
@@ -202,7 +202,7 @@ def _read(file: Path) -> tuple[list[dict], list[dict]]:
     return training, validation
 
 
-def _curve(rows: Sequence[Row], name: str, absent: float | None = None) -> Curve:
+def _curve(rows: Sequence[LoggedRow], name: str, absent: float | None = None) -> Curve:
     """One scalar of the rows that have it."""
     chosen = [row for row in rows if isinstance(row.get(name), int | float)]
     values = np.array([row[name] for row in chosen], float)
