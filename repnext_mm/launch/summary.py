@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 
 from mmengine.dist import is_main_process
@@ -97,7 +98,7 @@ def metric_table(columns: Mapping[str, Metrics]) -> list[str]:
         name
         for metrics in columns.values()
         for name, value in metrics.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
+        if isinstance(value, Real) and not isinstance(value, bool)
     )
     main = main_metrics(names)
     ordered = [*main, *(name for name in names if name not in main)]
@@ -125,6 +126,6 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _number(value: object) -> str:
     """A metric as text; a dash for what there is not, such as COCO's AP of sizes without objects."""
-    if not isinstance(value, int | float) or not math.isfinite(value) or value == ABSENT:
+    if not isinstance(value, Real) or not math.isfinite(value) or value == ABSENT:
         return '-'
-    return f'{value:.4g}'
+    return f'{float(value):.4g}'

@@ -2,6 +2,7 @@
 
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 from mmengine.logging import MMLogger
 from runners import build_runner
@@ -45,4 +46,5 @@ def test_a_table_begins_with_the_main_metrics_and_ends_in_time():
     ]
     many = metric_table({'': {f'{number}_precision': 1.0 for number in range(30)}})
     assert len(many) == 21 and '10 more' in many[-1]
+    assert metric_table({'': dict(mIoU=np.float32(27.06))})[0].split() == ['mIoU', '27.06']
     assert metric_table({}) == [] == metric_table({'': {}})
