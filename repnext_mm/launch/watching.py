@@ -1,6 +1,7 @@
 """Options of a training about its validation and its record: early end, best checkpoint, trackers."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,11 +39,21 @@ class Tracker(NamedTuple):
         Args:
             project: The name under which the service lists trainings.
         """
-        options = dict(init_kwargs=dict(project=project)) if self.package in WITH_PROJECTS else {}
+        options: dict[str, Any] = {}
+        if self.package in WITH_PROJECTS:
+            options = dict(init_kwargs=dict(project=project))
+        elif self.package == 'mlflow' and MLFLOW_SERVER in os.environ:
+            options = dict(tracking_uri=os.environ[MLFLOW_SERVER], exp_name=project)
         return dict(type=self.backend, **options)
 
 
 WITH_PROJECTS = ('wandb', 'swanlab')
+MLFLOW_SERVER = 'MLFLOW_TRACKING_URI'
+"""MLflow's environment variable for its server; mmengine writes files without one."""
+
+MLFLOW_FILES = 'MLFLOW_ALLOW_FILE_STORE'
+"""MLflow's environment variable without which its versions of 2026 write no files."""
+
 TRACKERS = dict(
     tensorboard=Tracker('tensorboard', 'TensorboardVisBackend'),
     wandb=Tracker('wandb', 'WandbVisBackend'),
@@ -152,6 +163,8 @@ def _kept_by(cfg: Config) -> str | None:
 def _track(cfg: Config, tracker: Tracker, name: str) -> None:
     """Adds the backend of a tracker to those of the config's visualizer."""
     require_extra(tracker.package, name, f'--track {name}')
+    if tracker.package == 'mlflow':
+        os.environ.setdefault(MLFLOW_FILES, 'true')
     if tracker.registered_by:
         imports = cfg.setdefault('custom_imports', ConfigDict(imports=[]))
         imports.imports = [*imports.imports, tracker.registered_by]
