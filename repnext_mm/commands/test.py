@@ -9,7 +9,9 @@ from pathlib import Path
 import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 
 # isort: split
+from mmengine.config import Config
 from mmengine.dist import is_main_process
+from mmengine.runner import Runner
 
 from repnext_mm.checks.batches import explained_batch_errors
 from repnext_mm.checks.checkpoint_fit import CheckpointFitHook
@@ -33,12 +35,29 @@ from repnext_mm.launch.test_time_augmentation import enable_tta
 from repnext_mm.reparam.fastest import LAYOUTS
 from repnext_mm.reparam.forms import AUTO, FORMS
 
+CHECKPOINT_HELP = 'checkpoint file, in any known layout, or a file of tools/export.py'
+
 
 def parse_args() -> argparse.Namespace:
     parser = build_parser(__doc__)
+    parser.add_argument('checkpoint', help=CHECKPOINT_HELP)
+    add_test_options(parser)
+    parser.add_argument('--out', help='write the predictions to this .pkl file')
+    parser.add_argument('--show', action='store_true', help='show predictions in a window')
     parser.add_argument(
-        'checkpoint', help='checkpoint file, in any known layout, or a file of tools/export.py'
+        '--show-dir',
+        help='draw predictions, beside the ground truth if there is one, in this folder',
     )
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds for each --show')
+    args = parser.parse_args()
+    if args.out and not args.out.endswith(('.pkl', '.pickle')):
+        parser.error(f'--out writes a pickle file, so it must end in .pkl; got {args.out!r}')
+    check_test_options(parser, args)
+    return args
+
+
+def add_test_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say what is tested, and how; for all that runs a test."""
     add_checks_option(parser)
     add_form_option(
         parser,
@@ -54,22 +73,16 @@ def parse_args() -> argparse.Namespace:
         '--runtime', help='for an exported file: onnxruntime (the default for ONNX) or openvino'
     )
     add_trust_option(parser)
-    parser.add_argument('--out', help='write the predictions to this .pkl file')
-    parser.add_argument('--show', action='store_true', help='show predictions in a window')
-    parser.add_argument(
-        '--show-dir',
-        help='draw predictions, beside the ground truth if there is one, in this folder',
-    )
-    parser.add_argument('--wait-time', type=float, default=2, help='seconds for each --show')
     parser.add_argument(
         '--allow-partial',
         action='store_true',
         help='test a checkpoint that lacks a part of the model, which stays random',
     )
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
-    args = parser.parse_args()
-    if args.out and not args.out.endswith(('.pkl', '.pickle')):
-        parser.error(f'--out writes a pickle file, so it must end in .pkl; got {args.out!r}')
+
+
+def check_test_options(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Ends the program if options and file do not fit; sets ``args.exported``."""
     if not args.checkpoint.startswith(('http:', 'https:')) and not Path(args.checkpoint).is_file():
         parser.error(f'there is no checkpoint {args.checkpoint!r}')
     args.exported = is_exported(args.checkpoint)
@@ -84,12 +97,10 @@ def parse_args() -> argparse.Namespace:
         parser.error('an exported file is tested in one process: leave --launcher out')
     if args.runtime and not args.exported:
         parser.error(f'--runtime is for exported files, {args.checkpoint!r} is none')
-    return args
 
 
-def main() -> None:
-    args = parse_args()
-    cfg = load_config(args)
+def use_tested(cfg: Config, args: argparse.Namespace) -> str:
+    """Makes a config test the checkpoint or file of the command line; returns its form."""
     cfg.resume = False  # a config that a resumed training left behind says otherwise
     if args.exported:
         form = use_exported(cfg, args.checkpoint, args.runtime, args.trust_file).form
@@ -97,25 +108,44 @@ def main() -> None:
         cfg.load_from = args.checkpoint
         form = choose_form(cfg, args.form, args.layout)
     check_run(cfg, 'test')
-    if args.show or args.show_dir:
-        enable_pictures(cfg, args.show_dir, args.show, args.wait_time)
+    return form
+
+
+def build_test_runner(cfg: Config, args: argparse.Namespace) -> Runner:
+    """Builds the Runner of a config that :func:`use_tested` has changed."""
     if args.tta:
         enable_tta(cfg)
     runner = build_runner(cfg)
     if not args.exported:
         runner.register_hook(CheckpointFitHook(args.checkpoint, args.allow_partial))
+    return runner
+
+
+def tested_form(runner: Runner, form: str) -> tuple[str, dict | None]:
+    """The form that was tested, and what ``'auto'`` has measured for the choice."""
+    hooks = [hook for hook in runner.hooks if isinstance(hook, ReparameterizeHook)]
+    choice = hooks[0].choice if hooks else None
+    return (choice.form, choice.to_json()) if choice else (form, None)
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = load_config(args)
+    form = use_tested(cfg, args)
+    if args.show or args.show_dir:
+        enable_pictures(cfg, args.show_dir, args.show, args.wait_time)
+    runner = build_test_runner(cfg, args)
     if args.out:
         runner.register_hook(PredictionHook(cfg.get('default_scope'), args.out))
     with explained_batch_errors():
         metrics = runner.test()
     if is_main_process():
-        hooks = [hook for hook in runner.hooks if isinstance(hook, ReparameterizeHook)]
-        choice = hooks[0].choice if hooks else None
+        form, choice = tested_form(runner, form)
         summary = dict(
             config=args.config,
             checkpoint=args.checkpoint,
-            form=choice.form if choice else form,
-            choice=choice and choice.to_json(),
+            form=form,
+            choice=choice,
             runtime=args.runtime,
             tta=args.tta,
             metrics=metrics,

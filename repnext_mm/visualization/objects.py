@@ -81,20 +81,42 @@ def draw_objects(
         ``(H * scale, W * scale, 3)`` uint8.
     """
     objects = objects.above(options.score_threshold)
-    scale = options.scale or scale_for(image)
-    picture, masks = enlarge(image, scale), objects.masks
-    if masks is not None and len(masks):
-        masks = np.stack([_enlarged_mask(mask, picture.shape[:2]) for mask in masks])
     by_class = options.colour_by == 'class' or (options.colour_by == 'auto' and len(classes) != 1)
     chosen = [colours[label] for label in objects.labels]
     if not by_class:
         chosen = list(class_colours(len(objects.labels)))
+    return draw_coloured(image, objects, classes, chosen, options)
+
+
+def draw_coloured(
+    image: np.ndarray,
+    objects: Objects,
+    classes: Sequence[str],
+    colours: Sequence[Colour],
+    options: DrawOptions = USUAL_OPTIONS,
+) -> np.ndarray:
+    """Draws objects that have a colour each.
+
+    Args:
+        image: ``(H, W, 3)`` uint8.
+        objects: In the image; all are drawn.
+        classes: Names; labels beyond them are written as numbers.
+        colours: One for each object, in the channel order of the image.
+        options: How; the threshold and the colouring have no meaning here.
+
+    Returns:
+        ``(H * scale, W * scale, 3)`` uint8.
+    """
+    scale = options.scale or scale_for(image)
+    picture, masks = enlarge(image, scale), objects.masks
+    if masks is not None and len(masks):
+        masks = np.stack([_enlarged_mask(mask, picture.shape[:2]) for mask in masks])
     captions = [_caption(objects, number, classes) for number in range(len(objects.labels))]
     return draw_instances(
         picture,
         np.asarray(objects.boxes, np.float64).reshape(-1, 4) * scale,
         captions,
-        chosen,
+        colours,
         masks,
         caption_mode=options.captions,
         with_boxes=masks is None or len(captions) < CROWD,

@@ -1,0 +1,1 @@
+"""What lies behind a headline number: classes, sizes, kinds of errors, thresholds, images."""
