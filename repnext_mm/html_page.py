@@ -16,9 +16,10 @@ h2 { margin-top: 2.2rem; padding-top: .8rem; border-top: 1px solid #ddd; }
 .table { overflow-x: auto; }
 table { border-collapse: collapse; margin: .5rem 0 1rem; }
 th, td { text-align: left; padding: .25rem .8rem; vertical-align: top; }
-th { border-bottom: 2px solid #bbb; white-space: nowrap; }
+th { border-bottom: 2px solid #bbb; vertical-align: bottom; }
 td { border-bottom: 1px solid #eee; overflow-wrap: anywhere; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+td.number { white-space: nowrap; }
 tbody tr:hover { background: #f5f8fb; }
 .sortable th { cursor: pointer; }
 .sortable th::after { content: " \\2195"; color: #bbb; }
@@ -29,14 +30,12 @@ tbody tr:hover { background: #f5f8fb; }
         background: #eef5fb; overflow-wrap: anywhere; }
 .note.warning { border-color: #e69f00; background: #fdf6e6; }
 .note.error { border-color: #d00000; background: #fdecec; }
-.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem; }
-.gallery.wide { grid-template-columns: repeat(auto-fill, minmax(30rem, 1fr)); }
+.gallery { display: grid; gap: 1rem; }
 figure { margin: 0 0 1rem; }
 img { max-width: 100%; height: auto; }
 figcaption { font-size: 13px; color: #555; overflow-wrap: anywhere; }
 code { background: #f0f0f0; padding: 0 .2rem; }
 pre { background: #f0f0f0; padding: .5rem .8rem; white-space: pre-wrap; overflow-wrap: anywhere; }
-@media (max-width: 34rem) { .gallery, .gallery.wide { grid-template-columns: 1fr; } }
 """
 
 SORTING = """
@@ -187,11 +186,13 @@ def figure(content: bytes, text: str, caption: str = '') -> Markup:
     return Markup(f'<figure>{picture(content, text)}{below}</figure>')
 
 
-def gallery(figures: Iterable[Markup], wide: bool = False) -> Markup:
+def gallery(figures: Iterable[Markup], width: int = 20) -> Markup:
     """Figures side by side, as many as fit.
 
     Args:
         figures: From :func:`figure`.
-        wide: Whether they need more room, as pairs of pictures do.
+        width: Of a figure, at least, in letters ("em" of the root); the page has room for 72.
     """
-    return Markup(f'<div class="gallery{" wide" if wide else ""}">{"".join(figures)}</div>')
+    columns = f'repeat(auto-fill, minmax(min(100%, {width}rem), 1fr))'
+    style = f'style="grid-template-columns: {columns}"'
+    return Markup(f'<div class="gallery" {style}>{"".join(figures)}</div>')

@@ -154,9 +154,9 @@ class ClassifierAnalysis:
         shown = [(index, self.samples[index]) for index in order[: 2 * self.settings.pictures]]
         if not shown:
             return []
-        gallery = draw_gallery('worst', shown, self.dataset, self._draw, caption)
+        gallery = draw_gallery('worst', shown, self.dataset, self._draw, caption, width=14)
         text = f'{len(order):,} images are wrong. These are wrong with the highest scores.'
-        return [Section('Worst images', [text, gallery._replace(wide=False)])]
+        return [Section('Worst images', [text, gallery])]
 
     @staticmethod
     def _draw(image: np.ndarray, _: int) -> np.ndarray:
@@ -220,16 +220,8 @@ def classes_section(numbers: list[dict[str, Any]]) -> Section:
                 *(percent(best.get(key)) for key in ('precision', 'recall', 'f1')),
             )
         )
-    header = [
-        'class',
-        'images',
-        'accuracy',
-        'precision',
-        'best threshold',
-        'precision',
-        'recall',
-        'F1',
-    ]
+    header = ['class', 'images', 'accuracy', 'precision', 'best threshold']
+    header += ['precision at it', 'recall at it', 'F1 at it']
     text = (
         'In percent. The best threshold has the largest F1 for the class against all others; the three '
         'numbers behind it are those at it, on these very images.'

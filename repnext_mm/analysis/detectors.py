@@ -170,14 +170,14 @@ class DetectorAnalysis:
             tide=tide_numbers(detector),
             confusion_matrix=dict(names=names, counts=matrix, thresholds=thresholds),
             calibration=detector.calibration.to_json(),
-            images=self._image_numbers(drawing),
+            per_image=self._image_numbers(drawing),
         )
         return numbers, sections
 
     def _classes_section(self, detector: Detector) -> Section:
         sizes = [f'AP {size}' for size in SIZES[1:]]
         header = ['class', 'objects', 'AP', 'AP50', 'AP75', *sizes]
-        header += ['best threshold', 'precision', 'recall', 'F1']
+        header += ['best threshold', 'precision at it', 'recall at it', 'F1 at it']
         rows = []
         for label, name in enumerate(self.classes):
             best = detector.thresholds[label]
@@ -217,6 +217,7 @@ class DetectorAnalysis:
                     self.dataset,
                     lambda image, place: drawing.draw(image, number_of[place]),
                     caption,
+                    width=30,
                 )
                 text = f'By F1 at an IoU of 0.5, with scores of at least {said}.'
                 sections.append(Section(f'{title.capitalize()} images', [text, gallery], 3))
@@ -304,7 +305,7 @@ def tide_section(detector: Detector, prefix: str) -> Section:
         (name, meanings[name], count(kind['count']), percent(kind['delta_AP50']))
         for name, kind in numbers['kinds'].items()
     ]
-    total = numbers['delta_AP50']
+    total, caption = numbers['delta_AP50'], 'Gains of AP50 by kinds of errors'
     rows += [
         (
             'all wrong predictions',
@@ -324,4 +325,4 @@ def tide_section(detector: Detector, prefix: str) -> Section:
         "TIDE's kinds of errors, of all predictions whatever their score. Each gain is that of mending "
         'this kind alone, so they do not add up.'
     )
-    return Section('Errors', [text, Picture(f'{prefix}errors.png', plot, 'TIDE'), table], 3)
+    return Section('Errors', [text, Picture(f'{prefix}errors.png', plot, caption), table], 3)

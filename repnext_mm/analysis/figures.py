@@ -143,5 +143,5 @@ def draw_reliability(found: Reliability, right: str) -> bytes:
 def to_png(figure: Figure) -> bytes:
     """A figure as a PNG file."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format='png', dpi=DOTS)
+    figure.savefig(buffer, format='png', dpi=DOTS, bbox_inches='tight')  # nothing is cut off
     return buffer.getvalue()

@@ -44,6 +44,7 @@ def draw_gallery(
     dataset: Any,
     draw: Callable[[np.ndarray, int], np.ndarray],
     caption: Callable[[int], str],
+    width: int,
 ) -> Gallery:
     """Draws images with what is predicted on them.
 
@@ -53,12 +54,13 @@ def draw_gallery(
         dataset: The test data.
         draw: Gets the image ``(H, W, 3)`` uint8, RGB, and its place.
         caption: Gets the place.
+        width: Of a picture in the page; see :class:`Gallery`.
     """
     pictures = []
     for number, (index, sample) in enumerate(shown, 1):
         content = to_jpeg(draw(image_of(dataset, sample, index), index))
         pictures.append(Picture(f'{name}/{number:02}.jpg', content, caption(index)))
-    return Gallery(pictures, wide=True)
+    return Gallery(pictures, width)
 
 
 def side_by_side(panels: dict[str, np.ndarray], entries: Sequence[Entry]) -> np.ndarray:

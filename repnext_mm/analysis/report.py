@@ -32,7 +32,8 @@ class Gallery(NamedTuple):
     """Pictures side by side."""
 
     pictures: Sequence[Picture]
-    wide: bool = False
+    width: int = 20
+    """Of a picture, at least, as :func:`repnext_mm.html_page.gallery` takes it."""
 
 
 class Table(NamedTuple):
@@ -101,7 +102,7 @@ def _part(part: str | Table | Picture | Gallery) -> Markup:
     if isinstance(part, Picture):
         return figure(part.content, part.caption, part.caption)
     if isinstance(part, Gallery):
-        return gallery((_part(picture) for picture in part.pictures), part.wide)
+        return gallery((_part(picture) for picture in part.pictures), part.width)
     return paragraph(part)
 
 

@@ -162,7 +162,8 @@ class SegmentorAnalysis:
         )
         numbers = dict(
             classes=self.classes,
-            images=sorted(
+            images=len(self.images),
+            per_image=sorted(
                 self.images, key=lambda image: (image['mIoU'] != image['mIoU'], image['mIoU'])
             ),
             **headline,
@@ -239,6 +240,7 @@ class SegmentorAnalysis:
                     self.dataset,
                     lambda image, index: self._draw(image, shown_at[index]),
                     caption,
+                    width=50,
                 )
                 text = 'By the mean IoU of the classes on the image; pixels without a class count nowhere.'
                 sections.append(Section(f'{title.capitalize()} images', [text, gallery]))

@@ -92,6 +92,14 @@ def test_the_same_tools_train_and_test_segmentors_and_classifiers(text, metric, 
     assert metric in reports['--tta']
     pictures = list((tmp_path / 'pictures').glob('*.png'))
     assert len(pictures) == 4
+    analyzed = run_inside(
+        'analyze.py', config, tmp_path / 'run' / 'epoch_1.pth', '--output', tmp_path / 'a'
+    )
+    assert analyzed.returncode == 0, analyzed.stderr[-3000:]
+    numbers = json.loads((tmp_path / 'a' / 'analysis.json').read_text())
+    own = numbers['mIoU'] if text is SEGMENTOR else numbers['top1']
+    assert 100 * own == pytest.approx(numbers['metrics'][metric], abs=0.01)
+    assert (numbers['form'], numbers['calibration'] is None) == ('fused', False)
     if text is SEGMENTOR:
         below = cv2.imread(str(pictures[0]))[90:].reshape(-1, 3).tolist()
         assert [0, 0, 0] in below and [0, 0, 255] in below  # the legend's two colours, in BGR
