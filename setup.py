@@ -35,6 +35,8 @@ RUNTIME = ['onnxruntime>=1.20', 'opencv-python-headless', 'pillow>=10.1', 'matpl
 """To use exported ONNX files where none of the mm packages is installed."""
 COCO = ['faster-coco-eval>=1.8']
 """For ``FasterCocoMetric`` of OneDL's mmdet, in the place of pycocotools."""
+ANALYSIS = ['hotcoco>=1.3', 'matplotlib']
+"""For ``tools/analyze.py`` with detectors: kinds of errors, thresholds, confusions."""
 PRUNING = ['torch-pruning>=1.6']
 CAM = ['grad-cam>=1.5.4,<1.5.6']
 """For ``tools/show_features.py --cam``. From 1.5.7 on it takes opencv-python-headless, which overwrites files
@@ -97,6 +99,7 @@ setup(
         'openvino': OPENVINO,
         'runtime': RUNTIME,
         'coco': COCO,
+        'analysis': ANALYSIS,
         'pruning': PRUNING,
         'cam': CAM,
         'data': DATA,

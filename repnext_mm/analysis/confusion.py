@@ -11,7 +11,7 @@ class Pair(NamedTuple):
 
     true: str
     predicted: str
-    count: int
+    times: int
     share: float
     """Of all of the true class."""
 

@@ -1,5 +1,6 @@
 """The analysis of a detector, box and mask."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from repnext_mm.analysis.samples import Sample, image_name
 from repnext_mm.analysis.sections import calibration_section, confusion_section
 from repnext_mm.analysis.settings import Settings
 from repnext_mm.compat import require_extra
+from repnext_mm.html_page import Cell, Number
 
 KINDS = dict(segm='Masks', bbox='Boxes')
 BACKGROUND = 'background'
@@ -113,12 +115,16 @@ class DetectorAnalysis:
 
     def _headline(self, detectors: dict[str, Detector]) -> Section:
         header = ['', 'AP', 'AP50', 'AP75', *(f'AP {size}' for size in SIZES[1:])]
-        rows = [
+        rows: list[Sequence[Cell]] = [
             (KINDS[kind], *(percent(value) for value in headline(detector).values()))
             for kind, detector in detectors.items()
         ]
         sizes = object_sizes(self.truth)
-        totals = ['objects', *('' for _ in range(3)), *(count(sizes[s].sum()) for s in SIZES[1:])]
+        totals: list[Cell] = [
+            'objects',
+            *('' for _ in range(3)),
+            *(count(sizes[s].sum()) for s in SIZES[1:]),
+        ]
         total = int(sum(part.sum() for part in sizes.values()))
         empty = [name for name, n in zip(self.classes, self._totals(), strict=True) if not n]
         text = (
@@ -178,7 +184,7 @@ class DetectorAnalysis:
         sizes = [f'AP {size}' for size in SIZES[1:]]
         header = ['class', 'objects', 'AP', 'AP50', 'AP75', *sizes]
         header += ['best threshold', 'precision at it', 'recall at it', 'F1 at it']
-        rows = []
+        rows: list[Sequence[Cell]] = []
         for label, name in enumerate(self.classes):
             best = detector.thresholds[label]
             shares = [percent(part) for part in best[1:]] if best else [percent(None)] * 3
@@ -301,7 +307,7 @@ def tide_section(detector: Detector, prefix: str) -> Section:
         background='on no object',
         missed='an object that no prediction is near to',
     )
-    rows = [
+    rows: list[Sequence[Cell]] = [
         (name, meanings[name], count(kind['count']), percent(kind['delta_AP50']))
         for name, kind in numbers['kinds'].items()
     ]
@@ -310,13 +316,13 @@ def tide_section(detector: Detector, prefix: str) -> Section:
         (
             'all wrong predictions',
             '',
-            count(0)._replace(value=None),
+            Number(None, ''),
             percent(total['false_positives']),
         ),
         (
             'all missed objects',
             '',
-            count(0)._replace(value=None),
+            Number(None, ''),
             percent(total['false_negatives']),
         ),
     ]

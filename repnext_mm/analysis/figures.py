@@ -43,7 +43,7 @@ def draw_precision_recall(
     """
     single = len(curves) < 2
     figure = Figure(figsize=(5.5 if single else 11, 4.2), layout='constrained')
-    axes = np.atleast_1d(figure.subplots(1, 1 if single else 2))
+    axes = figure.subplots(1, 1 if single else 2, squeeze=False)[0]
     for (name, precision), line in zip(means.items(), ('-', '--', ':'), strict=False):
         axes[0].plot(recall, precision, line, color=BLUE, label=name)
     axes[0].legend(loc='lower left')

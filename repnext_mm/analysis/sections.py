@@ -46,12 +46,12 @@ def confusion_section(
                 f'The plot has the {len(shown)} of {len(names)} rows that are confused most; '
                 'analysis.json has all.'
             )
-        shown_names = [names[index] for index in shown]
+        shown_names = [names[index] for index in shown.tolist()]
         plot = draw_matrix(matrix[np.ix_(shown, shown)], shown_names)
         parts.append(Picture(f'{prefix}confusion.png', plot, 'Confusion matrix, in percent'))
     pairs = confused_pairs(matrix, names, MOST_PAIRS)
     if pairs:
-        rows = [(p.true, p.predicted, count(p.count), percent(p.share)) for p in pairs]
+        rows = [(p.true, p.predicted, count(p.times), percent(p.share)) for p in pairs]
         header = ['true', 'predicted', 'count', '% of the true class']
         parts.append(Table(header, rows, sortable=True))
     return Section('Confusions', parts, 3 if prefix else 2)

@@ -30,7 +30,7 @@ class Shown(NamedTuple):
     """An image that may be shown, with its label maps."""
 
     miou: float
-    index: int
+    place: int
     sample: dict
     maps: tuple[bytes, bytes]
     """Ground truth and prediction, ``(H, W)`` int16, compressed."""
@@ -137,8 +137,8 @@ class SegmentorAnalysis:
     def _keep(self, shown: Shown) -> None:
         """Keeps the worst and the best, the worst in rising and the best in falling order."""
         most = self.settings.pictures
-        bisect.insort(self.worst, shown, key=lambda image: (image.miou, image.index))
-        bisect.insort(self.best, shown, key=lambda image: (-image.miou, image.index))
+        bisect.insort(self.worst, shown, key=lambda image: (image.miou, image.place))
+        bisect.insort(self.best, shown, key=lambda image: (-image.miou, image.place))
         del self.worst[most:], self.best[most:]
 
     def report(self) -> Report:
@@ -180,7 +180,7 @@ class SegmentorAnalysis:
         return Report(numbers, [*sections, *self._image_sections()])
 
     def _headline(self, values: dict[str, float]) -> Section:
-        present = self.matrix.any(1)
+        present = self.matrix.any(axis=1).tolist()
         empty = [name for name, is_there in zip(self.classes, present, strict=True) if not is_there]
         text = f'{len(self.images)} images, {len(self.classes)} classes; in percent.'
         if empty:
@@ -222,10 +222,10 @@ class SegmentorAnalysis:
         return Section('Classes', [Table(header, rows, sortable=True)])
 
     def _image_sections(self) -> list[Section]:
-        taken = {shown.index for shown in self.worst[: (len(self.images) + 1) // 2]}
-        worst = [shown for shown in self.worst if shown.index in taken]
-        best = [shown for shown in self.best if shown.index not in taken]
-        shown_at = {shown.index: shown for shown in (*worst, *best)}
+        taken = {shown.place for shown in self.worst[: (len(self.images) + 1) // 2]}
+        worst = [shown for shown in self.worst if shown.place in taken]
+        best = [shown for shown in self.best if shown.place not in taken]
+        shown_at = {shown.place: shown for shown in (*worst, *best)}
 
         def caption(index: int) -> str:
             shown = shown_at[index]
@@ -236,7 +236,7 @@ class SegmentorAnalysis:
             if chosen:
                 gallery = draw_gallery(
                     title,
-                    [(shown.index, shown.sample) for shown in chosen],
+                    [(shown.place, shown.sample) for shown in chosen],
                     self.dataset,
                     lambda image, index: self._draw(image, shown_at[index]),
                     caption,

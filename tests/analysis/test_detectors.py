@@ -181,5 +181,12 @@ def test_a_sample_of_another_task_is_named(tmp_path):
 
 
 TIDE_COUNTS = dict(classification=1, localisation=1, both=1, duplicate=1, background=1, missed=9)
-TIDE_GAINS = dict()
+TIDE_GAINS = dict(
+    classification=4.5050,
+    localisation=4.6755,
+    both=1.8702,
+    duplicate=1.4026,
+    background=1.8702,
+    missed=35.2035,
+)
 """From tidecv 1.0.1 on the same boxes, in points of AP50."""
