@@ -40,11 +40,10 @@ def precision_recall(scores: np.ndarray, right: np.ndarray, total: int) -> Curve
     """
     order = np.argsort(-scores, kind='stable')
     scores, right = scores[order], right[order]
-    last = np.flatnonzero(np.append(np.diff(scores) != 0, True)) if len(scores) else []
-    found = np.cumsum(right)[last] if len(scores) else np.zeros(0)
-    taken = np.asarray(last) + 1
-    recall = found / total if total else np.zeros(len(found))
-    return Curve(scores[last] if len(scores) else scores, found / taken, recall)
+    last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True)[: len(scores)])
+    found = np.cumsum(right)[last]
+    recall = found / total if total else np.zeros(len(last))
+    return Curve(scores[last], found / (last + 1), recall)
 
 
 def best_threshold(curve: Curve) -> Operating | None:

@@ -180,7 +180,7 @@ class SegmentorAnalysis:
         return Report(numbers, [*sections, *self._image_sections()])
 
     def _headline(self, values: dict[str, float]) -> Section:
-        present = self.matrix.any(axis=1).tolist()
+        present = self.matrix.sum(axis=1).tolist()
         empty = [name for name, is_there in zip(self.classes, present, strict=True) if not is_there]
         text = f'{len(self.images)} images, {len(self.classes)} classes; in percent.'
         if empty:
