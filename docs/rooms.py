@@ -19,7 +19,7 @@ FLOORS = (
     ('checkpoints', 'classification', 'configs', 'export', 'quantization'),
     ('checks', 'own_data'),
     ('launch', 'installation', 'demo', 'evaluation'),
-    ('pruning', 'experiments', 'prediction'),
+    ('pruning', 'experiments', 'prediction', 'analysis'),
     ('feature_maps',),
     ('commands',),
 )

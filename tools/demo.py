@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from repnext_mm.border import ToolParser, run_tool
-from repnext_mm.demo.report import draw_demo_curves, draw_instance_pairs, draw_label_pairs
+from repnext_mm.demo.report import draw_instance_pairs, draw_label_pairs
 from repnext_mm.demo.shapes import generate_shapes
 from repnext_mm.files import write_text
 from repnext_mm.reparam.forms import FORMS
 from repnext_mm.timing import format_table
+from repnext_mm.visualization.curves import scalar_files, write_curves
 
 TOOLS = Path(__file__).resolve().parent
 CONFIGS = TOOLS.parent / 'configs' / 'demo'
@@ -203,8 +204,7 @@ def main() -> int:
     speed = read_speed(work_dir / 'benchmark_model.json', files)
 
     say('7/7 Drawing')
-    scalars = max(run_dir.glob('*/vis_data/scalars.json'))
-    draw_demo_curves(scalars, work_dir / 'curves.png', task.metrics, task.scale)
+    write_curves(scalar_files(run_dir), work_dir / 'curves.png')
     task.draw(data, work_dir / 'test_fused' / 'predictions.pkl', work_dir / 'predictions.png')
     rows = [row(form, metrics[form], speed[form]) for form in metrics]
     table = format_table(rows)

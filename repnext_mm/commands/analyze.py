@@ -40,8 +40,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--predictions',
         metavar='FILE',
-        help='analyse these predictions of the test data, that tools/test.py --out wrote; a pickle '
-        'file can run code, so only if you know who made it',
+        help='analyse these predictions of the test data, which tools/test.py --out wrote; with '
+        '--trust-file, because a pickle file can run code',
     )
     parser.add_argument('--output', help=f'folder for what is written; default: WORK_DIR/{FOLDER}')
     parser.add_argument(
@@ -69,6 +69,11 @@ def parse_args() -> argparse.Namespace:
         check_test_options(parser, args)
     elif not Path(args.predictions).is_file():
         parser.error(f'there is no file {args.predictions!r}')
+    elif not args.trust_file:
+        parser.error(
+            f'{args.predictions} is a pickle file, which can run code when it is read: if you know who '
+            'made it, say --trust-file'
+        )
     return args
 
 

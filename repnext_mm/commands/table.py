@@ -25,6 +25,9 @@ COMMANDS = {
     ),
     'train': Command(f'{ROOM}.train', 'train a detector, segmentor or classifier'),
     'test': Command(f'{ROOM}.test', 'test a checkpoint, in any form, or an exported file'),
+    'analyze': Command(
+        f'{ROOM}.analyze', 'classes, sizes, errors, thresholds and images behind a test'
+    ),
     'predict': Command(f'{ROOM}.predict', 'find out what is in images and videos'),
     'export': Command(f'{ROOM}.export', 'write a trained model as ONNX, OpenVINO or PyTorch file'),
     'quantize': Command(f'{ROOM}.quantize', 'make an ONNX file one of 8 bits'),

@@ -115,7 +115,7 @@ def build_test_runner(cfg: Config, args: argparse.Namespace) -> Runner:
     """Builds the Runner of a config that :func:`use_tested` has changed."""
     if args.tta:
         enable_tta(cfg)
-    runner = build_runner(cfg)
+    runner = build_runner(cfg, summary=True)
     if not args.exported:
         runner.register_hook(CheckpointFitHook(args.checkpoint, args.allow_partial))
     return runner

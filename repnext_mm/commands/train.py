@@ -13,6 +13,7 @@ from repnext_mm.launch.command_line import (
     load_config,
 )
 from repnext_mm.launch.replaced_weights import drop_replaced_weights
+from repnext_mm.launch.watching import add_watching_options, use_watching_options
 from repnext_mm.training.resume import LATEST, make_deterministic, prepare_resume
 
 
@@ -35,6 +36,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help="when resuming: learning rate and schedule of the config, not the checkpoint's",
     )
+    add_watching_options(parser)
     args = parser.parse_args()
     check_own_data_options(parser, args)
     return args
@@ -54,7 +56,8 @@ def main() -> None:
         hooks = list(cfg.get('custom_hooks') or [])
         cfg.custom_hooks = [*hooks, dict(type='repnext_mm.ConfigScheduleHook')]
     drop_replaced_weights(cfg)
+    use_watching_options(cfg, args)
     make_deterministic(cfg)
     check_run(cfg, 'train', 'val')
     with explained_batch_errors():
-        build_runner(cfg).train()
+        build_runner(cfg, summary=True).train()

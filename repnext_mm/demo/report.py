@@ -1,8 +1,6 @@
 """Pictures of the demo."""
 
-import json
 import pickle
-from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib.figure
@@ -24,32 +22,6 @@ PAIRS = 3
 MIN_SCORE = 0.5
 COLOURS = [(230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 130, 48)]
 SEMANTIC_COLOURS = [(170, 170, 170), *COLOURS]
-
-
-def draw_demo_curves(scalars: Path, path: Path, metrics: Mapping[str, str], scale: float) -> None:
-    """Plots the training loss and the held-out metrics over the iterations.
-
-    Args:
-        scalars: ``vis_data/scalars.json`` of a run, one JSON object per line.
-        path: PNG to write.
-        metrics: What to plot: the label of each metric, and its name in the run.
-        scale: Brings metrics to fractions: 0.01 for percent.
-    """
-    records = [json.loads(line) for line in scalars.read_text().splitlines()]
-    losses = [(record['step'], record['loss']) for record in records if 'loss' in record]
-    scores = [record for record in records if set(metrics.values()) <= set(record)]
-    figure = matplotlib.figure.Figure(figsize=(9, 3.6), layout='constrained')
-    left, right = figure.subplots(1, 2)
-    left.plot(*zip(*losses, strict=True), color='tab:blue')
-    left.set(xlabel='iteration', ylabel='training loss', ylim=(0, None))
-    steps = [record['step'] for record in scores]
-    for label, key in metrics.items():
-        right.plot(steps, [scale * record[key] for record in scores], 'o-', label=label)
-    right.set(xlabel='iteration', ylabel='on held-out images', xlim=(0, None), ylim=(0, 1))
-    right.legend(loc='lower right')
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=120)
 
 
 def draw_label_pairs(data_root: Path, predictions: Path, path: Path, count: int = 12) -> None:

@@ -145,7 +145,7 @@ def add_trust_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--trust-file',
         action='store_true',
-        help='open a .pt2 file, which can run code: only if you know who made it',
+        help='open a file that can run code, such as .pt2: only if you know who made it',
     )
 
 

@@ -26,7 +26,7 @@ def test_a_file_of_predictions_gives_the_numbers_of_the_run(inside, data, checkp
     arguments = [CONFIG, checkpoint, *options, '--out', out, '--cfg-options', *SLIM]
     result = inside('test.py', *arguments, data=data)
     assert result.returncode == 0, result.stderr[-3000:]
-    again = analyze(inside, data, tmp_path / 'again', '--predictions', out)
+    again = analyze(inside, data, tmp_path / 'again', '--predictions', out, '--trust-file')
     for kind in ('bbox', 'segm'):
         assert again[kind] == numbers[kind]
 
@@ -37,6 +37,7 @@ def test_a_file_of_predictions_gives_the_numbers_of_the_run(inside, data, checkp
         ([], 'give either a checkpoint or an exported file, or --predictions'),
         (['a.pth', '--predictions', 'b.pkl'], 'give either a checkpoint'),
         (['--predictions', 'missing.pkl'], "there is no file 'missing.pkl'"),
+        (['--predictions', __file__], 'can run code when it is read'),
         (['missing.pth'], "there is no checkpoint 'missing.pth'"),
         (['a.pth', '--launcher', 'pytorch'], 'tools/test.py --out FILE.pkl'),
         (['a.pth', '--pictures', '-1'], 'from 0 on, got -1'),
