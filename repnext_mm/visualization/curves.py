@@ -102,7 +102,7 @@ def draw_curves(files: Iterable[str | Path]) -> matplotlib.figure.Figure | None:
         files: As for :func:`read_curves`.
 
     Returns:
-        None if there is no curve yet: one has two points or more.
+        None if there is nothing to draw yet.
 
     Raises:
         FileNotFoundError: If a file is not there.
@@ -114,15 +114,15 @@ def draw_curves(files: Iterable[str | Path]) -> matplotlib.figure.Figure | None:
         validation=(curves.metrics, _draw_metrics),
     )
     groups = {title: (group, draw) for title, (group, draw) in groups.items() if group}
-    longest = max(
-        (len(curve.steps) for group, _ in groups.values() for curve in group.values()), default=0
-    )
-    if longest < 2:
+    if not groups:
         return None
     figure = matplotlib.figure.Figure(figsize=(9, 3 * len(groups)), layout='constrained')
     panels = figure.subplots(len(groups), sharex=True, squeeze=False)[:, 0]
     for axes, (title, (group, draw)) in zip(panels, groups.items(), strict=True):
         draw(axes, group)
+        for line in axes.lines:
+            if len(line.get_xydata()) == 1:  # a line of one point cannot be seen
+                line.set_marker('.')
         axes.set_ylabel(title)
         axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[0]:

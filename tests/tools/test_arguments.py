@@ -30,7 +30,7 @@ def configure(tmp_path, monkeypatch):
         monkeypatch.setenv(name, '0')
     monkeypatch.setenv(DEBUG, '1')  # errors come through as they are
 
-    def stop(cfg):
+    def stop(cfg, summary=True):
         raise Built(cfg)
 
     commands = {'test.py': test, 'train.py': train}
