@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from repnext_mm.datasets.annotations import FARTHEST
+
 LISTS = ('images', 'annotations', 'categories')
 NUMBERS = frozenset({int, float})
 COCO_HELP = 'COCO\'s format is {"images": [...], "annotations": [...], "categories": [...]}'
-POLYGON, RLE, EMPTY, BROKEN_PART, BROKEN_POLYGON, BROKEN_RLE = range(6)
-"""Kinds of ``segmentation``; a broken part stands beside whole polygons of the same object."""
+POLYGON, RLE, EMPTY, BROKEN_PART, BROKEN_POLYGON, BROKEN_RLE, NO_POLYGON = range(7)
+"""Kinds of ``segmentation``; a broken part stands beside whole polygons of the same object, and what
+is no polygon at all ends a training that meets it."""
 
 
 class AnnotationFileError(ValueError):
@@ -54,7 +57,7 @@ class AnnotationFile:
             )
         try:
             content = json.loads(data.decode('utf-8'), parse_constant=self._note)
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise AnnotationFileError(
                 f'it is not JSON in UTF-8 ({error})', 'Write or copy the file anew, whole'
             ) from error
@@ -115,7 +118,7 @@ class AnnotationFile:
             item['bbox'] if there else nothing
             for item, there in zip(self.annotations, self.has_box.tolist(), strict=True)
         ]
-        return np.array(boxes, np.float64).reshape(-1, 4)
+        return _as_floats(boxes).reshape(-1, 4)
 
     @cached_property
     def areas(self) -> np.ndarray:
@@ -217,16 +220,44 @@ def segmentation_kind(value: object) -> int:
         whole = isinstance(value.get('counts'), str | list) and isinstance(value.get('size'), list)
         return RLE if whole else BROKEN_RLE
     if not isinstance(value, list):
-        return BROKEN_POLYGON
-    good = [isinstance(part, list) and len(part) >= 6 and len(part) % 2 == 0 for part in value]
+        return NO_POLYGON
+    if not all(isinstance(part, list) for part in value):
+        return NO_POLYGON
+    good = [len(part) >= 6 and len(part) % 2 == 0 for part in value]
+    if not all(_are_near(part) for part, whole in zip(value, good, strict=True) if whole):
+        return NO_POLYGON
     if all(good):
         return POLYGON
     return BROKEN_PART if any(good) else BROKEN_POLYGON
 
 
+def _are_near(part: list) -> bool:
+    """Whether a list holds numbers alone, none of them beyond ``FARTHEST``."""
+    try:
+        ends = min(part), max(part)
+    except TypeError:  # what cannot be compared
+        return False
+    return NUMBERS.issuperset(map(type, ends)) and ends[0] >= -FARTHEST and ends[1] <= FARTHEST
+
+
 def _numbers(items: list[dict], name: str) -> np.ndarray:
     values = [item.get(name) for item in items]
-    return np.array([v if type(v) in NUMBERS else math.nan for v in values], np.float64)
+    return _as_floats([v if type(v) in NUMBERS else math.nan for v in values])
+
+
+def _as_floats(values: list) -> np.ndarray:
+    """An array of float64; integers beyond its range are infinite."""
+    try:
+        return np.array(values, np.float64)
+    except OverflowError:
+        return np.vectorize(_as_float, [np.float64])(np.array(values, object))
+
+
+def _as_float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.copysign(math.inf, value)
 
 
 def _key(value: object) -> object:

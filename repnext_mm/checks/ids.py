@@ -10,10 +10,34 @@ from repnext_mm.checks.wording import examples, of_all
 
 def check_ids(file: AnnotationFile) -> Iterator[Finding]:
     """Ids of categories, images and annotations, and what refers to them."""
+    yield from _missing(file)
     yield from _repeated_categories(file)
     yield from _repeated_ids(file)
     yield from _strings(file)
     yield from _unknown(file)
+
+
+def _missing(file: AnnotationFile) -> Iterator[Finding]:
+    """Ids and names that are not there, or are lists and the like: readers of COCO end at the first."""
+    number, text = (str, int, float), (str,)
+    for what, items, fields in (
+        ('images', file.images, dict(id=number)),
+        ('annotations', file.annotations, dict(id=number, image_id=number, category_id=number)),
+        ('categories', file.categories, dict(id=number, name=text)),
+    ):
+        for name, types in fields.items():
+            lacking = [item for item in items if not isinstance(item.get(name), types)]
+            if lacking:
+                has = f', which has {lacking[0][name]!r}' if name in lacking[0] else ''
+                yield Finding(
+                    'error',
+                    'missing-fields',
+                    file.path,
+                    f'{of_all(len(lacking), len(items), what)} have no {name!r} that is a '
+                    f'{"number" if types is number else "text"}, such as number '
+                    f'{items.index(lacking[0])}{has}',
+                    f'Write one into each of them, or remove these {what}',
+                )
 
 
 def _repeated_categories(file: AnnotationFile) -> Iterator[Finding]:

@@ -46,6 +46,8 @@ def read_label_map(path: str, image_path: str, backend: str = 'pillow') -> Label
         loaded = mmcv.imfrombytes(content, flag='unchanged', backend=backend).squeeze()
     except Exception as error:  # of the many that broken files raise
         return LabelMap(path, image_path, (), '', {}, trouble=str(error) or type(error).__name__)
+    if loaded.dtype.kind not in 'bui':
+        return LabelMap(path, image_path, (), '', {}, trouble=f'its values are {loaded.dtype}')
     if loaded.ndim != 2:
         channels = loaded.reshape(-1, loaded.shape[-1])[:, ::-1]  # mmcv reverses them
         colours, counts = np.unique(channels, axis=0, return_counts=True)

@@ -9,6 +9,7 @@ from repnext_mm.checks.annotation_file import (
     BROKEN_POLYGON,
     BROKEN_RLE,
     EMPTY,
+    NO_POLYGON,
     RLE,
     AnnotationFile,
 )
@@ -16,12 +17,16 @@ from repnext_mm.checks.dataset import LeafDataset, loads_masks
 from repnext_mm.checks.findings import Finding
 from repnext_mm.checks.sampling import evenly_spaced
 from repnext_mm.checks.wording import of_all
+from repnext_mm.datasets.annotations import FARTHEST
 
 SAMPLED_RLE = 200
 BOXES_ONLY = (
     'Use a detector without masks, or write "segmentation" into each annotation; a rectangle will '
     'do: [[x1, y1, x2, y1, x2, y2, x1, y2]]'
 )
+
+
+POLYGONS = 'a polygon is a list [x1, y1, x2, y2, x3, y3, ...] within the list of polygons'
 
 
 def check_masks(
@@ -43,6 +48,7 @@ def check_masks(
     kinds = file.segmentations
     yield from _missing(file, own, loaded)
     yield from _polygons(file, own, evaluated)
+    yield from _no_polygons(file, own)
     yield from _broken(file, own & (kinds == BROKEN_RLE), own, 'counts and size are missing')
     yield from _run_lengths(file, (own & (kinds == RLE)).nonzero()[0], every)
 
@@ -81,11 +87,28 @@ def _polygons(file: AnnotationFile, own: np.ndarray, evaluated: bool) -> Iterato
         'broken-polygons',
         file.path,
         f'{of_all(int(broken.sum()), int(own.sum()), "objects")} have a polygon in their '
-        'segmentation that has under 6 numbers (three points), an odd count or no list of its own: '
+        'segmentation that has under 6 numbers (three points) or an odd count: '
         f'id {annotation.get("id")!r} on {image.get("file_name")!r} has '
         f'{_shortened(annotation["segmentation"])}; {effect}',
-        'Remove these polygons, and annotations that have no other; a polygon is a list '
-        '[x1, y1, x2, y2, x3, y3, ...] within the list of polygons',
+        f'Remove these polygons, and annotations that have no other; {POLYGONS}',
+    )
+
+
+def _no_polygons(file: AnnotationFile, own: np.ndarray) -> Iterator[Finding]:
+    strange = own & (file.segmentations == NO_POLYGON)
+    if not strange.any():
+        return
+    annotation = file.annotations[int(strange.argmax())]
+    image = file.images[file.image_of[int(strange.argmax())]]
+    yield Finding(
+        'error',
+        'broken-polygons',
+        file.path,
+        f'{of_all(int(strange.sum()), int(own.sum()), "objects")} have a segmentation that is no list '
+        f'of polygons, or corners that are no numbers or beyond {FARTHEST:,.0f} pixels: '
+        f'id {annotation.get("id")!r} on {image.get("file_name")!r} has '
+        f'{_shortened(annotation["segmentation"])}, and training would end or run out of memory',
+        f'Correct them; {POLYGONS}',
     )
 
 
@@ -131,14 +154,17 @@ def rle_problem(rle: dict, size: tuple[float, float]) -> str:
         size: Height and width of the image in pixels.
     """
     own = tuple(rle['size'])
-    if own != size and not np.isnan(size).any():
+    if own != size and np.isfinite(size).all():
         return f'its size (height, width) {list(own)} is not {[int(side) for side in size]}'
+    if len(own) != 2 or {*map(type, own)} != {int}:
+        return f'its size should be [height, width], and is {_shortened(list(own), 30)}'
     try:
         counts = run_lengths(rle['counts']) if isinstance(rle['counts'], str) else rle['counts']
-        total = sum(counts)
-    except (TypeError, ValueError):
+    except ValueError:
         return f'its counts cannot be decoded: {_shortened(rle["counts"], 30)}'
-    wanted = own[0] * own[1]
+    if not all(type(count) is int and count >= 0 for count in counts):
+        return f'its counts are no numbers of pixels: {_shortened(rle["counts"], 30)}'
+    total, wanted = sum(counts), own[0] * own[1]
     return '' if total == wanted else f'its counts cover {total} pixels of {wanted}'
 
 

@@ -1,11 +1,12 @@
 """What a reader finds in a data set of another format, whatever the format is."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 ImageSize = tuple[int, int]
 """Height and width in pixels."""
@@ -22,6 +23,9 @@ SPLITS: Mapping[str, tuple[str, ...]] = {
 TURNED = (5, 6, 7, 8)
 """Values of EXIF's orientation that exchange height and width."""
 
+FARTHEST = 1e6
+"""Pixels to the corner of a polygon: pycocotools writes down every pixel of the way there."""
+
 
 class BadInputError(ValueError):
     """A file that cannot be converted; the message names it and the remedy.
@@ -34,6 +38,27 @@ class BadInputError(ValueError):
 
     def __init__(self, path: Path, trouble: str, remedy: str) -> None:
         super().__init__(f'{path} {trouble}. {remedy}')
+
+
+@contextmanager
+def readable(path: Path, kind: str, remedy: str = 'Replace or remove it.') -> Iterator[None]:
+    """Turns whatever reading a broken or strange file raises into an error that names the file.
+
+    Args:
+        path: The file.
+        kind: What it should be, with its article.
+        remedy: The next step of the user, in a sentence.
+
+    Raises:
+        BadInputError: If anything was raised but a lack of memory.
+    """
+    try:
+        yield
+    except (BadInputError, MemoryError):
+        raise
+    except Exception as error:  # of the many that broken files raise
+        reason = f'{type(error).__name__}: {error}'.splitlines()[0]
+        raise BadInputError(path, f'cannot be read as {kind} ({reason})', remedy) from error
 
 
 class Instance(NamedTuple):
@@ -90,15 +115,10 @@ def image_size(path: Path) -> ImageSize:
     Raises:
         BadInputError: If it cannot be read.
     """
-    try:
-        with Image.open(path) as image:
-            image.load()
-            width, height = image.size
-            turned = image.getexif().get(0x0112) in TURNED
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise BadInputError(
-            path, f'cannot be read as an image ({error})', 'Replace or remove it.'
-        ) from error
+    with readable(path, 'an image'), Image.open(path) as image:
+        image.load()
+        width, height = image.size
+        turned = image.getexif().get(0x0112) in TURNED
     return (width, height) if turned else (height, width)
 
 

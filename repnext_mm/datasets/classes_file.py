@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from repnext_mm.datasets.annotations import readable
 from repnext_mm.files import write_text
 from repnext_mm.visualization.colours import Colour, class_colours
 
@@ -32,11 +33,14 @@ def read_classes(path: Path) -> Classes:
     """Reads a file with a name in each line, and a colour before it in all lines or none.
 
     Raises:
-        ValueError: If a colour is none, a name occurs twice, or only some have colours.
+        ValueError: If it is no text, a colour is none, a name occurs twice, or only some have
+            colours.
     """
     names: list[str] = []
     colours: list[Colour] = []
-    for number, line in enumerate(path.read_text(encoding='utf-8').splitlines(), 1):
+    with readable(path, 'a text', 'Save it in UTF-8.'):
+        lines = path.read_text(encoding='utf-8').splitlines()
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         match = CLASS_LINE.fullmatch(line.strip())

@@ -11,6 +11,7 @@ from repnext_mm.datasets.annotations import (
     BadInputError,
     ImageSize,
     find_images,
+    readable,
     without_split,
 )
 from repnext_mm.datasets.classes_file import Classes
@@ -142,11 +143,7 @@ def read_labels(path: Path, table: LabelTable, size: ImageSize) -> np.ndarray:
     Raises:
         BadInputError: If it cannot be read, has another size, or values without meaning.
     """
-    try:
-        with Image.open(path) as image:
-            pixels = np.array(image)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise BadInputError(path, f'cannot be read ({error})', 'Replace or remove it.') from error
+    pixels = read_pixels(path)
     if pixels.shape[:2] != size:
         raise BadInputError(
             path,
@@ -167,6 +164,23 @@ def read_labels(path: Path, table: LabelTable, size: ImageSize) -> np.ndarray:
         raise _without_meaning(path, strange, pixels, table, meaning is table.colours)
     labels = np.array([meaning[int(value)] for value in found], np.uint8)
     return labels[places].reshape(size)
+
+
+def read_pixels(path: Path) -> np.ndarray:
+    """The values of a label map as they are in the file, ``(H, W)`` or ``(H, W, C)``.
+
+    Raises:
+        BadInputError: If it cannot be read, or holds fractions.
+    """
+    with readable(path, 'a label map'), Image.open(path) as image:
+        pixels = np.array(image)
+    if pixels.dtype.kind not in 'bui':
+        raise BadInputError(
+            path,
+            f'holds numbers of the type {pixels.dtype}, and labels are whole numbers',
+            'Save it as PNG with 8 or 16 bits.',
+        )
+    return pixels
 
 
 def _without_meaning(

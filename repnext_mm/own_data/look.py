@@ -1,6 +1,5 @@
 """Facts of a data set of objects, and where its files lie."""
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-CONVERT = "'python tools/convert_dataset.py' makes such a folder from other formats"
+from repnext_mm.own_data.coco_file import CONVERT, read_coco
 
 
 class CocoSplit(NamedTuple):
@@ -73,7 +72,7 @@ def look_at_instances(folder: Path) -> InstanceFacts:
                 f'there is no {folder}/annotations/instances_{name}.json: {CONVERT}'
             )
         if files:
-            contents[name] = _read(files[0])
+            contents[name] = read_coco(files[0])
             splits[name] = _split(folder, files[0], contents[name])
     names = {
         split: tuple(entry['name'] for entry in content['categories'])
@@ -86,17 +85,6 @@ def look_at_instances(folder: Path) -> InstanceFacts:
                 f'file {names["train"]}: give both the same, in the same order'
             )
     return _facts(folder, names['train'], splits, contents['train'])
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-        missing = {'images', 'annotations', 'categories'} - set(content)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f'{path} is no JSON of COCO annotations ({error}): {CONVERT}') from error
-    if missing:
-        raise ValueError(f'{path} lacks {", ".join(sorted(missing))} of COCO: {CONVERT}')
-    return content
 
 
 def _split(folder: Path, path: Path, content: dict[str, Any]) -> CocoSplit:

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from repnext_mm.datasets.annotations import IMAGE_SUFFIXES, find_images, image_size
 from repnext_mm.datasets.classes_file import CLASSES_FILE, Classes, read_classes
-from repnext_mm.datasets.label_maps import IGNORED
-from repnext_mm.own_data.look import CONVERT
+from repnext_mm.datasets.label_maps import IGNORED, read_pixels
+from repnext_mm.own_data.coco_file import CONVERT
 
 SAMPLE = 200
 """Images that are opened, evenly spread over the data set."""
@@ -139,10 +138,9 @@ def _count(path: Path, classes: Classes) -> np.ndarray:
     """Pixels by label."""
     if not path.is_file():
         raise FileNotFoundError(f'there is no label map {path}: add it, or remove its image')
-    with Image.open(path) as image:
-        labels = np.array(image)
-    values = np.unique(labels)
-    strange = [int(value) for value in values if len(classes.names) <= value != IGNORED]
+    labels = read_pixels(path)
+    known = {*range(len(classes.names)), IGNORED}
+    strange = [int(value) for value in np.unique(labels) if int(value) not in known]
     if labels.ndim != 2 or strange:
         seen = f'the shape {labels.shape}' if labels.ndim != 2 else f'the label {strange[0]}'
         raise ValueError(

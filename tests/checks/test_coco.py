@@ -164,8 +164,8 @@ MANY = [
         ),
         (
             set_field('annotations', 'segmentation', [1, 2, 3, 4, 5, 6]),
-            ('warning', 'broken-polygons'),
-            'no list of its own',
+            ('error', 'broken-polygons'),
+            'no list of polygons',
         ),
         (
             set_field('annotations', 'segmentation', [[1, 2, 3, 4, 5, 6, 7]]),

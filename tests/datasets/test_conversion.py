@@ -117,7 +117,7 @@ def test_large_images_are_cut_with_their_objects(source):
         ('masks', 'item0/masks/1.png', np.zeros((HEIGHT, WIDTH), np.uint8), 'is an empty mask'),
         ('masks', 'item0/masks/1.png', np.ones((9, 9), np.uint8), 'has 9x9 pixels, and its image 40x30'),
         ('masks', 'lost/masks/0.png', box_mask(), 'holds masks without an image'),
-        ('voc', 'Annotations/item0.xml', '<annotation>', 'is no XML'),
+        ('voc', 'Annotations/item0.xml', '<annotation>', 'cannot be read as XML'),
         ('voc', 'Annotations/lost.xml', '<annotation/>', 'has no image of its name'),
         ('voc', 'Annotations/item0.xml', '<a><object><name>cat</name></object></a>', 'without name or box'),
         ('yolo', 'labels/item0.txt', '2 0.5 0.5 0.1 0.1', 'has the class 2 in line 1, and there are 2 names'),

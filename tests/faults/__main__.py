@@ -4,6 +4,7 @@ python tests/faults --minutes 20
 """
 
 import argparse
+import os
 import random
 import sys
 import tempfile
@@ -26,6 +27,7 @@ def main() -> int:
     parser.add_argument('--kinds', nargs='+', choices=KINDS)
     args = parser.parse_args()
     random.seed(args.seed)
+    os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'  # as in the tools: files are data
     warnings.simplefilter('ignore')
     print(f'--seed {args.seed}', flush=True)
     jobs = [job for job in JOBS if not args.jobs or job.name in args.jobs]

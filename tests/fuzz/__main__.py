@@ -4,6 +4,7 @@ python tests/fuzz --minutes 20
 """
 
 import argparse
+import faulthandler
 import importlib.util
 import os
 import sys
@@ -31,6 +32,8 @@ def main() -> int:
     parser.add_argument('--minutes', type=float, default=20)
     args = parser.parse_args()
     os.environ['REPNEXT_MM_FUZZ'] = 'long'
+    os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'  # as in the tools: files are data
+    faulthandler.enable()
     sys.path.insert(0, str(TESTS))
     warnings.simplefilter('ignore')
     import fuzzing

@@ -12,6 +12,7 @@ from unittest.mock import patch
 import pytest
 import safetensors.torch
 import torch
+from damages import byte_edits, edited
 from fuzzing import budget, counted, json_values
 from helpers import slim
 from hypothesis import example, given
@@ -46,13 +47,7 @@ contents = st.recursive(
     ),
     max_leaves=10,
 )
-edits = st.lists(
-    st.tuples(st.floats(0, 1), st.sampled_from(('flip', 'zeros', 'cut', 'insert')), st.binary(
-        min_size=1, max_size=64
-    )),
-    min_size=1,
-    max_size=4,
-)  # fmt: skip
+edits = byte_edits(1, 4)
 
 
 def read(content: bytes, suffix: str) -> Any:
@@ -66,25 +61,6 @@ def read(content: bytes, suffix: str) -> Any:
         except ValueError as error:
             assert is_foreseen(error) and 'some' in str(error), error
             return None
-
-
-def edited(content: bytes, edits: list[tuple[float, str, bytes]]) -> bytes:
-    """Bytes with parts flipped, overwritten by zeros, cut off, or put between."""
-    found = bytearray(content)
-    for share, kind, data in edits:
-        place = int(share * len(found))
-        if kind == 'flip':
-            for offset, mask in enumerate(data):
-                if place + offset < len(found):
-                    found[place + offset] ^= mask
-        elif kind == 'zeros':
-            end = min(place + 64 * len(data), len(found))
-            found[place:end] = bytes(end - place)
-        elif kind == 'cut':
-            del found[place:]
-        else:
-            found[place:place] = data
-    return bytes(found)
 
 
 @functools.cache

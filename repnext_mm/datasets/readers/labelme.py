@@ -15,6 +15,7 @@ from repnext_mm.datasets.annotations import (
     Item,
     Listing,
     find_images,
+    readable,
     without_split,
 )
 from repnext_mm.datasets.readers.shapes import box_instance, known_class, polygon_instance
@@ -63,10 +64,8 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         BadInputError: If it is none.
     """
-    try:
+    with readable(path, 'JSON', 'Save it again.'):
         content = json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise BadInputError(path, f'is no JSON ({error})', 'Save it again.') from error
     if not isinstance(content, dict):
         raise BadInputError(path, 'holds no JSON object', 'Save it again.')
     return content
@@ -92,6 +91,13 @@ def read_labelme(path: Path, classes: tuple[str, ...], size: ImageSize) -> list[
             f'was drawn on an image of {told[1]}x{told[0]}, and its image has {size[1]}x{size[0]}',
             'Open and save it again in LabelMe, or restore the image.',
         )
+    with readable(path, 'a file of LabelMe', 'Open and save it again in LabelMe.'):
+        return _instances(path, content, classes, size)
+
+
+def _instances(
+    path: Path, content: dict[str, Any], classes: tuple[str, ...], size: ImageSize
+) -> list[Instance]:
     found: list[Instance] = []
     groups: dict[tuple[str, Any], list] = defaultdict(list)
     for shape in content['shapes']:

@@ -18,6 +18,7 @@ from repnext_mm.datasets.annotations import (
     Item,
     Listing,
     find_images,
+    readable,
     without_split,
 )
 
@@ -95,13 +96,8 @@ def read_mask(path: Path, size: ImageSize) -> np.ndarray:
 
 
 def _open(path: Path, size: ImageSize) -> Image.Image:
-    try:
-        with Image.open(path) as image:
-            image.load()
-    except (OSError, SyntaxError, ValueError) as error:
-        raise BadInputError(
-            path, f'cannot be read as a mask ({error})', 'Replace or remove it.'
-        ) from error
+    with readable(path, 'a mask'), Image.open(path) as image:
+        image.load()
     if image.size != size[::-1]:
         raise BadInputError(
             path,

@@ -1,9 +1,10 @@
 """Polygons and boxes as files of annotation tools give them, checked."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from repnext_mm.datasets.annotations import BadInputError, ImageSize, Instance
+from repnext_mm.datasets.annotations import FARTHEST, BadInputError, ImageSize, Instance
 
 
 def polygon_instance(
@@ -17,7 +18,7 @@ def polygon_instance(
         rings: Corners of each part as x, y in pixels.
 
     Raises:
-        BadInputError: If an outline has less than three corners.
+        BadInputError: If an outline has less than three corners, or one that cannot be.
     """
     for ring in rings:
         if len(ring) < 3:
@@ -26,7 +27,15 @@ def polygon_instance(
                 f'has a polygon of class {label!r} with {len(ring)} points, and a polygon needs three',
                 'Draw it again, or remove it.',
             )
-    flat = tuple(tuple(float(value) for point in ring for value in point[:2]) for ring in rings)
+    flat = tuple(tuple(float(value) for x, y, *_ in ring for value in (x, y)) for ring in rings)
+    for value in (value for ring in flat for value in ring):
+        if not abs(value) <= FARTHEST:
+            raise BadInputError(
+                path,
+                f'has a polygon of class {label!r} with a corner at {value:g}, and corners are within '
+                f'{FARTHEST:,.0f} pixels',
+                'Draw it again, or remove it.',
+            )
     return Instance(label, polygons=flat)
 
 
@@ -45,7 +54,8 @@ def box_instance(path: Path, label: str, corners: Sequence[float], size: ImageSi
     height, width = size
     left, right = sorted((float(corners[0]), float(corners[2])))
     top, bottom = sorted((float(corners[1]), float(corners[3])))
-    inside = min(right, width) > max(left, 0) and min(bottom, height) > max(top, 0)
+    finite = all(map(math.isfinite, (left, top, right, bottom)))
+    inside = finite and min(right, width) > max(left, 0) and min(bottom, height) > max(top, 0)
     if not inside:
         raise BadInputError(
             path,

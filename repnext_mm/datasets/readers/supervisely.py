@@ -19,6 +19,7 @@ from repnext_mm.datasets.annotations import (
     Item,
     Listing,
     find_images,
+    readable,
     split_named,
 )
 from repnext_mm.datasets.coco import mask_of
@@ -39,7 +40,9 @@ def list_supervisely(folder: Path, classes: Sequence[str]) -> Listing:
     meta = folder / 'meta.json'
     if not meta.is_file():
         raise ValueError(f'{folder} has no meta.json: name the folder of the project')
-    names = tuple(classes) or tuple(entry['title'] for entry in read_json(meta).get('classes', []))
+    with readable(meta, "Supervisely's list of classes", 'Export the project again.'):
+        titles = tuple(str(entry['title']) for entry in read_json(meta).get('classes', []))
+    names = tuple(classes) or titles
     items, problems = [], []
     for place in sorted(path.parent for path in folder.rglob('img') if path.is_dir()):
         split = split_named(place.name)
@@ -77,8 +80,15 @@ def read_supervisely(path: Path, classes: tuple[str, ...], size: ImageSize) -> l
             'is missing: the image has no annotation',
             'Add it, with no objects if there are none.',
         )
+    with readable(path, "Supervisely's annotation", 'Export it again.'):
+        return _instances(path, read_json(path).get('objects', []), classes, size)
+
+
+def _instances(
+    path: Path, entries: list[dict[str, Any]], classes: tuple[str, ...], size: ImageSize
+) -> list[Instance]:
     found = []
-    for entry in read_json(path).get('objects', []):
+    for entry in entries:
         label = known_class(path, str(entry.get('classTitle')), classes)
         kind = entry.get('geometryType')
         points = (entry.get('points') or {}).get('exterior', [])
@@ -115,7 +125,8 @@ def _bitmap(path: Path, label: str, entry: dict[str, Any], size: ImageSize) -> n
     part = (part if part.ndim == 2 else part[..., -1]) > 0
     height, width = part.shape
     mask = np.zeros(size, bool)
-    if top + height > size[0] or left + width > size[1] or not part.any():
+    inside = 0 <= top <= size[0] - height and 0 <= left <= size[1] - width
+    if not inside or not part.any():
         raise BadInputError(
             path,
             f'has a bitmap of class {label!r} that is empty or reaches beyond the image of '

@@ -12,6 +12,7 @@ from repnext_mm.datasets.annotations import (
     Item,
     Listing,
     find_images,
+    readable,
     split_named,
     without_split,
 )
@@ -67,9 +68,9 @@ def _listed_splits(folder: Path) -> dict[str, str]:
     for path in sorted(folder.rglob('ImageSets/Main/*.txt')):
         split = split_named(path.stem)
         if split is not None:
-            splits |= {
-                line.split()[0]: split for line in path.read_text().splitlines() if line.split()
-            }
+            with readable(path, 'a list of names', 'Save it in UTF-8.'):
+                lines = path.read_text(encoding='utf-8').splitlines()
+            splits |= {line.split()[0]: split for line in lines if line.split()}
     return splits
 
 
@@ -84,10 +85,8 @@ def read_voc(path: Path, classes: tuple[str, ...], size: ImageSize) -> list[Inst
     Raises:
         BadInputError: If it is no XML, lacks an entry, or has a class or shape that cannot be.
     """
-    try:
+    with readable(path, 'XML', 'Write it again.'):
         root = ElementTree.parse(path).getroot()
-    except ElementTree.ParseError as error:
-        raise BadInputError(path, f'is no XML ({error})', 'Write it again.') from error
     try:
         return [_instance(path, entry, classes, size) for entry in root.iter('object')]
     except (KeyError, ValueError) as error:

@@ -14,6 +14,7 @@ from repnext_mm.datasets.annotations import (
     Item,
     Listing,
     find_images,
+    readable,
     without_split,
 )
 from repnext_mm.datasets.readers.shapes import box_instance, polygon_instance
@@ -63,15 +64,18 @@ def read_names(folder: Path) -> tuple[str, ...]:
         ValueError: If there are none.
     """
     for path in sorted((*folder.glob('*.yaml'), *folder.glob('*.yml'))):
-        content: Any = yaml.safe_load(path.read_text(encoding='utf-8'))
-        names = content.get('names') if isinstance(content, dict) else None
-        if isinstance(names, dict):
-            return tuple(str(names[key]) for key in sorted(names, key=int))
-        if isinstance(names, list):
-            return tuple(map(str, names))
+        with readable(path, 'YAML with names of classes', 'Write it again.'):
+            content: Any = yaml.safe_load(path.read_text(encoding='utf-8'))
+            names = content.get('names') if isinstance(content, dict) else None
+            if isinstance(names, dict):
+                return tuple(str(names[key]) for key in sorted(names, key=int))
+            if isinstance(names, list):
+                return tuple(map(str, names))
     path = folder / 'classes.txt'
     if path.is_file():
-        return tuple(line.strip() for line in path.read_text().splitlines() if line.strip())
+        with readable(path, 'names of classes', 'Save it in UTF-8.'):
+            lines = path.read_text(encoding='utf-8').splitlines()
+        return tuple(line.strip() for line in lines if line.strip())
     raise ValueError(f'{folder} has no data.yaml with names: name the classes with --classes A B C')
 
 
@@ -88,8 +92,10 @@ def read_yolo(path: Path, classes: tuple[str, ...], size: ImageSize) -> list[Ins
     """
     if not path.is_file():
         return []
+    with readable(path, 'lines of numbers', 'Write it again.'):
+        lines = path.read_text(encoding='utf-8').splitlines()
     found = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         if not line.split():
             continue
         try:
@@ -107,7 +113,7 @@ def _instance(
 ) -> Instance:
     height, width = size
     kind = values[0]
-    if kind != int(kind) or not 0 <= kind < len(classes):
+    if not 0 <= kind < len(classes) or kind != int(kind):
         raise BadInputError(
             path,
             f'has the class {kind:g} in line {number}, and there are {len(classes)} names, from 0',
