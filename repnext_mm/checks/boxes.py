@@ -78,13 +78,17 @@ def _number(value: object) -> bool:
 
 def check_numbers(file: AnnotationFile) -> Iterator[Finding]:
     """Boxes, areas and everything else of the file are finite numbers."""
-    broken = (file.has_box & ~np.isfinite(file.boxes).all(1)).nonzero()[0].tolist()
-    if broken or file.constants:
+    boxes = (file.has_box & ~np.isfinite(file.boxes).all(1)).nonzero()[0].tolist()
+    areas = np.isinf(file.areas).nonzero()[0].tolist()
+    if boxes or areas or file.constants:
         example = 'in a field other than bbox'
-        if broken:
-            annotation = file.annotations[broken[0]]
-            example = f'such as the bbox {annotation["bbox"]} of id {annotation.get("id")!r}'
-        count = len(broken) or len(file.constants)
+        if boxes:
+            annotation, number = file.annotations[boxes[0]], int(file.image_of[boxes[0]])
+            on = f' on {file.images[number].get("file_name")!r}' if number >= 0 else ''
+            example = f'such as the bbox {annotation["bbox"]} of id {annotation.get("id")!r}{on}'
+        elif areas:
+            example += f', such as the area of id {file.annotations[areas[0]].get("id")!r}'
+        count = len(boxes) or len(areas) or len(file.constants)
         yield Finding(
             'error',
             'not-finite',

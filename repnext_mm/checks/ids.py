@@ -43,7 +43,7 @@ def _missing(file: AnnotationFile) -> Iterator[Finding]:
 def _repeated_categories(file: AnnotationFile) -> Iterator[Finding]:
     for what, values in (
         ('name', file.names),
-        ('id', [str(category.get('id')) for category in file.categories]),
+        ('id', [_plain(category.get('id')) for category in file.categories]),
     ):
         repeated = [value for value, count in Counter(values).items() if count > 1]
         if repeated:
@@ -59,7 +59,7 @@ def _repeated_categories(file: AnnotationFile) -> Iterator[Finding]:
 
 def _repeated_ids(file: AnnotationFile) -> Iterator[Finding]:
     for name, items in (('images', file.images), ('annotations', file.annotations)):
-        ids = [str(item.get('id')) for item in items]
+        ids = [_plain(item.get('id')) for item in items]
         if len(set(ids)) < len(ids):
             value, count = Counter(ids).most_common(1)[0]
             missing = value == 'None'
@@ -71,6 +71,12 @@ def _repeated_ids(file: AnnotationFile) -> Iterator[Finding]:
                 'them is found again',
                 f'Number the {name} from 1',
             )
+
+
+def _plain(value: object) -> str:
+    """An id as text, the same for 1, 1.0 and true, which Python takes for one."""
+    whole = isinstance(value, float) and value.is_integer()
+    return str(int(value)) if isinstance(value, bool) or whole else str(value)  # type: ignore[call-overload]
 
 
 def _strings(file: AnnotationFile) -> Iterator[Finding]:

@@ -1,6 +1,9 @@
 """From an archive to a folder that the configs can read: all of it, or nothing."""
 
+import gzip
+import lzma
 import tarfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +17,10 @@ from repnext_mm.files import draft_folder, replaced_folder
 
 CAMVID_VOID = 11
 """Label of pixels that belong to no class, in the files of the archive."""
+
+
+BROKEN_ARCHIVE = (tarfile.TarError, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError)
+"""What reading an archive raises that is none, is damaged, or writes outside of its folder."""
 
 
 class Dataset(NamedTuple):
@@ -41,10 +48,10 @@ def prepare_dataset(name: str, archive: Path, data: Path) -> tuple[Path, Mapping
         The folder of the data set, and how much of what is in it.
 
     Raises:
-        ValueError: If there is no such data set, or the archive contains another one.
+        ValueError: If there is no such data set, or the archive is none, is damaged, writes outside
+            of its folder, or contains another data set.
         FileNotFoundError: If there is no archive.
         FileExistsError: If the folder of the data set is there already.
-        tarfile.TarError: If the archive is none, or writes outside of its folder.
     """
     if name not in DATASETS:
         raise ValueError(f'unknown data set {name!r}: choose from {", ".join(DATASETS)}')
@@ -55,14 +62,23 @@ def prepare_dataset(name: str, archive: Path, data: Path) -> tuple[Path, Mapping
     if target.exists():
         raise FileExistsError(f'{target} is there already: remove it to prepare {name} again')
     with replaced_folder(target) as draft, draft_folder(data) as unpacked:
-        with tarfile.open(archive) as file:
-            file.extractall(unpacked, filter='data')
+        _unpack(archive, unpacked)
         missing = [part for part in dataset.needed if not (unpacked / part).is_dir()]
         if missing:
             raise ValueError(f'{archive} is no archive of {name}: it lacks {", ".join(missing)}')
         draft.rmdir()  # preparations make it
         numbers = dataset.prepare(unpacked, draft)
     return target, numbers
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    try:
+        with tarfile.open(archive) as file:
+            file.extractall(folder, filter='data')
+    except BROKEN_ARCHIVE as error:
+        raise ValueError(
+            f'{archive} is no archive that can be unpacked ({error}): download it again'
+        ) from error
 
 
 def prepare_cifar10(unpacked: Path, target: Path) -> dict[str, int]:

@@ -116,6 +116,8 @@ MANY = [
     ([0, 384], [24, 16], 'is not [16, 24]'),
     ('c26>000', [16, 24], 'cover'),
     ('!!', [16, 24], 'cannot be decoded'),
+    ([-5, 389], [16, 24], 'no numbers of pixels'),
+    ([[384]], [16, 24], 'no numbers of pixels'),
 ]
 
 
@@ -130,6 +132,26 @@ MANY = [
         (set_field('annotations', 'image_id', 77), ('warning', 'image-ids'), "'77'"),
         (set_field('annotations', 'id', 2), ('error', 'repeated-ids'), 'the id 2'),
         (set_field('images', 'id', 2), ('error', 'repeated-ids'), 'the id 2'),
+        (set_field('annotations', 'id', 2.0), ('error', 'repeated-ids'), 'the id 2'),
+        (set_field('annotations', 'image_id', ...), ('error', 'missing-fields'), "no 'image_id'"),
+        (
+            set_field('annotations', 'id', [1]),
+            ('error', 'missing-fields'),
+            'number 0, which has [1]',
+        ),
+        (set_field('categories', 'name', 7), ('error', 'missing-fields'), 'that is a text'),
+        (set_field('annotations', 'area', 10**400), ('error', 'not-finite'), 'other than bbox'),
+        (set_field('annotations', 'bbox', [10**400, 2, 3, 4]), ('error', 'not-finite'), 'bbox'),
+        (
+            set_field('annotations', 'segmentation', [[1e300] * 6]),
+            ('error', 'broken-polygons'),
+            'beyond 1,000,000 pixels',
+        ),
+        (
+            set_field('annotations', 'segmentation', [['a'] * 6]),
+            ('error', 'broken-polygons'),
+            'no numbers',
+        ),
         (never_a_nut, ('warning', 'absent-classes'), "'nut'"),
         (without('segmentation'), ('error', 'missing-masks'), 'without masks'),
         (set_field('annotations', 'segmentation', []), ('error', 'missing-masks'), 'an empty'),
@@ -150,7 +172,7 @@ MANY = [
         (
             set_field('annotations', 'bbox', [1, 2, float('nan'), 4]),
             ('error', 'not-finite'),
-            'nan',
+            "nan, 4] of id 1 on '0.jpg'",
         ),
         (
             set_field('annotations', 'area', float('inf')),

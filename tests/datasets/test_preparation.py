@@ -109,7 +109,7 @@ def test_wrong_archives_leave_nothing_behind(nuclei, tmp_path):
         prepare_dataset('camvid', nuclei, data)
     broken = tmp_path / 'broken.tar.gz'
     broken.write_bytes(nuclei.read_bytes()[:600])
-    with pytest.raises((tarfile.TarError, EOFError)):
+    with pytest.raises(ValueError, match='is no archive that can be unpacked'):
         prepare_dataset('nuclei', broken, data)
     assert list(data.iterdir()) == []
 

@@ -9,14 +9,19 @@ import resource
 import runpy
 import shutil
 import signal
+import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 from commands import TOOLS, as_new_process
+
+from repnext_mm.experiments import running
 
 Strike = Callable[[int, Path], None]
 """Does its damage to a process, by number, or to its folder of results."""
@@ -68,21 +73,7 @@ class Process:
             os.dup2(file, stream)
         if limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-        status: object = 0
-        try:
-            with as_new_process([tool, *arguments], **environment):
-                runpy.run_path(str(TOOLS / tool), run_name='__main__')
-        except SystemExit as stop:
-            status = stop.code or 0
-        except BaseException:
-            traceback.print_exc()
-            status = 1
-        try:
-            sys.stdout.flush()
-            sys.stderr.flush()
-        except OSError:
-            status = 1
-        return status if isinstance(status, int) else 1
+        return run_script(tool, arguments, environment)
 
     def runs(self) -> bool:
         """Whether it has not ended yet; takes no note of the end."""
@@ -107,6 +98,66 @@ class Process:
         _, ending = os.waitpid(self.number, 0)
         assert not hangs, f'it hangs: {self.output.read_text()[-2000:]}'
         return os.waitstatus_to_exitcode(ending)
+
+
+def run_script(tool: str, arguments: list[str], environment: Mapping[str, object]) -> int:
+    """Runs a tool in this process as Python does with a script, and returns the exit status."""
+    status: object = 0
+    try:
+        with as_new_process([tool, *arguments], **environment), children_as_copies():
+            runpy.run_path(str(TOOLS / tool), run_name='__main__')
+    except SystemExit as stop:
+        status = stop.code or 0
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        status = 1
+    return status if isinstance(status, int) else 1
+
+
+@contextmanager
+def children_as_copies() -> Iterator[None]:
+    """Tools that this process starts are copies of it, too, which have the imports behind them."""
+    start = subprocess.run
+
+    def run(command: Sequence[str], **given: Any) -> subprocess.CompletedProcess:
+        if command[0] != sys.executable or Path(command[1]).parent != TOOLS:
+            return start(command, **given)
+        status = run_copy(command[1:], given.get('env') or {})
+        return subprocess.CompletedProcess(command, status)
+
+    def run_logged(command: Sequence[str], log: Path, say: object) -> int:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        return run_copy(command[2:], {}, log)
+
+    with patch('subprocess.run', run), patch.object(running, 'run_logged', run_logged):
+        yield
+
+
+def run_copy(
+    command: Sequence[str], environment: Mapping[str, str], log: Path | None = None
+) -> int:
+    """Runs a tool of this repository in a copy of this process, and returns its exit status."""
+    sys.stdout.flush()
+    number = os.fork()
+    if number == 0:
+        status = 1
+        try:
+            if log is not None:
+                file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+                for stream in (1, 2):
+                    os.dup2(file, stream)
+            status = run_script(Path(command[0]).name, list(command[1:]), environment)
+        except KeyboardInterrupt:
+            status = 130
+        finally:
+            os._exit(status)
+    _, ending = os.waitpid(number, 0)
+    return os.waitstatus_to_exitcode(ending)
 
 
 def by_signal(number: signal.Signals) -> Strike:

@@ -8,14 +8,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from commands import CONFIG, SLIM, run_inside
-
 from faults.injection import LIMITS, STRIKES, Process, make_hole
-from faults.jobs import Job, Place, check_whole, content_of, digest, same
-from repnext_mm.demo.shapes import generate_shapes
+from faults.jobs import Job
+from faults.place import Place, prepare
+from faults.results import check_whole, content_of, digest, same
+from repnext_mm.files import DRAFT
 
 KINDS = (*STRIKES, 'full', 'two at once', 'hole', 'read-only')
-DRAFTS = '*.repnext-draft'
 
 
 class Site:
@@ -61,19 +60,6 @@ class Site:
         assert {path: digest(path) for path in self.inputs} == self.inputs
 
 
-def prepare(folder: Path) -> Place:
-    """Data, a checkpoint of a few iterations, and a config that fits it."""
-    data = generate_shapes(folder / 'shapes', train=4, val=2)
-    lines = [f'_base_ = {str(CONFIG)!r}', 'channels = [8, 8, 16, 16]']
-    lines.append('model = dict(backbone=dict(arch=dict(channels=channels)),')
-    lines.append('             neck=dict(in_channels=channels))')
-    (folder / 'config.py').write_text('\n'.join(lines) + '\n')
-    command = ['train.py', CONFIG, '--work-dir', folder / 'trained', '--cfg-options', *SLIM]
-    result = run_inside(*command, 'train_cfg.max_iters=3', data=data)
-    assert result.returncode == 0, result.stderr[-3000:]
-    return Place(data, folder / 'trained' / 'iter_3.pth', folder / 'model.onnx')
-
-
 def contents(job: Job, results: Path) -> dict[str, Any]:
     """What the results of a job hold, by name."""
     return {name: content_of(results / name) for name in job.results}
@@ -105,11 +91,13 @@ def run_trial(site: Site, job: Job, kind: str) -> str:
     check_ending(kind, statuses, texts)
     finished = check_results(job, results, reference, statuses, demanded=kind != 'removed')
     site.check_inputs()
+    if job.makes:  # tools that make a folder leave one alone that is there
+        shutil.rmtree(results / job.makes, ignore_errors=True)
     again = site.start(job, results, place)
     assert again.wait() == 0, again.output.read_text()[-3000:]
     check_results(job, results, reference, [0], demanded=True)
     if job.name == 'train':
-        assert not list(results.rglob(DRAFTS)), 'drafts are left after --resume'
+        assert not list(results.rglob(f'{DRAFT}*')), 'drafts are left after --resume'
     shutil.rmtree(results)
     return f'{statuses}, {finished} whole'
 
@@ -141,10 +129,10 @@ def check_results(
     Returns:
         The number of files.
     """
-    files = [path for path in results.rglob('*') if path.is_file()]
+    found = [path for path in results.rglob('*') if path.is_file()]
+    files = [path for path in found if not hidden(path.relative_to(results))]
     for path in files:
-        if not path.name.startswith('.'):
-            check_whole(path)
+        check_whole(path)
     if results.is_dir() and 0 in statuses and all((results / n).is_file() for n in job.results):
         if not job.timed:
             assert same_results(contents(job, results), reference), f'other results in {results}'
@@ -153,23 +141,29 @@ def check_results(
     return len(files)
 
 
+def hidden(path: Path) -> bool:
+    """Whether a file, or a folder that it lies in, has the name of a draft or is hidden."""
+    return any(part.startswith('.') for part in path.parts)
+
+
 def same_results(found: dict[str, Any], reference: dict[str, Any]) -> bool:
     return all(same(reference[name], value) for name, value in found.items())
 
 
 def damaged_input(site: Site, job: Job, results: Path) -> str:
-    """A checkpoint with a hole is refused, and nothing is written."""
-    if job.name in ('benchmark', 'train'):
+    """A checkpoint or an archive with a hole is refused, and nothing is written."""
+    if not job.reads:
         shutil.rmtree(results)
-        return 'reads no checkpoint'
-    damaged = site.folder / 'damaged.pth'
-    shutil.copy(site.place.checkpoint, damaged)
+        return 'reads nothing that has checksums'
+    source: Path = getattr(site.place, job.reads)
+    damaged = site.folder / f'damaged{"".join(source.suffixes)}'
+    shutil.copy(source, damaged)
     make_hole(damaged)
-    process = site.start(job, results, site.place._replace(checkpoint=damaged))
+    process = site.start(job, results, site.place._replace(**{job.reads: damaged}))
     status = process.wait()
     text = process.output.read_text(errors='replace')
-    assert status in (1, 2), f'a damaged checkpoint went through: {text[-200:]}'
-    assert 'damaged.pth' in text, text[-2000:]
+    assert status in (1, 2), f'a damaged {job.reads} went through: {text[-200:]}'
+    assert damaged.name in text and 'Traceback' not in text, text[-2000:]
     assert not [name for name in job.results if (results / name).is_file()]
     shutil.rmtree(results)
     return f'{status}, refused'

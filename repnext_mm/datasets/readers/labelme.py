@@ -42,8 +42,8 @@ def list_labelme(folder: Path, classes: Sequence[str]) -> Listing:
             if 'shapes' not in content:
                 continue
             wanted = PureWindowsPath(str(content.get('imagePath') or '')).name
-            beside = [path for path in (file.with_name(wanted),) if wanted and path.is_file()]
-            image = beside[0] if beside else images.get(wanted)
+            beside = file.parent / wanted
+            image = beside if beside.is_file() else images.get(wanted)
             if image is None:
                 raise BadInputError(
                     file, f'has no image: {wanted!r} is not there', 'Add it, or remove the file.'
