@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
+from urllib.error import URLError
 from urllib.parse import urlsplit
 
 import safetensors.torch
@@ -25,6 +26,7 @@ from torch import Tensor
 
 from repnext_mm.checkpoints.contents import check_content
 from repnext_mm.checkpoints.timm_weights import SCHEME, load_from_timm
+from repnext_mm.compat.checkpoints import reads_data_only, trust_mmengine_checkpoints
 from repnext_mm.files import check_place, file_digest, replaced, to_plain
 from repnext_mm.integrity import damage
 from repnext_mm.networks.layouts import to_openmmlab
@@ -77,7 +79,7 @@ def load_from_local(filename: str, map_location: MapLocation = None) -> Any:
         if path.suffix == SAFETENSORS:
             content = _read_safetensors(path, map_location)
         else:
-            content = mmengine_checkpoint.load_from_local(str(path), map_location)
+            content = _read_pth(path, map_location)
     return _adopted(content, filename)
 
 
@@ -93,20 +95,26 @@ def load_from_http(filename: str, map_location: MapLocation = None, **options) -
     torch's folder, for files of other URLs may have the same name.
 
     Raises:
-        ValueError: If the file is damaged.
+        ConnectionError: If it cannot be downloaded.
+        ValueError: As :func:`load_from_local`; the message names the kept file, too.
     """
     if Path(urlsplit(filename).path).suffix == SAFETENSORS:
-        with get_local_path(filename) as path:
-            return _adopted(_read_safetensors(Path(path), map_location), filename)
+        with get_local_path(filename) as path, _named_errors(filename):
+            content = _read_safetensors(Path(path), map_location)
+        return _adopted(content, filename)
     folder = Path(options.pop('model_dir', None) or Path(torch.hub.get_dir(), 'checkpoints'))
     folder /= hashlib.sha256(filename.encode()).hexdigest()[:16]
-    content = mmengine_checkpoint.load_from_http(filename, map_location, str(folder), **options)
     kept = folder / Path(urlsplit(filename).path).name
+    again = f'. Remove {kept}, where it is kept, so that it is downloaded again'
+    try:
+        with _named_errors(filename):
+            content = mmengine_checkpoint.load_from_http(
+                filename, map_location, str(folder), **options
+            )
+    except ValueError as error:
+        raise ValueError(f'{error}{again if kept.is_file() else ""}') from None
     if kept.is_file() and (problem := damage(kept)):
-        raise ValueError(
-            f'{filename} cannot be loaded: {problem}. Remove {kept}, where it was kept, so that it '
-            'is downloaded again'
-        )
+        raise ValueError(f'{filename} cannot be loaded: {problem}{again}')
     return _adopted(content, filename)
 
 
@@ -173,6 +181,11 @@ def _named_errors(filename: str) -> Iterator[None]:
         yield
     except (FileNotFoundError, PermissionError, MemoryError):
         raise
+    except URLError as error:
+        raise ConnectionError(
+            f'{filename} cannot be downloaded ({error}): correct the address, or download it by other '
+            'means and name the file'
+        ) from error
     except Exception as error:  # damaged bytes make the loaders fail in every way
         while isinstance(error.__context__, UnpicklingError):  # what was refused first
             error = error.__context__
@@ -182,6 +195,18 @@ def _named_errors(filename: str) -> Iterator[None]:
             'is damaged, or holds more than weights and numbers, which is refused since it could '
             'run code; if you trust it, load it with torch and save its state_dict alone'
         ) from None
+
+
+def _read_pth(path: Path, map_location: MapLocation) -> Any:
+    """Reads what ``torch.save`` wrote, with mmengine's loader unless no file may run code.
+
+    onedl-mmengine's loader says of what it may not read that it falls back to running code, which
+    torch then refuses.
+    """
+    if not reads_data_only():
+        return mmengine_checkpoint.load_from_local(str(path), map_location)
+    trust_mmengine_checkpoints()
+    return torch.load(path, map_location, weights_only=True)
 
 
 def _read_safetensors(path: Path, map_location: MapLocation) -> dict[str, Any]:

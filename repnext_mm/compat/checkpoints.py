@@ -12,6 +12,9 @@ import torch
 SAFE, UNSAFE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 """torch's environment variables, which may not both be set."""
 
+TRUE = ('1', 'y', 'yes', 'true')
+"""Values of these variables that switch them on, as torch reads them."""
+
 
 def trust_mmengine_checkpoints() -> None:
     """Lets ``torch.load(weights_only=True)`` read what mmengine's ``CheckpointHook`` writes.
@@ -57,6 +60,11 @@ def forbid_code_in_checkpoints() -> None:
             UNSAFE,
             SAFE,
         )
+
+
+def reads_data_only() -> bool:
+    """Whether ``torch.load`` of this process runs no code from any file, whoever calls it."""
+    return _safe_loader_is_default() and os.environ.get(SAFE, '').lower() in TRUE
 
 
 def _safe_loader_is_default() -> bool:

@@ -72,9 +72,12 @@ def prepare_dataset(name: str, archive: Path, data: Path) -> tuple[Path, Mapping
 
 
 def _unpack(archive: Path, folder: Path) -> None:
+    """Unpacks all of an archive, and reads it to its end, where its checksum stands."""
     try:
         with tarfile.open(archive) as file:
             file.extractall(folder, filter='data')
+            while file.fileobj and file.fileobj.read(1 << 20):
+                pass  # damage that looks like the end of the list is told by the checksum behind it
     except BROKEN_ARCHIVE as error:
         raise ValueError(
             f'{archive} is no archive that can be unpacked ({error}): download it again'

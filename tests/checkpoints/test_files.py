@@ -168,6 +168,29 @@ def test_files_of_one_name_from_two_places_are_two_files(server, tmp_path, monke
     assert [path.name for path in kept] == ['model.pth'] * 3
 
 
+@pytest.mark.parametrize('name', ['damaged.pth', 'cut.pth'])
+def test_a_damaged_download_says_where_it_is_kept(name, server, tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'home'))
+    content = bytearray(Path(save(dict(w=torch.ones(9999)), tmp_path / 'x.pth')).read_bytes())
+    content[9000:9100] = bytes(100)
+    (tmp_path / name).write_bytes(content if name == 'damaged.pth' else content[:20000])
+    with pytest.raises(
+        ValueError, match=rf'{name} cannot be loaded.*Remove .*{name}, where'
+    ) as info:
+        load_from_http(f'{server}/{name}', 'cpu')
+    kept = Path(str(info.value).split('Remove ')[1].split(', where')[0])
+    kept.unlink()
+    save(dict(w=torch.ones(9999)), tmp_path / name)
+    assert len(load_from_http(f'{server}/{name}', 'cpu')['w']) == 9999
+
+
+def test_what_cannot_be_downloaded_is_no_damaged_file(server, tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'home'))
+    with pytest.raises(ConnectionError, match=r'nothing.pth cannot be downloaded .*404') as info:
+        load_from_http(f'{server}/nothing.pth', 'cpu')
+    assert is_foreseen(info.value)
+
+
 def test_hash_is_that_of_the_file(tmp_path):
     (tmp_path / 'x').write_bytes(b'abc')
     assert sha256(tmp_path / 'x').startswith('ba7816bf') and len(sha256(tmp_path / 'x')) == 64

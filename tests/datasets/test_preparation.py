@@ -1,7 +1,9 @@
 """Archives become data sets as a whole, or leave nothing behind."""
 
+import gzip
 import json
 import tarfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +114,22 @@ def test_wrong_archives_leave_nothing_behind(nuclei, tmp_path):
     with pytest.raises(ValueError, match='is no archive that can be unpacked'):
         prepare_dataset('nuclei', broken, data)
     assert list(data.iterdir()) == []
+
+
+def test_an_archive_with_a_hole_that_looks_like_its_end_is_refused(tmp_path):
+    for number in range(20):
+        for split in ('train', 'test'):
+            save(tmp_path / 'archive' / split / f'{number}.png', np.zeros((9, 9, 3), np.uint8))
+    whole = gzip.decompress(archive(tmp_path / 'archive', tmp_path / 'a.tar.gz').read_bytes())
+    half = len(whole) // 2 // 512 * 512
+    content = bytearray(gzip.compress(whole))
+    packed = zlib.compressobj(wbits=-15)
+    holed = packed.compress(whole[:half] + bytes(len(whole) - half)) + packed.flush()
+    path = tmp_path / 'holed.tar.gz'
+    path.write_bytes(content[:10] + holed + content[-8:])  # checksum and length of the whole
+    with pytest.raises(ValueError, match='CRC check failed.*download it again'):
+        prepare_dataset('cifar10', path, tmp_path / 'data')
+    assert list((tmp_path / 'data').iterdir()) == []
 
 
 def test_bad_requests_are_refused_with_the_next_step(nuclei, tmp_path):

@@ -16,7 +16,7 @@ _base_ = '{root}/configs/_base_/tables/classification.py'
 title = 'Generated images'
 shape = (32, 32)
 seeds = (0,)
-forms = ('plain',)
+forms = ('training',)
 files = ()
 rows = [
     dict(
