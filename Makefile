@@ -6,6 +6,7 @@
 # make fuzz       new random networks, files and metadata, for MINUTES (20)
 # make faults     kills, full disks, holes in files, in every tool at random moments, for MINUTES
 # make audit      asks for known vulnerabilities of the tested versions; for releases, needs a network
+# make release    wheel, source and tested versions in dist/, with their hashes in SHA256SUMS
 # make constraints  writes the tested versions of everything, from both environments
 # Each makes the environments it needs; PYTHON chooses the interpreter.
 
@@ -20,7 +21,7 @@ test-onedl test-openmmlab: export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo demo-seg test lint test-onedl test-openmmlab test-lowest benchmark-gpu fuzz faults audit \
-  constraints clean
+  release constraints clean
 
 demo: $(VENV)/.complete
 	$(VENV)/bin/python tools/demo.py
@@ -66,6 +67,12 @@ audit:
 	$(AUDIT)/bin/python -m pip install -q pip-audit
 	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip -r requirements/constraints-onedl.txt
 	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip -r requirements/constraints-openmmlab.txt
+
+release: $(VENV)/.complete
+	rm -rf dist
+	$(VENV)/bin/python -m build --outdir dist
+	cp requirements/constraints-*.txt dist/
+	PYTHONPATH=$(CURDIR) $(VENV)/bin/python requirements/write_hashes.py dist
 
 constraints: $(VENV)/.complete $(CLASSIC)/.complete
 	$(VENV)/bin/python requirements/write_constraints.py requirements/constraints-onedl.txt

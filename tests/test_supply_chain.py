@@ -1,6 +1,10 @@
 """What is installed where: tested versions, lower bounds, and what hosted machines run."""
 
+import hashlib
 import re
+import runpy
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -73,3 +77,33 @@ def test_every_system_and_python_installs_and_runs_what_the_readme_says():
     assert all(f"pip install '.[{extra}]'" in readme for extra in DISTRIBUTIONS)
     commands = [step.get('run', '') for step in workflow['jobs']['install']['steps']]
     assert 'python -m repnext_mm.doctor' in commands
+
+
+def test_published_files_can_be_checked_by_their_hashes(tmp_path):
+    write_hashes = runpy.run_path(str(ROOT / 'requirements' / 'write_hashes.py'))['write_hashes']
+    with pytest.raises(FileNotFoundError, match='nothing in'):
+        write_hashes(tmp_path)
+    for name in ('b.whl', 'a b.tar.gz'):
+        (tmp_path / name).write_text(name)
+    for _ in range(2):  # the list does not count itself
+        path = write_hashes(tmp_path)
+        digests = [hashlib.sha256(name.encode()).hexdigest() for name in ('a b.tar.gz', 'b.whl')]
+        assert path.read_text() == f'{digests[0]}  a b.tar.gz\n{digests[1]}  b.whl\n'
+    if shutil.which('sha256sum'):
+        command = ['sha256sum', '--check', '--quiet', path.name]
+        assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 0
+        (tmp_path / 'b.whl').write_text('another')
+        changed = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
+        assert changed.returncode == 1 and 'b.whl: FAILED' in changed.stdout
+
+
+def test_a_release_has_hashes_of_all_that_it_publishes():
+    makefile = (ROOT / 'Makefile').read_text()
+    recipe = makefile.split('\nrelease:')[1].split('\n\n')[0]
+    steps = [
+        '-m build --outdir dist',
+        'constraints-*.txt dist/',
+        'requirements/write_hashes.py dist',
+    ]
+    assert [step for step in steps if step not in recipe] == []
+    assert recipe.rstrip().endswith(steps[-1])

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
 import safetensors.torch
@@ -182,6 +182,8 @@ def _named_errors(filename: str) -> Iterator[None]:
     except (FileNotFoundError, PermissionError, MemoryError):
         raise
     except URLError as error:
+        if isinstance(error, HTTPError):
+            error.close()
         raise ConnectionError(
             f'{filename} cannot be downloaded ({error}): correct the address, or download it by other '
             'means and name the file'

@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from repnext_mm.files import write_text
+from repnext_mm.hooks.ground_truth import broken_box, image_name, samples_of
 from repnext_mm.integrity import listed, not_finite
 from repnext_mm.registry import HOOKS, register
 
@@ -78,6 +79,16 @@ class FiniteLossHook(Hook):
             raise NotFiniteError(
                 f'training would start from weights that are not finite: {listed(bad)}. Name another '
                 'checkpoint to resume or load from, or other pretrained weights'
+            )
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Batch = None) -> None:
+        """Refuses annotated boxes that are not finite, before they reach compiled operators."""
+        trouble = broken_box(data_batch)
+        if trouble:
+            raise NotFiniteError(
+                f'at iteration {runner.iter + 1} {trouble}. Correct or remove it in the annotation '
+                "file ('python tools/check_dataset.py' finds all of them), or look at the transforms of "
+                'the pipeline'
             )
 
     def after_train_iter(
@@ -160,17 +171,7 @@ class FiniteLossHook(Hook):
 
 def image_names(batch: object) -> Iterator[str]:
     """Lists the paths of the images of a batch, as the data loader gives it, to any depth."""
-    meta = getattr(batch, 'metainfo', None)
-    if isinstance(meta, Mapping):
-        name = meta.get('img_path') or meta.get('ori_filename')
-        if name:
-            yield str(name)
-    elif isinstance(batch, Mapping):
-        for value in batch.values():
-            yield from image_names(value)
-    elif isinstance(batch, list | tuple):
-        for value in batch:
-            yield from image_names(value)
+    yield from filter(None, map(image_name, samples_of(batch)))
 
 
 def _entries(model: Any) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """A COCO annotation file of a user's own, read if everything in it is there that settings follow from."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def read_coco(path: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def _check(
-    path: Path, content: dict[str, Any], name: str, fields: dict[str, Callable[[Any], bool]]
+    path: Path, content: dict[str, Any], name: str, fields: Mapping[str, Callable[[Any], bool]]
 ) -> set[Any]:
     """Makes sure that every entry of a list has fields that are as they should be; returns the ids."""
     entries = content[name]

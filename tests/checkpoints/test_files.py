@@ -4,6 +4,7 @@ import json
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy
 import pytest
@@ -14,8 +15,14 @@ from helpers import backbone, slim
 from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
 from official_files import IMAGENET_LAYOUTS, save
 
+from repnext_mm.border import is_foreseen
 from repnext_mm.checkpoints import files as checkpoint_files
-from repnext_mm.checkpoints.files import load_from_local, sha256, write_checkpoint
+from repnext_mm.checkpoints.files import (
+    load_from_http,
+    load_from_local,
+    sha256,
+    write_checkpoint,
+)
 from repnext_mm.models import RepNeXt
 
 pytestmark = pytest.mark.distribution

@@ -9,6 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.fileio.handlers import yaml_handler
+from mmengine.runner import load_checkpoint
 
 from repnext_mm.__main__ import run_script
 from repnext_mm.compat import forbid_code_in_checkpoints
@@ -72,6 +73,13 @@ def test_scripts_of_other_projects_read_data_only(attack, monkeypatch):
     assert 'evil.pth' in first and 'could run code' in first
     assert 'object of Python' in second
     assert not (attack / 'mark').exists()
+
+
+def test_nobody_says_that_code_will_run_where_it_will_not(attack, monkeypatch, capfd):
+    monkeypatch.setenv(SAFE, '1')
+    with pytest.raises(ValueError, match='could run code'):
+        load_checkpoint(torch.nn.Linear(1, 1), str(attack / 'evil.pth'), 'cpu')
+    assert 'alling back' not in ''.join(capfd.readouterr()) and not (attack / 'mark').exists()
 
 
 def test_projects_that_import_us_can_ask_for_it(attack, monkeypatch):

@@ -127,7 +127,7 @@ def test_an_archive_with_a_hole_that_looks_like_its_end_is_refused(tmp_path):
     holed = packed.compress(whole[:half] + bytes(len(whole) - half)) + packed.flush()
     path = tmp_path / 'holed.tar.gz'
     path.write_bytes(content[:10] + holed + content[-8:])  # checksum and length of the whole
-    with pytest.raises(ValueError, match='CRC check failed.*download it again'):
+    with pytest.raises(ValueError, match=r'CRC check failed.*download it again'):
         prepare_dataset('cifar10', path, tmp_path / 'data')
     assert list((tmp_path / 'data').iterdir()) == []
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from interrupted import read, runner
-from mmengine.structures import BaseDataElement
+from mmengine.structures import BaseDataElement, InstanceData
 from runners import Classifier, RandomImages, loader
 
 from repnext_mm.hooks import finite_loss_hook
@@ -146,3 +146,22 @@ def test_names_of_images_are_found_in_any_batch():
     assert list(image_names(None)) == list(image_names([BaseDataElement()])) == []
     with pytest.raises(ValueError, match='patience'):
         FiniteLossHook(patience=-1)
+
+
+class Boxes(Photos):
+    """An annotated box of the image 3 has no right border."""
+
+    def __getitem__(self, index: int) -> dict:
+        item = super().__getitem__(index)
+        boxes = torch.tensor([[1.0, 2.0, 3.0, 4.0], [1.0, 2.0, float('inf'), 4.0]])
+        found = InstanceData(bboxes=boxes[: 2 if index == 3 else 1])
+        found.labels = torch.tensor([0, 7])[: len(found)]
+        item['data_samples'].gt_instances = found
+        return item
+
+
+def test_a_box_that_is_not_finite_is_named_with_its_image(tmp_path):
+    with pytest.raises(NotFiniteError, match=r'annotation 1 of the 2 on photos/3.jpg') as info:
+        run(tmp_path, Diverging(99), train_dataloader=loader(Boxes()))
+    assert 'class number 7' in str(info.value) and '[1.0, 2.0, inf, 4.0]' in str(info.value)
+    assert 'at iteration ' in str(info.value) and not (tmp_path / 'not_finite_loss.json').exists()
