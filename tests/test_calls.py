@@ -1,6 +1,12 @@
 """The hook of conftest.py, which fails every test that calls somebody, sees who is called."""
 
+from pathlib import Path
+
 import pytest
+from commands import TOOLS
+
+WITHOUT_A_RUN = {'model_zoo.py'}
+"""Writes a page of this repository, for minutes; evaluation/test_model_zoo.py asks its functions."""
 
 
 @pytest.fixture
@@ -39,3 +45,12 @@ def test_the_hook_hears_python(hook):
     sys.audit('socket.getaddrinfo', 'example.invalid', 443, 0, 0, 0)
     assert hook.called[before:] == ['example.invalid']
     del hook.called[before:]
+
+
+def test_every_tool_does_its_work_under_the_hook():
+    tests = Path(__file__).parent
+    wrong_usages = tests / 'tools' / 'test_messages.py'
+    files = {*tests.rglob('test_*.py'), tests / 'commands.py'} - {wrong_usages}
+    texts = [path.read_text() for path in files]
+    tools = {path.name for path in TOOLS.glob('*.py')} - WITHOUT_A_RUN
+    assert {name for name in tools if not any(f"'{name}'" in text for text in texts)} == set()

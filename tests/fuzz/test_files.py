@@ -12,7 +12,7 @@ from unittest.mock import patch
 import pytest
 import safetensors.torch
 import torch
-from damages import byte_edits, edited
+from damages import Code, byte_edits, edited, ran
 from fuzzing import budget, counted, json_values
 from helpers import slim
 from hypothesis import example, given
@@ -96,6 +96,19 @@ def test_files_of_anything_are_read_or_refused_by_us(content):
     torch.save(content, file)
     found = read(file.getvalue(), '.pth')
     assert found is None or isinstance(found, dict)
+
+
+@budget(40)
+@given(contents, names | st.text(max_size=4), st.booleans())
+@pytest.mark.filterwarnings('ignore')
+def test_files_with_code_are_refused_and_it_never_runs(content, name, beside):
+    counted('files with code')
+    content = {**content, name: Code()} if isinstance(content, dict) else [content, Code()]
+    state = dict(state_dict=dict(w=torch.ones(2)), meta=content)
+    file = io.BytesIO()
+    torch.save(state if beside else content, file)
+    assert read(file.getvalue(), '.pth') is None
+    assert not ran
 
 
 @budget(30)
