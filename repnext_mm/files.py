@@ -137,7 +137,7 @@ def replaced_folder(path: str | Path) -> Iterator[Path]:
     Makes the folder that ``path`` lies in.
 
     Raises:
-        FileExistsError: If there is something at ``path`` already.
+        FileExistsError: If there is something at ``path``, before or after it was filled.
     """
     path = Path(path)
     if path.exists():
@@ -147,7 +147,14 @@ def replaced_folder(path: str | Path) -> Iterator[Path]:
         folder = drafts / path.name
         folder.mkdir()
         yield folder
-        folder.replace(path)
+        try:
+            folder.replace(path)
+        except OSError as error:
+            if not path.exists():
+                raise
+            raise FileExistsError(
+                f'{path} was made by another process meanwhile, and stays: name another folder'
+            ) from error
 
 
 def remove_drafts(folder: str | Path) -> list[Path]:

@@ -291,3 +291,15 @@ def test_folders_appear_whole_or_not_at_all(tmp_path):
         replaced_folder(target),
     ):
         pass
+
+
+def test_a_folder_that_another_process_made_meanwhile_stays(tmp_path):
+    target = tmp_path / 'data'
+    with (
+        pytest.raises(FileExistsError, match='by another process meanwhile'),
+        replaced_folder(target) as draft,
+    ):
+        (draft / 'mine').write_text('mine')
+        target.mkdir()
+        (target / 'theirs').write_text('theirs')
+    assert [path.name for path in tmp_path.rglob('*')] == ['data', 'theirs']

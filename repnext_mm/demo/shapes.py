@@ -9,13 +9,14 @@ follows from the seed and its number alone.
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
+
+from repnext_mm.files import draft_folder
 
 CLASSES = ('disk', 'box', 'triangle', 'star', 'ring')
 SEMANTIC_CLASSES = ('ground', *CLASSES)
@@ -59,8 +60,8 @@ def generate_shapes(root: str | Path, train: int = 400, val: int = 100, seed: in
         return root
 
     root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root.parent) as scratch:
-        draft = Path(scratch) / 'shapes'
+    with draft_folder(root.parent) as scratch:
+        draft = scratch / 'shapes'
         for split, first, count in (('train', 0, train), ('val', train, val)):
             _write_split(draft, split, range(first, first + count), seed)
         (draft / 'recipe.json').write_text(json.dumps(recipe))
@@ -92,14 +93,20 @@ def _write_split(root: Path, split: str, numbers: range, seed: int) -> None:
     for number in numbers:
         image, instances, labels = draw_scene(np.random.default_rng([seed, number]))
         name = f'{number:06d}.png'
-        cv2.imwrite(os.fspath(root / split / name), image)
-        cv2.imwrite(os.fspath(labels_folder / name), labels)
+        _write_png(root / split / name, image)
+        _write_png(labels_folder / name, labels)
         images.append(dict(id=number, file_name=name, height=SIZE, width=SIZE))
         for instance in instances:
             annotations.append(dict(id=len(annotations) + 1, image_id=number, **instance))
     categories = [dict(id=i + 1, name=name) for i, name in enumerate(CLASSES)]
     content = dict(images=images, annotations=annotations, categories=categories)
     (root / 'annotations' / f'instances_{split}.json').write_text(json.dumps(content))
+
+
+def _write_png(path: Path, pixels: np.ndarray) -> None:
+    """Writes an image, or raises: OpenCV's own writer takes a full disk for success."""
+    _, content = cv2.imencode('.png', pixels)
+    path.write_bytes(content.tobytes())
 
 
 def draw_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[dict], np.ndarray]:

@@ -1,6 +1,7 @@
 """The generated dataset: real COCO format, deterministic, never half there."""
 
 import json
+import resource
 
 import cv2
 import numpy as np
@@ -124,3 +125,14 @@ def test_nothing_is_left_when_writing_breaks_off(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         generate_shapes(tmp_path / 'deep' / 'shapes', train=5, val=1)
     assert list((tmp_path / 'deep').iterdir()) == []
+
+
+def test_a_full_disk_is_no_data_set(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match='File too large'):
+            generate_shapes(tmp_path / 'shapes', train=1, val=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []

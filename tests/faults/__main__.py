@@ -43,9 +43,9 @@ def main() -> int:
                     break
                 try:
                     ending = run_trial(site, job, kind)
-                except AssertionError as error:
+                except Exception as error:
                     counts['failures'] += 1
-                    ending = f'FAILED: {error}'
+                    ending = f'FAILED: {error!r}'
                 counts[kind] += 1
                 counts[job.name] += 1
                 print(f'{job.name:>10} {kind:>12}: {ending}', flush=True)

@@ -132,7 +132,10 @@ def check_results(
     found = [path for path in results.rglob('*') if path.is_file()]
     files = [path for path in found if not hidden(path.relative_to(results))]
     for path in files:
-        check_whole(path)
+        try:
+            check_whole(path)
+        except Exception as error:
+            raise AssertionError(f'{path} is not whole: {error!r}') from error
     if results.is_dir() and 0 in statuses and all((results / n).is_file() for n in job.results):
         if not job.timed:
             assert same_results(contents(job, results), reference), f'other results in {results}'
