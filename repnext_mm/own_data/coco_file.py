@@ -8,7 +8,7 @@ from typing import Any
 from repnext_mm.datasets.annotations import FARTHEST
 
 CONVERT = "'python tools/convert_dataset.py' makes such a folder from other formats"
-NUMBERS = frozenset({int, float})
+PLAIN_NUMBERS = (int, float)
 
 
 def read_coco(path: Path) -> dict[str, list[dict[str, Any]]]:
@@ -76,7 +76,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_side(value: Any) -> bool:
-    return type(value) in NUMBERS and 1 <= value <= FARTHEST
+    return type(value) in PLAIN_NUMBERS and 1 <= value <= FARTHEST
 
 
 def _is_box(value: Any) -> bool:
@@ -84,7 +84,7 @@ def _is_box(value: Any) -> bool:
     return (
         isinstance(value, list)
         and len(value) == 4
-        and all(type(number) in NUMBERS and abs(number) <= FARTHEST for number in value)
+        and all(type(number) in PLAIN_NUMBERS and abs(number) <= FARTHEST for number in value)
     )
 
 
