@@ -63,4 +63,4 @@ def test_demo_runs_from_data_to_table(task, metrics, tmp_path):
     assert all(line.split('|')[6].strip() for line in table.splitlines()[2:5])  # parameters
     for name in ('predictions.png', 'curves.png'):
         height, width = cv2.imread(str(tmp_path / name)).shape[:2]
-        assert height > 300 and width > 900
+        assert height > 300 and width >= 900

@@ -96,9 +96,11 @@ def test_a_panel_for_each_kind_the_total_boldest_and_a_short_legend(tmp_path):
 
 def test_a_picture_is_written_when_there_is_a_curve(tmp_path):
     path = tmp_path / 'run/curves.png'
-    assert not write_curves([write(tmp_path / 'a', [step(10, 1.0)])], path) and not path.exists()
-    assert write_curves([write(tmp_path / 'a', [step(10, 1.0), step(20, math.nan)])], path)
-    with Image.open(path) as picture:
-        assert min(picture.size) > 300
+    assert not write_curves([write(tmp_path / 'a', [])], path) and not path.exists()
+    for rows in ([step(10, 1.0)], [step(10, 1.0), step(20, math.nan)]):
+        assert write_curves([write(tmp_path / 'a', rows)], path)
+        with Image.open(path) as drawn:
+            assert min(drawn.size) > 300
+            assert np.unique(np.asarray(drawn.convert('L'))).size > 20
     with pytest.raises(FileNotFoundError):
         write_curves([tmp_path / 'none'], path)
