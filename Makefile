@@ -7,6 +7,7 @@
 # make faults     kills, full disks, holes in files, in every tool at random moments, for MINUTES
 # make audit      asks for known vulnerabilities of the tested versions; for releases, needs a network
 # make release    wheel, source and tested versions in dist/, with their hashes in SHA256SUMS
+# make docs       the documentation as a site, in site/; links that lead nowhere are errors
 # make constraints  writes the tested versions of everything, from both environments
 # Each makes the environments it needs; PYTHON chooses the interpreter.
 
@@ -21,7 +22,7 @@ test-onedl test-openmmlab: export OMP_NUM_THREADS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo demo-seg test lint test-onedl test-openmmlab test-lowest benchmark-gpu fuzz faults audit \
-  release constraints clean
+  release constraints docs clean
 
 demo: $(VENV)/.complete
 	$(VENV)/bin/python tools/demo.py
@@ -78,6 +79,16 @@ constraints: $(VENV)/.complete $(CLASSIC)/.complete
 	$(VENV)/bin/python requirements/write_constraints.py requirements/constraints-onedl.txt
 	$(CLASSIC)/bin/python requirements/write_constraints.py requirements/constraints-openmmlab.txt
 
+# Without torch and the mm packages: docstrings are read and not run. Needs Python 3.11 or later.
+DOCS := .venv-docs
+docs: $(DOCS)/.complete
+	$(DOCS)/bin/python docs/build_site.py
+
+$(DOCS)/.complete: requirements/docs.txt
+	$(PYTHON) -m venv --clear $(DOCS)
+	$(DOCS)/bin/python -m pip install -q -r requirements/docs.txt
+	@touch $@
+
 $(VENV)/.complete: requirements/torch.txt requirements/export.txt requirements/onedl.txt requirements/dev.txt setup.py
 	$(call make-environment,$(VENV),onedl)
 
@@ -95,4 +106,4 @@ define make-environment
 endef
 
 clean:
-	rm -rf $(VENV) $(CLASSIC) $(LOWEST) $(AUDIT) build dist *.egg-info work_dirs
+	rm -rf $(VENV) $(CLASSIC) $(LOWEST) $(AUDIT) $(DOCS) build dist site *.egg-info work_dirs

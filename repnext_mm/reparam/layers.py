@@ -139,7 +139,7 @@ def build_conv(
     bias: Tensor,
     like: nn.Conv2d,
     sources: Iterable[nn.Module] = (),
-    **geometry,
+    **geometry: Any,
 ) -> nn.Conv2d:
     """A convolution in evaluation mode with the given float64 weights.
 
