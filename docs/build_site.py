@@ -35,7 +35,7 @@ ROOT_PAGES = {
 PARTS = 'docs/results/'
 """Parts of pages, which a script puts together."""
 
-ASSETS = ('.svg', '.png', '.jpg', '.json')
+ASSETS = ('.svg', '.png', '.jpg', '.json', '.css')
 REFERENCE = 'reference/'
 FENCE = re.compile(r'^(```.*?^```)$', re.MULTILINE | re.DOTALL)
 LINK = re.compile(r'(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)')

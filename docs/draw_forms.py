@@ -148,7 +148,7 @@ def draw_m() -> Drawing:
     picture.line((40, 572), (920, 572), colour='#e5e8eb', arrow=False)
     for x, first, second in (
         (326, 'z = [x₁, S(x₂), M(x₃), L(x₄)]', 'y = x + BN₂(W₂ gelu(BN₁(W₁ BN(z))))'),
-        (816, 'S, M: Σᵢ pad₇(Wᵢ) + Σⱼ columnⱼ rowⱼ', '1×1: s₁ W₁ diag(s), s₁ W₁ t + t₁'),
+        (816, 'S, M: Σᵢ pad₇(Wᵢ), Wⱼ = columnⱼ rowⱼ', '1×1: s₁ W₁ diag(s), s₁ W₁ t + t₁'),
     ):
         picture.text(x, 597, first)
         picture.text(x, 620, second)

@@ -10,7 +10,6 @@ from drawing import (
     INK,
     POINTWISE,
     SOFT,
-    WARNING,
     Drawing,
     Paint,
     write,
@@ -45,9 +44,8 @@ def draw() -> Drawing:
     draw_files(picture)
     draw_forms(picture)
     picture.line((40, 424), (920, 424), colour='#e5e8eb', arrow=False)
-    picture.box(40, 442, 16, 13, WARNING, radius=3)
     picture.text(
-        63, 453, 'Never back: a merged file has no branches, and an error says so. Nothing loads in part '
+        40, 453, 'Never back: a merged file has no branches, and an error says so. Nothing loads in part '
         'unless allow_partial_load=True.', 12.5, SOFT, 'start',
     )  # fmt: skip
     return picture

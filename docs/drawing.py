@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 FOLDER = Path(__file__).resolve().parent
 WIDTH = 960
-INK, SOFT, GREY, FRAME = '#1f2933', '#57606a', '#8b949e', '#d0d7de'
+INK, SOFT, FRAME = '#1f2933', '#57606a', '#d0d7de'
 FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
 
 Point = tuple[float, float]
@@ -30,7 +30,6 @@ NORM = Paint('#fef3c7', '#d9a406')
 ACTIVATION = Paint('#dcfce7', '#22a35a')
 CARRIED = Paint('#f6f8fa', '#8b949e')
 PLAIN = Paint('#ffffff', '#8b949e')
-WARNING = Paint('#ffebe9', '#d1242f')
 
 
 class Drawing:

@@ -1,5 +1,8 @@
 """Each kernel identity against the operations that it replaces."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -69,6 +72,27 @@ def test_pad_kernel_refuses_what_cannot_be_centred(shape):
         kernels.pad_kernel(rand(1, 1, *shape), 7)
 
 
+@pytest.mark.parametrize('stride', [1, 2])
+@pytest.mark.parametrize('size', [(1, 1), (3, 8), (9, 7)], ids=str)
+def test_row_then_column_equals_one_kernel(size, stride):
+    row, column, x = rand(4, 1, 1, 5), rand(4, 1, 7, 1), rand(2, 4, *size)
+    expected = F.conv2d(x, row, stride=(1, stride), padding=(0, 2), groups=4)
+    expected = F.conv2d(expected, column, stride=(stride, 1), padding=(3, 0), groups=4)
+    kernel = kernels.compose_row_column(row, column)
+    assert_close(F.conv2d(x, kernel, stride=stride, padding=(3, 2), groups=4), expected)
+
+
+def test_a_bias_between_row_and_column_is_wrong_at_the_border_alone():
+    row, column, bias, x = rand(4, 1, 1, 11), rand(4, 1, 11, 1), rand(4), rand(2, 4, 14, 6)
+    pair = F.conv2d(x, row, bias, padding=(0, 5), groups=4)
+    pair = F.conv2d(pair, column, padding=(5, 0), groups=4)
+    kernel = kernels.compose_row_column(row, column)
+    one = F.conv2d(x, kernel, bias * column.flatten(1).sum(1), padding=5, groups=4)
+    assert_close(one[:, :, 5:-5], pair[:, :, 5:-5])
+    differences = (one - pair).abs().amax(dim=(0, 1, 3))
+    assert (differences[:5] > 1e-6).all() and (differences[-5:] > 1e-6).all()
+
+
 def test_merge_parallel_equals_sum_of_convs():
     branches, x = [(rand(4, 1, 3, 3), rand(4)) for _ in range(3)], rand(1, 4, 6, 6)
     expected = sum(F.conv2d(x, *branch, padding=1, groups=4) for branch in branches)
@@ -119,3 +143,20 @@ def test_fuse_norm_conv_refuses_where_it_would_be_inexact(conv):
 def test_norm_affine_refuses_what_is_no_fixed_affine_map(norm):
     with pytest.raises(TypeError, match='running statistics'):
         layers.norm_affine(norm)
+
+
+def test_page_of_proofs_names_every_function_and_only_tests_that_exist():
+    root = Path(__file__).resolve().parents[2]
+    page = (root / 'docs' / 'algebra.md').read_text(encoding='utf-8')
+    public = {
+        name
+        for name, value in vars(kernels).items()
+        if getattr(value, '__module__', '') == kernels.__name__ and not name.startswith('_')
+    }
+    named = re.findall(r'`(kernels|layers)\.(\w+)`', page)
+    assert {name for module, name in named if module == 'kernels'} == public
+    assert all(hasattr(layers, name) for module, name in named if module == 'layers')
+    tests = ''.join(path.read_text() for path in (root / 'tests').glob('*/test_*.py'))
+    proofs = re.findall(r'`(test_\w+)`', page)
+    assert len(proofs) > 10
+    assert [name for name in proofs if f'def {name}(' not in tests] == []
