@@ -47,6 +47,26 @@ TRACKERS = ('tensorboard', 'wandb', 'mlflow', 'swanlab')
 """For ``tools/train.py --track``, an extra of its name for each."""
 DEV = ['build', 'hypothesis', 'mypy', 'pytest', 'pytest-timeout', 'pytest-xdist', 'ruff']
 
+PYTHONS = ('3.10', '3.11', '3.12', '3.13')
+"""Tested on hosted machines."""
+KEYWORDS = [
+    'RepNeXt',
+    'structural re-parameterization',
+    'backbone',
+    'OpenMMLab',
+    'object detection',
+    'instance segmentation',
+    'semantic segmentation',
+    'image classification',
+    'ONNX',
+    'quantization',
+]
+PAPERS = {
+    'Paper of RepNeXt-M': 'https://arxiv.org/abs/2406.16004',
+    'Paper of RepVGG': 'https://arxiv.org/abs/2101.03697',
+}
+"""Those of CITATION.cff."""
+
 
 def version() -> str:
     namespace: dict[str, str] = {}
@@ -82,11 +102,17 @@ setup(
     author='The RepNeXt-MM authors',
     license='Apache-2.0',
     license_files=['LICENSE'],
+    keywords=KEYWORDS,
+    project_urls=PAPERS,
     classifiers=[
         'Development Status :: 4 - Beta',
+        'Intended Audience :: Developers',
         'Intended Audience :: Science/Research',
+        'Natural Language :: English',
         'Operating System :: OS Independent',
         'Programming Language :: Python :: 3',
+        *(f'Programming Language :: Python :: {version}' for version in PYTHONS),
+        'Topic :: Scientific/Engineering :: Artificial Intelligence',
         'Topic :: Scientific/Engineering :: Image Recognition',
     ],
     packages=find_packages(include=['repnext_mm', 'repnext_mm.*']),

@@ -43,7 +43,9 @@ FORMULA = re.compile(
     r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>',
     re.DOTALL,
 )
-FOREIGN = re.compile(r'<(?:script|img|iframe)[^>]*\ssrc="(https?:)?//|<link rel="stylesheet" href="(https?:)?//')
+FOREIGN = re.compile(
+    r'<(?:script|img|iframe)[^>]*\ssrc="(https?:)?//|<link rel="stylesheet" href="(https?:)?//'
+)
 
 
 class Settings(NamedTuple):
@@ -69,7 +71,7 @@ def read_settings(path: Path = SETTINGS) -> Settings:
         pass
 
     Loader.add_multi_constructor('tag:yaml.org,2002:python/', lambda *_: None)
-    content = yaml.load(path.read_text(encoding='utf-8'), Loader)  # noqa: S506 (a SafeLoader)
+    content = yaml.load(path.read_text(encoding='utf-8'), Loader)
     repository = content.get('repo_url')
     return Settings(
         list(nav_pages(content['nav'])),
@@ -94,7 +96,7 @@ def written_pages(root: Path = ROOT) -> dict[str, str]:
     found = {name: page for name, page in ROOT_PAGES.items() if (root / name).is_file()}
     for path in sorted(docs.rglob('*')):
         name = path.relative_to(root).as_posix()
-        if path.suffix in ASSETS or path.suffix == '.md' and not name.startswith(PARTS):
+        if path.suffix in ASSETS or (path.suffix == '.md' and not name.startswith(PARTS)):
             found[name] = path.relative_to(docs).as_posix()
     return found
 

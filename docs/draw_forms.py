@@ -48,7 +48,7 @@ def draw_t() -> Drawing:
     for x, first, second in (
         (232, 'U(x) = Σᵢ BNᵢ(Wᵢ ∗ x)', 'y = relu(x + W₂ relu(W₁ U(x)))'),
         (590, 'U(x) = W ∗ x + b', 'W = Σᵢ pad₇(sᵢ Wᵢ), b = Σᵢ tᵢ'),
-        (830, 'x ≥ 0: relu(x) = x', 'y = relu([W₂ I] relu([W₁ U(x); x]))'),
+        (830, 'x ≥ 0: relu(x) = x', 'y = relu([W₂ I] relu([W₁ U; x]))'),
     ):
         picture.text(x, 509, first)
         picture.text(x, 532, second)

@@ -39,7 +39,12 @@ MERGES = (('training', 'fused'), ('training', 'plain'), ('fused', 'plain'))
 def draw() -> Drawing:
     """Files, the loader, the forms of weights, and the forms of models."""
     picture = Drawing(478, 'Which checkpoint files load into which forms of a model')
-    for x, text in ((150, 'the file'), (394, 'is read'), (576, 'its weights are'), (824, 'the model is')):
+    for x, text in (
+        (150, 'the file'),
+        (394, 'is read'),
+        (576, 'its weights are'),
+        (824, 'the model is'),
+    ):
         picture.text(x, 42, text, 16, bold=True)
     draw_files(picture)
     draw_forms(picture)

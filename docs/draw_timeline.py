@@ -66,7 +66,9 @@ def draw_phases(picture: Drawing) -> None:
     picture.text(TEST[1] - 28, 76, 'end', 12, SOFT)
 
 
-def bar(picture: Drawing, lane: str, extent: tuple[float, float], paint: Paint, *lines: str) -> None:
+def bar(
+    picture: Drawing, lane: str, extent: tuple[float, float], paint: Paint, *lines: str
+) -> None:
     """A box in a lane."""
     start, end = extent
     picture.box(start, LANES[lane], end - start, 32, paint, *lines, size=12, radius=5)
@@ -83,7 +85,9 @@ def draw_training(picture: Drawing) -> None:
     middle = (SAVE[0] + SAVE[1]) / 2
     for lane, shift in (('trained weights', -14), ('average (EMA)', 14)):
         picture.line((middle + shift, LANES[lane] + 32), (middle + shift, CHECKPOINT))
-    picture.box(SAVE[0] - 22, CHECKPOINT, 128, 40, NORM, 'training form', 'and its average', size=12)
+    picture.box(
+        SAVE[0] - 22, CHECKPOINT, 128, 40, NORM, 'training form', 'and its average', size=12
+    )
 
 
 def draw_validation(picture: Drawing) -> None:
@@ -92,7 +96,9 @@ def draw_validation(picture: Drawing) -> None:
     bar(picture, 'trained weights', VAL, CARRIED, '')
     bar(picture, 'average (EMA)', VAL, CARRIED, '')
     middle = (VAL[0] + VAL[1]) / 2
-    picture.line((middle, LANES['average (EMA)']), (middle, LANES['runner.model'] + 32), dashed=True)
+    picture.line(
+        (middle, LANES['average (EMA)']), (middle, LANES['runner.model'] + 32), dashed=True
+    )
     picture.text(middle, LANES['merged copy'] + 14, 'with val=True', 12, SOFT)
     picture.text(middle, LANES['merged copy'] + 29, 'as in a test', 12, SOFT)
     for lane in list(LANES)[:3]:

@@ -147,7 +147,10 @@ class Drawing:
     def _head(self, before: Point, end: Point, colour: str) -> None:
         (x0, y0), (x, y) = before, end
         length = max(((x - x0) ** 2 + (y - y0) ** 2) ** 0.5, 1e-9)
-        along, across = ((x - x0) / length, (y - y0) / length), ((y0 - y) / length, (x - x0) / length)
+        along, across = (
+            ((x - x0) / length, (y - y0) / length),
+            ((y0 - y) / length, (x - x0) / length),
+        )
         corners = [
             (x - 7 * along[0] + side * across[0], y - 7 * along[1] + side * across[1])
             for side in (4, -4)

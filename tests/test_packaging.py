@@ -1,5 +1,6 @@
 """The wheel, used from an empty folder, and what the repository says of itself."""
 
+import email
 import functools
 import json
 import os
@@ -18,6 +19,8 @@ ROOT = Path(__file__).parents[1]
 DOCS = [
     ROOT / 'README.md',
     ROOT / 'CHANGELOG.md',
+    ROOT / 'CODE_OF_CONDUCT.md',
+    ROOT / 'CONTRIBUTING.md',
     ROOT / 'SECURITY.md',
     *sorted((ROOT / 'docs').glob('*.md')),
 ]
@@ -80,6 +83,33 @@ def test_wheel_requires_neither_distribution(wheel):
     assert 'Requires-Python: >=3.10' in lines
     for extra in ('onedl', 'openmmlab', 'dev'):
         assert f'Provides-Extra: {extra}' in lines
+
+
+def test_metadata_is_complete_for_an_index(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith('METADATA'))
+        metadata = email.message_from_bytes(archive.read(name))
+    citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text())
+    assert metadata['Version'] == str(citation['version'])
+    assert (metadata['License-Expression'] or metadata['License']) == citation['license']
+    assert metadata['Description-Content-Type'] == 'text/markdown'
+    assert metadata['Summary'] and 'OpenMMLab' in metadata['Keywords']
+    urls = {line.split(', ')[1] for line in metadata.get_all('Project-URL')}
+    assert urls <= {reference['url'] for reference in citation['references']}
+    prefix = 'Programming Language :: Python :: '
+    stated = {line.removeprefix(prefix) for line in metadata.get_all('Classifier')}
+    workflow = yaml.safe_load((ROOT / '.github' / 'workflows' / 'test.yml').read_text())
+    assert set(workflow['jobs']['install']['strategy']['matrix']['python']) <= stated
+    assert wheel.stat().st_size < 1e6
+
+
+def test_every_extra_is_described():
+    described = ''.join(path.read_text() for path in DOCS)
+    setup = (ROOT / 'setup.py').read_text()
+    extras = re.findall(r"^        '(\w+)': [A-Z]+,$", setup, re.MULTILINE)
+    assert len(extras) > 8
+    for extra in extras:
+        assert re.search(rf'\[[\w,]*\b{extra}\b[\w,]*\]', described), extra
 
 
 def test_installed_wheel_works_from_an_empty_folder(wheel, tmp_path):
