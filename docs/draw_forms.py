@@ -148,7 +148,7 @@ def draw_m() -> Drawing:
     picture.line((40, 572), (920, 572), colour='#e5e8eb', arrow=False)
     for x, first, second in (
         (326, 'z = [x₁, S(x₂), M(x₃), L(x₄)]', 'y = x + BN₂(W₂ gelu(BN₁(W₁ BN(z))))'),
-        (816, 'S, M: Σᵢ pad₇(Wᵢ), Wⱼ = columnⱼ rowⱼ', '1×1: s₁ W₁ diag(s), s₁ W₁ t + t₁'),
+        (816, 'S, M: Σᵢ pad₇(Wᵢ), Wⱼ = colⱼ rowⱼ', '1×1: s₁ W₁ diag(s), s₁ W₁ t + t₁'),
     ):
         picture.text(x, 597, first)
         picture.text(x, 620, second)
@@ -181,7 +181,7 @@ def draw_m_training(picture: Drawing, middle: float) -> None:
 
 def draw_m_fused(picture: Drawing, middle: float) -> None:
     """The same with one kernel for S and M, and without batch norms."""
-    heading(picture, middle, 'fused', 'S and M in one kernel, no batch norm')
+    heading(picture, middle, 'fused', 'S and M in one, no batch norm')
     picture.text(middle, 88, 'x', 14, bold=True)
     shortcut(picture, middle, middle - 76)
     chunk(picture, middle, middle - 8, 'S, M', (('7×7',),), cell=72)
