@@ -43,6 +43,7 @@ FORMULA = re.compile(
     r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>',
     re.DOTALL,
 )
+ROLE = re.compile(r':[a-z]+:(?:`|<code>)[^<`]*')
 FOREIGN = re.compile(
     r'<(?:script|img|iframe)[^>]*\ssrc="(https?:)?//|<link rel="stylesheet" href="(https?:)?//'
 )
@@ -234,7 +235,8 @@ def finish(settings: Settings) -> None:
     """Typesets all pages, and makes sure that none needs another host or says nothing.
 
     Raises:
-        ValueError: If a page loads something from elsewhere, or one of the reference is empty.
+        ValueError: If a page loads something from elsewhere, or one of the reference is empty or
+            not all Markdown.
     """
     from latex2mathml.converter import convert
 
@@ -246,6 +248,8 @@ def finish(settings: Settings) -> None:
     for page in settings.nav:
         if page.startswith(REFERENCE):
             text = (settings.site / page.removesuffix('.md') / 'index.html').read_text('utf-8')
+            if role := ROLE.search(text):
+                raise ValueError(f'{page} shows a mark of reStructuredText: {role[0]}')
             if f'id="{module_of(page)}.' not in text:
                 raise ValueError(f'{page} is empty: {module_of(page)} has nothing with a docstring')
 
