@@ -19,6 +19,9 @@ WIDEST = 250
 LINE, PADDING, CHARACTER = 15, 14, 5.9
 LANE = 7
 
+MOST_ARROWS = 12
+"""A room that knows more rooms has their number in the place of arrows, which would hide the others."""
+
 TORCH, MM = ('#e3f4e6', '#2f9e5a'), ('#fdf0d8', '#c98a1b')
 """Fill and line of rooms that need none of the mm packages, and of those that need some."""
 
@@ -47,7 +50,7 @@ def draw(rooms: Mapping[str, Room]) -> str:
     bottom = max(box.y + box.height for box in boxes.values()) + 34
     slab, height = draw_ground(rooms, bottom)
     parts = [
-        *draw_arrows(above, boxes, floors),
+        *draw_arrows(with_arrows(above), boxes, floors),
         *(draw_room(room, boxes[name]) for name, room in above.items()),
         slab,
         draw_legend(bottom + height + 26),
@@ -60,6 +63,19 @@ def draw(rooms: Mapping[str, Room]) -> str:
         + '\n'.join(parts)
         + '\n</svg>\n'
     )
+
+
+def with_arrows(rooms: Mapping[str, Room]) -> dict[str, Room]:
+    """The rooms, without the imports of those that know too many."""
+    return {
+        name: room._replace(imports=frozenset()) if knows_many(room) else room
+        for name, room in rooms.items()
+    }
+
+
+def knows_many(room: Room) -> bool:
+    """Whether a room knows more rooms above the ground than arrows can show."""
+    return len(room.imports - set(GROUND)) > MOST_ARROWS
 
 
 def place(rooms: Mapping[str, Room], floors: Sequence[Sequence[str]]) -> dict[str, Box]:
@@ -84,6 +100,9 @@ def body_lines(room: Room, width: float) -> list[tuple[str, str]]:
     characters = int((width - 2 * PADDING) / CHARACTER)
     lines = [(text, INK) for text in wrap(room.sentence, characters)]
     ground = sorted(room.imports & set(GROUND), key=GROUND.index)
+    if knows_many(room):
+        known = len(room.imports - set(GROUND))
+        lines += [(text, INK) for text in wrap(f'(knows {known} rooms; no arrows)', characters)]
     if ground:
         lines += [(text, SOFT) for text in wrap('on ' + ', '.join(ground), characters)]
     return lines

@@ -1,4 +1,4 @@
-"""Configs as nested dicts: the types and the files that they name."""
+"""Configs as nested dicts: the types and files that they name."""
 
 from collections.abc import Collection, Iterable, Iterator
 

@@ -1,4 +1,4 @@
-"""Integrity of checkpoints: checksums of a file, and entries that are not finite."""
+"""Checkpoints that are whole and finite: checksums, NaN and infinity."""
 
 import struct
 import zipfile
