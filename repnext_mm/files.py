@@ -238,6 +238,12 @@ def write_text(path: str | Path, text: str) -> None:
         draft.write_text(text, encoding='utf-8')
 
 
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Writes ``content`` to a draft, which becomes ``path``; makes its folder."""
+    with replaced(path) as draft:
+        draft.write_bytes(content)
+
+
 def to_json(content: object, indent: int | None = 2) -> str:
     """Writes JSON that every reader takes: NaN and infinity, which JSON lacks, become ``null``.
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
-STYLE = """
+PAGE_STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem;
        color: #222; background: #fff; }
 h1, h2, h3 { line-height: 1.2; overflow-wrap: anywhere; }
@@ -92,7 +92,7 @@ def page(title: str, parts: Iterable[Markup]) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width"><title>{as_markup(title)}</title>'
-        f'<style>{STYLE}</style></head><body>\n<h1>{as_markup(title)}</h1>\n{body}\n{script}'
+        f'<style>{PAGE_STYLE}</style></head><body>\n<h1>{as_markup(title)}</h1>\n{body}\n{script}'
         '</body></html>\n'
     )
 

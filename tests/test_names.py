@@ -17,6 +17,7 @@ OPTIONS_ALLOWED = {
     'checks/schedule.py',  # the same
     'checks/settings.py',  # the same
     'evaluation/model_zoo.py',  # writes a page for users of the tools
+    'analysis/samples.py',  # says which tool writes the file that it reads
     'launch/watching.py',  # defines those of the training tool
     'launch/screen.py',  # defines one
     'launch/details.py',  # says which ones show what is left out

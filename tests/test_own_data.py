@@ -74,7 +74,7 @@ def test_the_chain_of_the_document_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     chosen = [command for command in COMMANDS if any('camvid' in part for part in command)]
     assert [Path(command[1]).name for command in chosen] == [
-        'convert_dataset.py', 'train.py', 'test.py', 'export.py', 'quantize.py', 'predict.py'
+        'convert_dataset.py', 'train.py', 'test.py', 'export.py', 'quantize.py', 'analyze.py', 'predict.py'
     ]  # fmt: skip
     for command in chosen:
         run_command(command)

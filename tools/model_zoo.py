@@ -16,9 +16,9 @@ from repnext_mm.evaluation.model_zoo import (
     Speeds,
     draw_accuracy,
     entry_of,
-    page,
     read_metafiles,
     reduce_benchmark,
+    zoo_page,
 )
 from repnext_mm.files import write_text
 
@@ -46,7 +46,7 @@ def main() -> None:
     for number, model in enumerate(models, 1):
         print(f'{number}/{len(models)} {model["Name"]}', flush=True)
         entries.append(entry_of(model, ROOT))
-    write_text(args.output, page(entries, speeds, ROOT))
+    write_text(args.output, zoo_page(entries, speeds, ROOT))
     if speeds is not None:
         draw_accuracy(entries, speeds, ROOT, args.output.with_suffix('.png'))
     print(f'Written to {args.output}')

@@ -12,13 +12,13 @@ from repnext_mm.analysis.curves import (
     reliability,
 )
 from repnext_mm.analysis.pictures import draw_gallery
-from repnext_mm.analysis.report import Report, Section, Table, count, decimal, percent
-from repnext_mm.analysis.samples import Sample, image_name
+from repnext_mm.analysis.report import AnalysisReport, ReportTable, Section, count, decimal, percent
+from repnext_mm.analysis.samples import TestedSample, name_of_image
 from repnext_mm.analysis.sections import calibration_section, confusion_section
-from repnext_mm.analysis.settings import Settings
+from repnext_mm.analysis.settings import AnalysisSettings
 from repnext_mm.visualization.objects import enlarge
 
-SHOWN_SIDE = 224
+ENLARGED_SIDE = 224
 """Pixels of the longer side of an image in the gallery."""
 
 
@@ -30,7 +30,7 @@ class ClassifierAnalysis:
         settings: What is asked for.
     """
 
-    def __init__(self, dataset: Any, settings: Settings):
+    def __init__(self, dataset: Any, settings: AnalysisSettings):
         self.dataset, self.settings = dataset, settings
         self.names = dataset.metainfo.get('classes')
         self.labels: list[int] = []
@@ -44,7 +44,7 @@ class ClassifierAnalysis:
             return [str(name) for name in self.names]
         return [str(number) for number in range(len(self.scores[0]) if self.scores else 0)]
 
-    def take(self, sample: Sample) -> None:
+    def take(self, sample: TestedSample) -> None:
         """Takes the prediction of an image.
 
         Raises:
@@ -70,7 +70,7 @@ class ClassifierAnalysis:
         self.scores.append(_array(sample['pred_score']).astype(np.float32))
         self.samples.append(dict(img_path=sample.get('img_path')))
 
-    def report(self) -> Report:
+    def report(self) -> AnalysisReport:
         """Analyses what was taken.
 
         Raises:
@@ -93,7 +93,7 @@ class ClassifierAnalysis:
             headline['top5'] = topk(labels, scores, 5)
         headline['mean_class_accuracy'] = _mean_accuracy(matrix)
         found = reliability(scores.max(1), right)
-        per_class = class_numbers(self.classes, matrix, best)
+        per_class = accuracy_numbers(self.classes, matrix, best)
         numbers = dict(
             classes=self.classes,
             images=len(labels),
@@ -110,7 +110,7 @@ class ClassifierAnalysis:
             calibration_section(found, 'right', text),
             *self._worst_section(labels, scores, numbers),
         ]
-        return Report(numbers, sections)
+        return AnalysisReport(numbers, sections)
 
     def _best(self, labels: np.ndarray, scores: np.ndarray, label: int) -> Operating | None:
         own = labels == label
@@ -123,7 +123,9 @@ class ClassifierAnalysis:
         if empty:
             more = f' and {len(empty) - 10} more' if len(empty) > 10 else ''
             text += f' No images in the test data: {", ".join(empty[:10])}{more}.'
-        return Section('Headline', [text, Table(header, [[percent(v) for v in values.values()]])])
+        return Section(
+            'Headline', [text, ReportTable(header, [[percent(v) for v in values.values()]])]
+        )
 
     def _worst_section(
         self, labels: np.ndarray, scores: np.ndarray, numbers: dict[str, Any]
@@ -134,7 +136,7 @@ class ClassifierAnalysis:
         order = wrong[np.argsort(-certain[wrong], kind='stable')].tolist()
         numbers['worst_images'] = [
             dict(
-                image=image_name(self.samples[index], index),
+                image=name_of_image(self.samples[index], index),
                 true=self.classes[labels[index]],
                 predicted=self.classes[predicted[index]],
                 score=float(certain[index]),
@@ -160,7 +162,7 @@ class ClassifierAnalysis:
 
     @staticmethod
     def _draw(image: np.ndarray, _: int) -> np.ndarray:
-        return enlarge(image, SHOWN_SIDE / max(image.shape[:2]))
+        return enlarge(image, ENLARGED_SIDE / max(image.shape[:2]))
 
 
 def _array(values: Any) -> np.ndarray:
@@ -184,7 +186,7 @@ def _mean_accuracy(matrix: np.ndarray) -> float:
     return float(np.diag(row_shares(matrix))[matrix.any(1)].mean())
 
 
-def class_numbers(
+def accuracy_numbers(
     names: list[str], matrix: np.ndarray, best: list[Operating | None]
 ) -> list[dict[str, Any]]:
     """All numbers of each class."""
@@ -226,4 +228,4 @@ def classes_section(numbers: list[dict[str, Any]]) -> Section:
         'In percent. The best threshold has the largest F1 for the class against all others; the three '
         'numbers behind it are those at it, on these very images.'
     )
-    return Section('Classes', [text, Table(header, rows, sortable=True)])
+    return Section('Classes', [text, ReportTable(header, rows, sortable=True)])

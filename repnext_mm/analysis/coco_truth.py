@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import mmengine
 
-from repnext_mm.analysis.samples import Sample
+from repnext_mm.analysis.samples import TestedSample
 from repnext_mm.compat import require
 
 
@@ -88,7 +88,7 @@ class Found(NamedTuple):
     """Of the same objects; empty where the network predicts none."""
 
 
-def add_predictions(found: Found, sample: Sample, truth: Truth) -> None:
+def add_predictions(found: Found, sample: TestedSample, truth: Truth) -> None:
     """Adds the objects of an image.
 
     Args:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-class Pair(NamedTuple):
+class ConfusedPair(NamedTuple):
     """A class that is taken for another."""
 
     true: str
@@ -48,7 +48,7 @@ def row_shares(matrix: np.ndarray) -> np.ndarray:
     return np.divide(matrix, sums, out=np.zeros(matrix.shape), where=sums > 0)
 
 
-def confused_pairs(matrix: np.ndarray, names: Sequence[str], most: int) -> list[Pair]:
+def confused_pairs(matrix: np.ndarray, names: Sequence[str], most: int) -> list[ConfusedPair]:
     """The pairs of different classes that are confused most often.
 
     Args:
@@ -61,7 +61,7 @@ def confused_pairs(matrix: np.ndarray, names: Sequence[str], most: int) -> list[
     order = np.argsort(-wrong, axis=None, kind='stable')[:most]
     places = [(int(place // len(names)), int(place % len(names))) for place in order]
     return [
-        Pair(names[row], names[column], int(wrong[row, column]), float(shares[row, column]))
+        ConfusedPair(names[row], names[column], int(wrong[row, column]), float(shares[row, column]))
         for row, column in places
         if wrong[row, column]
     ]

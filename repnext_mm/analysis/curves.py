@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-BINS = 10
+CONFIDENCE_BINS = 10
 """Of a reliability diagram, equally wide."""
 
 
-class Curve(NamedTuple):
+class PrecisionRecallCurve(NamedTuple):
     """Precision and recall of what is at least so certain, for each score that occurs."""
 
     thresholds: np.ndarray
@@ -28,7 +28,7 @@ class Operating(NamedTuple):
     """Harmonic mean of precision and recall."""
 
 
-def precision_recall(scores: np.ndarray, right: np.ndarray, total: int) -> Curve:
+def precision_recall(scores: np.ndarray, right: np.ndarray, total: int) -> PrecisionRecallCurve:
     """Precision and recall over the threshold.
 
     Equal scores are taken together, as a threshold cannot tell them apart.
@@ -43,10 +43,10 @@ def precision_recall(scores: np.ndarray, right: np.ndarray, total: int) -> Curve
     last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True)[: len(scores)])
     found = np.cumsum(right)[last]
     recall = found / total if total else np.zeros(len(last))
-    return Curve(scores[last], found / (last + 1), recall)
+    return PrecisionRecallCurve(scores[last], found / (last + 1), recall)
 
 
-def best_threshold(curve: Curve) -> Operating | None:
+def best_threshold(curve: PrecisionRecallCurve) -> Operating | None:
     """The threshold with the largest F1, the highest of several; None if nothing is ever right."""
     sums = curve.precision + curve.recall
     f1 = np.divide(
@@ -63,13 +63,13 @@ class Reliability(NamedTuple):
     """How often predictions of some certainty are right; counts and sums that can be added up."""
 
     counts: np.ndarray
-    """``(BINS,)``: predictions."""
+    """``(CONFIDENCE_BINS,)``: predictions."""
 
     scores: np.ndarray
-    """``(BINS,)``: the sum of their scores."""
+    """``(CONFIDENCE_BINS,)``: the sum of their scores."""
 
     right: np.ndarray
-    """``(BINS,)``: how many of them are right."""
+    """``(CONFIDENCE_BINS,)``: how many of them are right."""
 
     def __add__(self, other: 'Reliability') -> 'Reliability':  # type: ignore[override]
         """Of the predictions of both."""
@@ -77,16 +77,18 @@ class Reliability(NamedTuple):
 
     @property
     def confidence(self) -> np.ndarray:
-        """``(BINS,)``: mean score; NaN in an empty bin."""
+        """``(CONFIDENCE_BINS,)``: mean score; NaN in an empty bin."""
         return self._mean(self.scores)
 
     @property
     def accuracy(self) -> np.ndarray:
-        """``(BINS,)``: share that is right; NaN in an empty bin."""
+        """``(CONFIDENCE_BINS,)``: share that is right; NaN in an empty bin."""
         return self._mean(self.right)
 
     def _mean(self, sums: np.ndarray) -> np.ndarray:
-        return np.divide(sums, self.counts, out=np.full(BINS, np.nan), where=self.counts > 0)
+        return np.divide(
+            sums, self.counts, out=np.full(CONFIDENCE_BINS, np.nan), where=self.counts > 0
+        )
 
     @property
     def expected_error(self) -> float:
@@ -99,7 +101,7 @@ class Reliability(NamedTuple):
 
     def to_json(self) -> dict:
         """Numbers in words, with the limits of the bins."""
-        limits = np.linspace(0, 1, BINS + 1)
+        limits = np.linspace(0, 1, CONFIDENCE_BINS + 1)
         return dict(
             expected_calibration_error=self.expected_error,
             bins=[
@@ -123,6 +125,8 @@ def reliability(scores: np.ndarray, right: np.ndarray) -> Reliability:
         scores: ``(N,)`` in [0, 1].
         right: ``(N,)`` bool.
     """
-    bins = np.clip((scores * BINS).astype(np.int64), 0, BINS - 1)
+    bins = np.clip((scores * CONFIDENCE_BINS).astype(np.int64), 0, CONFIDENCE_BINS - 1)
     parts = (None, scores, right)
-    return Reliability(*(np.bincount(bins, part, minlength=BINS).astype(float) for part in parts))
+    return Reliability(
+        *(np.bincount(bins, part, minlength=CONFIDENCE_BINS).astype(float) for part in parts)
+    )

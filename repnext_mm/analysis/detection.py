@@ -60,7 +60,7 @@ class Matches(NamedTuple):
     """``(classes,)``: objects that count."""
 
 
-class Detector(NamedTuple):
+class EvaluatedDetector(NamedTuple):
     """What is known of one kind of predictions, boxes or masks."""
 
     kind: str
@@ -86,7 +86,7 @@ class Detector(NamedTuple):
         return np.full(len(best), override) if override is not None else np.array(best)
 
 
-def evaluate(truth: Truth, predictions: list[dict], kind: str) -> Detector:
+def evaluate(truth: Truth, predictions: list[dict], kind: str) -> EvaluatedDetector:
     """Compares predictions with the ground truth.
 
     Args:
@@ -105,7 +105,7 @@ def evaluate(truth: Truth, predictions: list[dict], kind: str) -> Detector:
         best_threshold(class_curve(matches, label)) for label in range(len(truth.classes))
     ]
     counted = ~np.isnan(matches.scores)
-    return Detector(
+    return EvaluatedDetector(
         kind,
         evaluator,
         np.asarray(result['precision']),
@@ -158,7 +158,10 @@ def class_curve(matches: Matches, label: int) -> Any:
 
 
 def average_precision(
-    detector: Detector, label: int | None = None, iou: float | None = None, size: str = 'all'
+    detector: EvaluatedDetector,
+    label: int | None = None,
+    iou: float | None = None,
+    size: str = 'all',
 ) -> float | None:
     """AP as COCO defines it; None where there is no object.
 
@@ -178,7 +181,9 @@ def average_precision(
     return float(known.mean()) if len(known) else None
 
 
-def precision_curve(detector: Detector, iou: float, label: int | None = None) -> np.ndarray | None:
+def precision_curve(
+    detector: EvaluatedDetector, iou: float, label: int | None = None
+) -> np.ndarray | None:
     """Precision ``(recalls,)``, the largest at each recall or above; None where there is no object.
 
     Args:
@@ -206,7 +211,7 @@ def object_sizes(truth: Truth) -> dict[str, np.ndarray]:
 
 
 def object_confusions(
-    detector: Detector, truth: Truth, predictions: list[dict], thresholds: np.ndarray
+    detector: EvaluatedDetector, truth: Truth, predictions: list[dict], thresholds: np.ndarray
 ) -> np.ndarray:
     """A confusion matrix whose last row and column are the background.
 

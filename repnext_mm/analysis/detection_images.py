@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from repnext_mm.analysis.coco_truth import Truth
-from repnext_mm.analysis.detection import MATCHED, Detector
+from repnext_mm.analysis.detection import MATCHED, EvaluatedDetector
 from repnext_mm.analysis.pictures import side_by_side
 from repnext_mm.compat import require_extra
 from repnext_mm.visualization.colours import Colour
@@ -54,7 +54,7 @@ class ImageObjects(NamedTuple):
 
 
 def objects_of_images(
-    detector: Detector, truth: Truth, predictions: list[dict], thresholds: np.ndarray
+    detector: EvaluatedDetector, truth: Truth, predictions: list[dict], thresholds: np.ndarray
 ) -> dict[Any, ImageObjects]:
     """What is right and wrong on each image, by its number in the annotation file.
 
@@ -96,7 +96,7 @@ def worst_first(images: dict[Any, ImageObjects]) -> list[Any]:
 class Drawing(NamedTuple):
     """What pictures of images are made of."""
 
-    detector: Detector
+    detector: EvaluatedDetector
     truth: Truth
     predictions: list[dict]
     images: dict[Any, ImageObjects]

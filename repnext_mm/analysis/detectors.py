@@ -10,7 +10,7 @@ from repnext_mm.analysis.detection import (
     IOUS,
     SIZES,
     TIDE_NAMES,
-    Detector,
+    EvaluatedDetector,
     average_precision,
     evaluate,
     object_confusions,
@@ -21,21 +21,21 @@ from repnext_mm.analysis.detection_images import Drawing, objects_of_images, wor
 from repnext_mm.analysis.figures import draw_bars, draw_precision_recall
 from repnext_mm.analysis.pictures import draw_gallery, worst_and_best
 from repnext_mm.analysis.report import (
+    AnalysisReport,
     Picture,
-    Report,
+    ReportTable,
     Section,
-    Table,
     count,
     decimal,
     percent,
 )
-from repnext_mm.analysis.samples import Sample, image_name
+from repnext_mm.analysis.samples import TestedSample, name_of_image
 from repnext_mm.analysis.sections import calibration_section, confusion_section
-from repnext_mm.analysis.settings import Settings
+from repnext_mm.analysis.settings import AnalysisSettings
 from repnext_mm.compat import require_extra
 from repnext_mm.html_page import Cell, Number
 
-KINDS = dict(segm='Masks', bbox='Boxes')
+ERROR_KINDS = dict(segm='Masks', bbox='Boxes')
 BACKGROUND = 'background'
 
 
@@ -51,19 +51,19 @@ class DetectorAnalysis:
         ValueError: If the test data are in another format, or have no objects.
     """
 
-    def __init__(self, dataset: Any, settings: Settings):
+    def __init__(self, dataset: Any, settings: AnalysisSettings):
         require_extra('hotcoco', 'analysis', 'the analysis of a detector')
         self.dataset, self.settings = dataset, settings
         self.truth = read_truth(dataset)
         self.found = Found([], [])
-        self.samples: dict[Any, tuple[int, Sample]] = {}
+        self.samples: dict[Any, tuple[int, TestedSample]] = {}
 
     @property
     def classes(self) -> list[str]:
         """Their names."""
         return self.truth.classes
 
-    def take(self, sample: Sample) -> None:
+    def take(self, sample: TestedSample) -> None:
         """Takes the predictions of an image.
 
         Raises:
@@ -73,7 +73,7 @@ class DetectorAnalysis:
         number = sample['img_id']
         self.samples[number] = (len(self.samples), dict(img_path=sample.get('img_path')))
 
-    def report(self) -> Report:
+    def report(self) -> AnalysisReport:
         """Analyses what was taken.
 
         Raises:
@@ -90,8 +90,8 @@ class DetectorAnalysis:
             prefix = f'{kind}_'
             own_numbers, own_sections = self._kind(detector, kinds[kind], prefix)
             numbers[kind] = own_numbers
-            sections += [Section(KINDS[kind], []), *own_sections]
-        return Report(numbers, sections)
+            sections += [Section(ERROR_KINDS[kind], []), *own_sections]
+        return AnalysisReport(numbers, sections)
 
     def _check(self) -> None:
         wanted = {image['id'] for image in self.truth.content['images']}
@@ -113,10 +113,10 @@ class DetectorAnalysis:
                 'lower model.test_cfg.rcnn.score_thr'
             )
 
-    def _headline(self, detectors: dict[str, Detector]) -> Section:
+    def _headline(self, detectors: dict[str, EvaluatedDetector]) -> Section:
         header = ['', 'AP', 'AP50', 'AP75', *(f'AP {size}' for size in SIZES[1:])]
         rows: list[Sequence[Cell]] = [
-            (KINDS[kind], *(percent(value) for value in headline(detector).values()))
+            (ERROR_KINDS[kind], *(percent(value) for value in headline(detector).values()))
             for kind, detector in detectors.items()
         ]
         sizes = object_sizes(self.truth)
@@ -132,13 +132,13 @@ class DetectorAnalysis:
         )
         if empty:
             text += f' No objects in the test data, and so no AP: {", ".join(empty)}.'
-        return Section('Average precision', [text, Table(header, [*rows, totals])])
+        return Section('Average precision', [text, ReportTable(header, [*rows, totals])])
 
     def _totals(self) -> np.ndarray:
         return np.sum(list(object_sizes(self.truth).values()), 0)
 
     def _kind(
-        self, detector: Detector, predictions: list[dict], prefix: str
+        self, detector: EvaluatedDetector, predictions: list[dict], prefix: str
     ) -> tuple[dict[str, Any], list[Section]]:
         """Numbers and sections of boxes or masks."""
         thresholds = detector.taken(self.settings.score_threshold)
@@ -180,7 +180,7 @@ class DetectorAnalysis:
         )
         return numbers, sections
 
-    def _classes_section(self, detector: Detector) -> Section:
+    def _classes_section(self, detector: EvaluatedDetector) -> Section:
         sizes = [f'AP {size}' for size in SIZES[1:]]
         header = ['class', 'objects', 'AP', 'AP50', 'AP75', *sizes]
         header += ['best threshold', 'precision at it', 'recall at it', 'F1 at it']
@@ -201,7 +201,7 @@ class DetectorAnalysis:
             'In percent. Small is up to 32 x 32 pixels, medium up to 96 x 96. The best threshold has '
             'the largest F1 at an IoU of 0.5, on these very images.'
         )
-        return Section('Classes', [text, Table(header, rows, sortable=True)], 3)
+        return Section('Classes', [text, ReportTable(header, rows, sortable=True)], 3)
 
     def _image_sections(self, drawing: Drawing, prefix: str, said: str) -> list[Section]:
         numbers = worst_first(drawing.images)
@@ -211,7 +211,7 @@ class DetectorAnalysis:
         def caption(place: int) -> str:
             own = drawing.images[number_of[place]]
             counts = ', '.join(f'{value} {name}' for name, value in own.counts.items())
-            name = image_name(self.samples[number_of[place]][1], place)
+            name = name_of_image(self.samples[number_of[place]][1], place)
             return f'{name}: F1 {100 * own.f1:.0f} %, {counts}'
 
         sections = []
@@ -232,7 +232,7 @@ class DetectorAnalysis:
     def _image_numbers(self, drawing: Drawing) -> list[dict]:
         return [
             dict(
-                image=image_name(self.samples[number][1], self.samples[number][0]),
+                image=name_of_image(self.samples[number][1], self.samples[number][0]),
                 img_id=number,
                 f1=drawing.images[number].f1,
                 **drawing.images[number].counts,
@@ -241,7 +241,7 @@ class DetectorAnalysis:
         ]
 
 
-def headline(detector: Detector, label: int | None = None) -> dict[str, float | None]:
+def headline(detector: EvaluatedDetector, label: int | None = None) -> dict[str, float | None]:
     """AP, AP50, AP75 and AP by size, of a class or the mean over all."""
     values = dict(
         AP=average_precision(detector, label),
@@ -252,7 +252,7 @@ def headline(detector: Detector, label: int | None = None) -> dict[str, float | 
     return values | sizes
 
 
-def class_numbers(detector: Detector, truth: Truth, label: int) -> dict[str, Any]:
+def class_numbers(detector: EvaluatedDetector, truth: Truth, label: int) -> dict[str, Any]:
     """All numbers of a class."""
     best = detector.thresholds[label]
     return dict(
@@ -264,7 +264,7 @@ def class_numbers(detector: Detector, truth: Truth, label: int) -> dict[str, Any
     )
 
 
-def curve_numbers(detector: Detector, classes: list[str]) -> dict[str, Any]:
+def curve_numbers(detector: EvaluatedDetector, classes: list[str]) -> dict[str, Any]:
     """Precision over recall, of the mean at some IoUs and of each class at 0.5."""
     return dict(
         recall=detector.recalls,
@@ -273,7 +273,7 @@ def curve_numbers(detector: Detector, classes: list[str]) -> dict[str, Any]:
     )
 
 
-def curves_section(detector: Detector, classes: list[str], prefix: str) -> Section:
+def curves_section(detector: EvaluatedDetector, classes: list[str], prefix: str) -> Section:
     """Precision over recall."""
     numbers = curve_numbers(detector, classes)
     curves = {name: curve for name, curve in numbers['classes'].items() if curve is not None}
@@ -284,7 +284,7 @@ def curves_section(detector: Detector, classes: list[str], prefix: str) -> Secti
     )
 
 
-def tide_numbers(detector: Detector) -> dict[str, Any]:
+def tide_numbers(detector: EvaluatedDetector) -> dict[str, Any]:
     """What AP50 would gain without each kind of error, and how many of each there are."""
     gains, counts = detector.tide['delta_ap'], detector.tide['counts']
     kinds = {
@@ -294,7 +294,7 @@ def tide_numbers(detector: Detector) -> dict[str, Any]:
     return dict(AP50=detector.tide['ap_base'], kinds=kinds, delta_AP50=special)
 
 
-def tide_section(detector: Detector, prefix: str) -> Section:
+def tide_section(detector: EvaluatedDetector, prefix: str) -> Section:
     """The kinds of errors."""
     numbers = tide_numbers(detector)
     gains = {name: 100 * kind['delta_AP50'] for name, kind in numbers['kinds'].items()}
@@ -326,7 +326,7 @@ def tide_section(detector: Detector, prefix: str) -> Section:
             percent(total['false_negatives']),
         ),
     ]
-    table = Table(['error', 'meaning', 'count', 'AP50 to win'], rows)
+    table = ReportTable(['error', 'meaning', 'count', 'AP50 to win'], rows)
     text = (
         "TIDE's kinds of errors, of all predictions whatever their score. Each gain is that of mending "
         'this kind alone, so they do not add up.'

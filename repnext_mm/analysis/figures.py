@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from repnext_mm.analysis.confusion import row_shares
-from repnext_mm.analysis.curves import BINS, Reliability
+from repnext_mm.analysis.curves import CONFIDENCE_BINS, Reliability
 
 BLUE, ORANGE, GREY = '#0072b2', '#d55e00', '#999999'
 LONGEST = 24
@@ -127,14 +127,16 @@ def draw_reliability(found: Reliability, right: str) -> bytes:
     """
     figure = Figure(figsize=(5, 5), layout='constrained')
     axes, below = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
-    middles = (np.arange(BINS) + 0.5) / BINS
-    axes.bar(middles, np.nan_to_num(found.accuracy), 0.92 / BINS, color=BLUE, label=right)
+    middles = (np.arange(CONFIDENCE_BINS) + 0.5) / CONFIDENCE_BINS
+    axes.bar(
+        middles, np.nan_to_num(found.accuracy), 0.92 / CONFIDENCE_BINS, color=BLUE, label=right
+    )
     axes.plot([0, 1], [0, 1], '--', color=GREY, label='calibrated')
     axes.plot(found.confidence, found.accuracy, 'o', color=ORANGE, ms=4, label='mean score')
     axes.set(ylabel=right, xlim=(0, 1), ylim=(0, 1))
     axes.set_title(f'expected calibration error {100 * found.expected_error:.1f} %')
     axes.legend(loc='upper left', fontsize=9)
-    below.bar(middles, found.counts, 0.92 / BINS, color=GREY)
+    below.bar(middles, found.counts, 0.92 / CONFIDENCE_BINS, color=GREY)
     below.set_yscale('symlog', linthresh=1)
     below.set(xlabel='score', ylabel='predictions')
     return to_png(figure)

@@ -11,7 +11,7 @@ from repnext_mm.analysis.report import Gallery, Picture
 from repnext_mm.analysis.samples import image_of
 from repnext_mm.visualization.legend import Entry, with_legend
 
-WIDEST = 1400
+WIDEST_SAMPLE = 1400
 """Pixels; wider pictures are made smaller, so that the page can be sent."""
 
 QUALITY = 85
@@ -20,8 +20,10 @@ QUALITY = 85
 def to_jpeg(picture: np.ndarray) -> bytes:
     """A picture ``(H, W, 3)`` uint8, RGB, as a JPEG file that is not too wide."""
     image = Image.fromarray(np.ascontiguousarray(picture))
-    if image.width > WIDEST:
-        image = image.resize((WIDEST, max(1, round(image.height * WIDEST / image.width))))
+    if image.width > WIDEST_SAMPLE:
+        image = image.resize(
+            (WIDEST_SAMPLE, max(1, round(image.height * WIDEST_SAMPLE / image.width)))
+        )
     buffer = io.BytesIO()
     image.save(buffer, format='jpeg', quality=QUALITY)
     return buffer.getvalue()

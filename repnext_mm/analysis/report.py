@@ -36,7 +36,7 @@ class Gallery(NamedTuple):
     """Of a picture, at least, as :func:`repnext_mm.html_page.gallery` takes it."""
 
 
-class Table(NamedTuple):
+class ReportTable(NamedTuple):
     """Rows of texts and numbers."""
 
     header: Sequence[str]
@@ -48,11 +48,11 @@ class Section(NamedTuple):
     """A part of the page; texts are paragraphs."""
 
     title: str
-    parts: Sequence[str | Table | Picture | Gallery]
+    parts: Sequence[str | ReportTable | Picture | Gallery]
     level: int = 2
 
 
-class Report(NamedTuple):
+class AnalysisReport(NamedTuple):
     """All that an analysis has found."""
 
     numbers: dict[str, Any]
@@ -61,7 +61,9 @@ class Report(NamedTuple):
     sections: Sequence[Section]
 
 
-def write_report(report: Report, folder: Path, title: str, source: dict[str, Any]) -> Path:
+def write_analysis(
+    report: AnalysisReport, folder: Path, title: str, source: dict[str, Any]
+) -> Path:
     """Writes ``analysis.json``, the pictures and ``analysis.html``.
 
     Args:
@@ -96,8 +98,8 @@ def _pictures(sections: Iterable[Section]) -> Iterable[Picture]:
                 yield from part.pictures
 
 
-def _part(part: str | Table | Picture | Gallery) -> Markup:
-    if isinstance(part, Table):
+def _part(part: str | ReportTable | Picture | Gallery) -> Markup:
+    if isinstance(part, ReportTable):
         return table(part.header, part.rows, part.sortable)
     if isinstance(part, Picture):
         return figure(part.content, part.caption, part.caption)

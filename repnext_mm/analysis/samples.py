@@ -11,7 +11,7 @@ from mmengine.structures import BaseDataElement
 
 from repnext_mm.runtime.images import read_image
 
-Sample = dict[str, Any]
+TestedSample = dict[str, Any]
 """A data sample of mmdet, mmseg or mmpretrain as a dict, as metrics get it."""
 
 
@@ -25,7 +25,7 @@ class AnalysisHook(Hook):
     priority = 'LOW'
     """After the hooks that put the model back."""
 
-    def __init__(self, take: Callable[[Sample], None]):
+    def __init__(self, take: Callable[[TestedSample], None]):
         self.take = take
 
     def after_test_iter(
@@ -40,7 +40,7 @@ class AnalysisHook(Hook):
             self.take(sample.to_dict() if isinstance(sample, BaseDataElement) else sample)
 
 
-def read_predictions(path: str | Path) -> Iterator[Sample]:
+def read_predictions(path: str | Path) -> Iterator[TestedSample]:
     """Reads a file that ``tools/test.py --out`` wrote.
 
     A pickle file can run code: read only your own.
@@ -63,7 +63,7 @@ def read_predictions(path: str | Path) -> Iterator[Sample]:
     yield from samples
 
 
-def image_of(dataset: Any, sample: Sample, index: int) -> Any:
+def image_of(dataset: Any, sample: TestedSample, index: int) -> Any:
     """The image of a sample as it is in the file, or as its data set holds it in memory.
 
     Args:
@@ -83,7 +83,7 @@ def image_of(dataset: Any, sample: Sample, index: int) -> Any:
     return read_image(dataset.get_data_info(index)['img'])
 
 
-def image_name(sample: Sample, index: int) -> str:
+def name_of_image(sample: TestedSample, index: int) -> str:
     """What an image is called: the end of its path, or its number."""
     path = sample.get('img_path')
     return '/'.join(Path(path).parts[-2:]) if path else f'image {index}'

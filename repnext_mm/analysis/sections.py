@@ -8,7 +8,7 @@ import numpy as np
 from repnext_mm.analysis.confusion import confused_pairs, most_confused
 from repnext_mm.analysis.curves import Reliability
 from repnext_mm.analysis.figures import draw_matrix, draw_reliability
-from repnext_mm.analysis.report import Picture, Section, Table, count, decimal, percent
+from repnext_mm.analysis.report import Picture, ReportTable, Section, count, decimal, percent
 
 MOST_PAIRS = 20
 LARGEST_MATRIX = 40
@@ -18,7 +18,7 @@ LARGEST_MATRIX = 40
 def metrics_section(metrics: dict[str, Any]) -> Section:
     """The numbers of the config's evaluator."""
     rows = [(name, decimal(float(value))) for name, value in metrics.items() if _is_number(value)]
-    return Section("Metrics of the config's evaluator", [Table(['metric', 'value'], rows)])
+    return Section("Metrics of the config's evaluator", [ReportTable(['metric', 'value'], rows)])
 
 
 def _is_number(value: object) -> bool:
@@ -37,7 +37,7 @@ def confusion_section(
         prefix: Of the names of files.
         kept: How many of the last rows, such as the background, are shown in any case.
     """
-    parts: list[str | Table | Picture] = [text]
+    parts: list[str | ReportTable | Picture] = [text]
     if len(names) > 1:
         shown = np.arange(len(names))
         if len(names) > LARGEST_MATRIX:
@@ -53,7 +53,7 @@ def confusion_section(
     if pairs:
         rows = [(p.true, p.predicted, count(p.times), percent(p.share)) for p in pairs]
         header = ['true', 'predicted', 'count', '% of the true class']
-        parts.append(Table(header, rows, sortable=True))
+        parts.append(ReportTable(header, rows, sortable=True))
     return Section('Confusions', parts, 3 if prefix else 2)
 
 

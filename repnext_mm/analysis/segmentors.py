@@ -15,15 +15,15 @@ import torch
 from repnext_mm.analysis.confusion import confusion_matrix, row_shares
 from repnext_mm.analysis.curves import Reliability, reliability
 from repnext_mm.analysis.pictures import draw_gallery, side_by_side
-from repnext_mm.analysis.report import Report, Section, Table, count, percent
-from repnext_mm.analysis.samples import Sample, image_name
+from repnext_mm.analysis.report import AnalysisReport, ReportTable, Section, count, percent
+from repnext_mm.analysis.samples import TestedSample, name_of_image
 from repnext_mm.analysis.sections import calibration_section, confusion_section
-from repnext_mm.analysis.settings import Settings
+from repnext_mm.analysis.settings import AnalysisSettings
 from repnext_mm.visualization.colours import Colour, class_colours
 from repnext_mm.visualization.legend import Entry, frequent_classes, overlay
 
-WRONG: Colour = (230, 0, 120)
-IGNORED = 255
+WRONG_PIXELS: Colour = (230, 0, 120)
+IGNORED_LABEL = 255
 
 
 class Shown(NamedTuple):
@@ -38,17 +38,17 @@ class Shown(NamedTuple):
     shape: tuple[int, int]
 
 
-class Scores(NamedTuple):
+class ClassScores(NamedTuple):
     """IoU and accuracy of each class, ``(classes,)``; NaN where there are no pixels."""
 
     iou: np.ndarray
     accuracy: np.ndarray
 
 
-def class_scores(matrix: np.ndarray) -> Scores:
+def class_scores(matrix: np.ndarray) -> ClassScores:
     """IoU and accuracy from pixel counts ``(classes, classes)``, rows for the truth."""
     right, true, predicted = np.diag(matrix), matrix.sum(1), matrix.sum(0)
-    return Scores(_ratio(right, true + predicted - right), _ratio(right, true))
+    return ClassScores(_ratio(right, true + predicted - right), _ratio(right, true))
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
@@ -69,7 +69,7 @@ class SegmentorAnalysis:
         settings: What is asked for.
     """
 
-    def __init__(self, dataset: Any, settings: Settings):
+    def __init__(self, dataset: Any, settings: AnalysisSettings):
         self.dataset, self.settings = dataset, settings
         self.classes = [str(name) for name in dataset.metainfo['classes']]
         palette = dataset.metainfo.get('palette')
@@ -80,7 +80,7 @@ class SegmentorAnalysis:
         self.worst: list[Shown] = []
         self.best: list[Shown] = []
 
-    def take(self, sample: Sample) -> None:
+    def take(self, sample: TestedSample) -> None:
         """Takes the prediction of an image.
 
         Raises:
@@ -95,12 +95,12 @@ class SegmentorAnalysis:
         pixels = int(matrix.sum())
         accuracy = float(np.diag(matrix).sum() / pixels) if pixels else float('nan')
         named = dict(img_path=sample.get('img_path'))
-        self.images.append(dict(image=image_name(named, index), mIoU=miou, accuracy=accuracy))
+        self.images.append(dict(image=name_of_image(named, index), mIoU=miou, accuracy=accuracy))
         if miou == miou:
             maps = (_packed(truth), _packed(predicted))
             self._keep(Shown(miou, index, named, maps, (truth.shape[0], truth.shape[1])))
 
-    def _maps(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+    def _maps(self, sample: TestedSample) -> tuple[np.ndarray, np.ndarray]:
         """Ground truth and prediction, ``(H, W)``."""
         if 'pred_sem_seg' not in sample:
             raise ValueError(
@@ -123,7 +123,7 @@ class SegmentorAnalysis:
             )
         return truth, predicted
 
-    def _calibrate(self, sample: Sample, truth: np.ndarray) -> None:
+    def _calibrate(self, sample: TestedSample, truth: np.ndarray) -> None:
         """Counts pixels by the softmax of their class, where the logits are there."""
         logits = sample.get('seg_logits')
         if not isinstance(logits, Mapping) or len(logits['data']) != len(self.classes):
@@ -141,7 +141,7 @@ class SegmentorAnalysis:
         bisect.insort(self.best, shown, key=lambda image: (-image.miou, image.place))
         del self.worst[most:], self.best[most:]
 
-    def report(self) -> Report:
+    def report(self) -> AnalysisReport:
         """Analyses what was taken.
 
         Raises:
@@ -177,7 +177,7 @@ class SegmentorAnalysis:
         if self.calibration:
             text = 'All pixels, by the softmax of the predicted class: of those with 0.7, seven in ten should be right.'
             sections.append(calibration_section(self.calibration, 'right', text))
-        return Report(numbers, [*sections, *self._image_sections()])
+        return AnalysisReport(numbers, [*sections, *self._image_sections()])
 
     def _headline(self, values: dict[str, float]) -> Section:
         present = self.matrix.sum(axis=1).tolist()
@@ -186,9 +186,11 @@ class SegmentorAnalysis:
         if empty:
             text += f' No pixels in the test data: {", ".join(empty)}.'
         header = [name.replace('_', ' ') for name in values]
-        return Section('Headline', [text, Table(header, [[percent(v) for v in values.values()]])])
+        return Section(
+            'Headline', [text, ReportTable(header, [[percent(v) for v in values.values()]])]
+        )
 
-    def _class_numbers(self, scores: Scores) -> list[dict]:
+    def _class_numbers(self, scores: ClassScores) -> list[dict]:
         pixels, total = self.matrix.sum(1), self.matrix.sum()
         return [
             dict(
@@ -201,7 +203,7 @@ class SegmentorAnalysis:
             for i, name in enumerate(self.classes)
         ]
 
-    def _classes_section(self, scores: Scores) -> Section:
+    def _classes_section(self, scores: ClassScores) -> Section:
         shares = row_shares(self.matrix)
         np.fill_diagonal(shares, 0)
         rows = []
@@ -219,7 +221,7 @@ class SegmentorAnalysis:
                 )
             )
         header = ['class', 'IoU', 'accuracy', 'pixels', '% of all pixels', 'most often taken for']
-        return Section('Classes', [Table(header, rows, sortable=True)])
+        return Section('Classes', [ReportTable(header, rows, sortable=True)])
 
     def _image_sections(self) -> list[Section]:
         taken = {shown.place for shown in self.worst[: (len(self.images) + 1) // 2]}
@@ -229,7 +231,7 @@ class SegmentorAnalysis:
 
         def caption(index: int) -> str:
             shown = shown_at[index]
-            return f'{image_name(shown.sample, index)}: mIoU {100 * shown.miou:.1f} %'
+            return f'{name_of_image(shown.sample, index)}: mIoU {100 * shown.miou:.1f} %'
 
         sections = []
         for title, chosen in (('worst', worst), ('best', best)):
@@ -249,14 +251,14 @@ class SegmentorAnalysis:
     def _draw(self, image: np.ndarray, shown: Shown) -> np.ndarray:
         truth, predicted = (_unpacked(part, shown.shape) for part in shown.maps)
         known = (truth >= 0) & (truth < len(self.classes))
-        errors = np.where(known & (truth != predicted), 0, IGNORED)
+        errors = np.where(known & (truth != predicted), 0, IGNORED_LABEL)
         panels = {
             'ground truth': overlay(image, truth, self.palette),
             'prediction': overlay(image, predicted, self.palette),
-            'errors': overlay(image, errors, [WRONG], 0.8),
+            'errors': overlay(image, errors, [WRONG_PIXELS], 0.8),
         }
         entries = frequent_classes([truth, predicted], self.classes, self.palette)
-        return side_by_side(panels, [*entries, Entry('wrong', WRONG)])
+        return side_by_side(panels, [*entries, Entry('wrong', WRONG_PIXELS)])
 
 
 def _array(values: Any) -> np.ndarray:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 
-class Settings(NamedTuple):
+class AnalysisSettings(NamedTuple):
     """Options of all tasks."""
 
     pictures: int = 8

@@ -7,10 +7,10 @@ from mmengine.registry import DATASETS, init_default_scope
 
 from repnext_mm.analysis.classifiers import ClassifierAnalysis
 from repnext_mm.analysis.detectors import DetectorAnalysis
-from repnext_mm.analysis.report import Report
-from repnext_mm.analysis.samples import Sample
+from repnext_mm.analysis.report import AnalysisReport
+from repnext_mm.analysis.samples import TestedSample
 from repnext_mm.analysis.segmentors import SegmentorAnalysis
-from repnext_mm.analysis.settings import Settings
+from repnext_mm.analysis.settings import AnalysisSettings
 from repnext_mm.visualization.fonts import use_readable_font
 
 
@@ -21,10 +21,10 @@ class Analysis(Protocol):
     def classes(self) -> list[str]:
         """Names."""
 
-    def take(self, sample: Sample) -> None:
+    def take(self, sample: TestedSample) -> None:
         """Takes the prediction of an image."""
 
-    def report(self) -> Report:
+    def report(self) -> AnalysisReport:
         """Analyses what was taken."""
 
 
@@ -34,7 +34,7 @@ ANALYSES: dict[str, Any] = dict(
 """By the default scope of a config."""
 
 
-def build_analysis(cfg: Config, settings: Settings) -> Analysis:
+def build_analysis(cfg: Config, settings: AnalysisSettings) -> Analysis:
     """Makes the analysis of a config's task ready for predictions of its test data.
 
     Class names that the usual font lacks are written in another that is installed.

@@ -13,10 +13,10 @@ import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from repnext_mm.analysis.report import Report, write_report
+from repnext_mm.analysis.report import AnalysisReport, write_analysis
 from repnext_mm.analysis.samples import AnalysisHook, read_predictions
 from repnext_mm.analysis.sections import metrics_section
-from repnext_mm.analysis.settings import Settings
+from repnext_mm.analysis.settings import AnalysisSettings
 from repnext_mm.analysis.tasks import Analysis, build_analysis
 from repnext_mm.checks.batches import explained_batch_errors
 from repnext_mm.commands.test import (
@@ -80,7 +80,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     cfg = load_config(args)
-    settings = Settings(args.pictures, args.score_threshold)
+    settings = AnalysisSettings(args.pictures, args.score_threshold)
     if args.predictions:
         analysis = build_analysis(cfg, settings)
         for sample in read_predictions(args.predictions):
@@ -91,13 +91,13 @@ def main() -> None:
         report, source = run_test(cfg, args, settings)
     folder = Path(args.output or Path(cfg.work_dir) / FOLDER)
     title = f'Analysis of {Path(args.config).stem}'
-    path = write_report(report, folder, title, source)
+    path = write_analysis(report, folder, title, source)
     print_log(f'Analysis written to {path}', logger='current')
 
 
 def run_test(
-    cfg: Config, args: argparse.Namespace, settings: Settings
-) -> tuple[Report, dict[str, Any]]:
+    cfg: Config, args: argparse.Namespace, settings: AnalysisSettings
+) -> tuple[AnalysisReport, dict[str, Any]]:
     """Tests a checkpoint or exported file, and analyses its predictions.
 
     Returns:
@@ -111,7 +111,7 @@ def run_test(
         metrics = runner.test()
     report = analysis.report()
     form, _ = tested_form(runner, form)
-    report = Report(
+    report = AnalysisReport(
         dict(metrics=metrics, **report.numbers), [*report.sections, metrics_section(metrics)]
     )
     source = dict(

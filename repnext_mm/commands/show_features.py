@@ -23,7 +23,7 @@ from repnext_mm.prediction import find_inputs
 from repnext_mm.prediction.checkpoint import CheckpointPredictor
 from repnext_mm.prediction.inputs import frames_of
 from repnext_mm.reparam.forms import FORMS, TRAINING
-from repnext_mm.runtime.network import save_picture
+from repnext_mm.visualization.saving import save_picture
 
 USUAL = 'auto'
 

@@ -9,12 +9,13 @@ import torch
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from torch import Tensor
-from torchvision.io import decode_image, write_png
+from torchvision.io import decode_image
 
 from repnext_mm.demo.shapes import SEMANTIC_CLASSES
 from repnext_mm.visualization.captions import Style
 from repnext_mm.visualization.instances import draw_instances
 from repnext_mm.visualization.legend import frequent_classes, overlay, with_legend
+from repnext_mm.visualization.saving import save_picture
 
 SCALE = 3
 STYLE = Style(font_size=24, line_width=2)
@@ -57,7 +58,7 @@ def draw_label_pairs(data_root: Path, predictions: Path, path: Path, count: int 
     ]
     entries = frequent_classes(maps, SEMANTIC_CLASSES, SEMANTIC_COLOURS)
     page = with_legend(panels, ['ground truth', 'prediction'] * PAIRS, entries)
-    write_png(torch.from_numpy(page.copy()).permute(2, 0, 1), str(path))
+    save_picture(page, path)
 
 
 def _framed(picture: np.ndarray) -> np.ndarray:

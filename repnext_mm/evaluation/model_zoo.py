@@ -173,7 +173,7 @@ def speeds_by_backbone(speeds: Speeds | None, root: Path) -> dict[str, Mapping[s
     }
 
 
-def page(entries: Sequence[ZooEntry], speeds: Speeds | None, root: Path) -> str:
+def zoo_page(entries: Sequence[ZooEntry], speeds: Speeds | None, root: Path) -> str:
     """The whole page as Markdown.
 
     Args:

@@ -1,13 +1,13 @@
 """Curves of a training, drawn while it runs."""
 
 from pathlib import Path
+from types import ModuleType
 
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from repnext_mm.registry import HOOKS, register
-from repnext_mm.visualization.curves import SCALARS, scalar_files, write_curves
 
 PICTURE = 'curves.png'
 """In the work dir."""
@@ -37,7 +37,7 @@ class CurvesHook(Hook):
         """Notes the files of the starts that a resumed training goes on from."""
         own = _own_file(runner)
         self._earlier = [
-            file for file in scalar_files(runner.work_dir) if runner.iter and file != own
+            file for file in _curves().scalar_files(runner.work_dir) if runner.iter and file != own
         ]
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
@@ -56,11 +56,18 @@ class CurvesHook(Hook):
             return
         path = Path(runner.work_dir, PICTURE)
         try:
-            write_curves([*self._earlier, own], path)
+            _curves().write_curves([*self._earlier, own], path)
         except Exception as error:
             runner.logger.warning(f'{path} could not be drawn, and training goes on: {error!r}')
 
 
 def _own_file(runner: Runner) -> Path:
     """What ``LocalVisBackend`` writes in this start of the training."""
-    return Path(runner.log_dir, SCALARS)
+    return Path(runner.log_dir, _curves().SCALARS)
+
+
+def _curves() -> ModuleType:
+    """The module that draws, which takes matplotlib with it: not for those who import hooks alone."""
+    from repnext_mm.visualization import curves
+
+    return curves

@@ -14,7 +14,7 @@ from repnext_mm.visualization.curves import ABSENT, main_metrics
 MOST_METRICS = 20
 """Of a table; metrics of single classes come last and may be many."""
 
-Metrics = Mapping[str, object]
+LoggedMetrics = Mapping[str, object]
 
 
 class SummaryHook(Hook):
@@ -28,9 +28,9 @@ class SummaryHook(Hook):
     """After ``CheckpointHook``, which knows the best checkpoint."""
 
     def __init__(self) -> None:
-        self._columns: dict[str, tuple[int, Metrics]] = {}
+        self._columns: dict[str, tuple[int, LoggedMetrics]] = {}
         self._best: dict[str, str] = {}
-        self._tested: Metrics = {}
+        self._tested: LoggedMetrics = {}
 
     def before_train(self, runner: Runner) -> None:
         """Forgets an earlier training; notes the best checkpoint of a resumed one."""
@@ -67,7 +67,11 @@ class SummaryHook(Hook):
         self._log(runner, f'Tested on {images:,} images', {'': self._tested}, {})
 
     def _log(
-        self, runner: Runner, title: str, columns: Mapping[str, Metrics], places: dict[str, str]
+        self,
+        runner: Runner,
+        title: str,
+        columns: Mapping[str, LoggedMetrics],
+        places: dict[str, str],
     ) -> None:
         if not is_main_process():
             return
@@ -88,11 +92,11 @@ def best_checkpoints(runner: Runner) -> dict[str, str]:
     }
 
 
-def metric_table(columns: Mapping[str, Metrics]) -> list[str]:
+def metric_table(columns: Mapping[str, LoggedMetrics]) -> list[str]:
     """Lines of a table with a row for each metric, those that the task is judged by first.
 
     Args:
-        columns: Metrics by the title of their column; what is no number is left out.
+        columns: LoggedMetrics by the title of their column; what is no number is left out.
     """
     names = dict.fromkeys(
         name

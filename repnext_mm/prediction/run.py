@@ -13,8 +13,8 @@ from repnext_mm.prediction.inputs import Frame, Input, announced_frames, frames_
 from repnext_mm.prediction.predictors import Predicted, Predictor
 from repnext_mm.prediction.records import record_of, write_tables
 from repnext_mm.runtime import Detections
-from repnext_mm.runtime.network import save_picture
 from repnext_mm.visualization.objects import USUAL_OPTIONS, DrawOptions, Objects, draw_objects
+from repnext_mm.visualization.saving import save_picture
 
 RECORDS = 'records'
 
@@ -65,6 +65,7 @@ def predict_all(
 
     Raises:
         ValueError: If the folder holds results of other settings.
+        RuntimeError: If records have gone since they were written.
     """
     _check_settings(folder, settings)
     done = frozenset(
@@ -73,9 +74,11 @@ def predict_all(
     )
     troubles: list[str] = []
     waiting: list[Frame] = []
+    finished = 0
     count = sum(announced_frames(source, settings.every) for source in inputs) - len(done)
     for frame in progress(_frames(inputs, done, settings.every, troubles), max(0, count)):
         waiting.append(frame)
+        finished += 1
         if len(waiting) >= settings.batch:
             _finish(predictor, waiting, folder, settings)
             waiting = []
@@ -84,6 +87,11 @@ def predict_all(
         json.loads(path.read_text(encoding='utf-8'))
         for path in sorted((folder / RECORDS).rglob('*.json'))
     ]
+    if len(records) < len(done) + finished:
+        raise RuntimeError(
+            f'{folder} lacks {len(done) + finished - len(records)} records that were written: was it '
+            'removed meanwhile? The same command again makes them anew'
+        )
     write_tables(records, predictor.classes, folder)
     return troubles
 

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from repnext_mm.runtime.images import read_image
-from repnext_mm.runtime.network import ExportedNetwork, Image, save_picture
+from repnext_mm.runtime.network import ExportedNetwork, Image
 from repnext_mm.runtime.sessions import Session
 from repnext_mm.visualization.objects import DrawOptions, Objects, draw_objects
+from repnext_mm.visualization.saving import save_picture
 
 ALL_OF_THEM = DrawOptions(score_threshold=0.0, scale=1.0)
 """What was found, in the size of the image."""

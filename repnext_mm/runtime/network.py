@@ -4,10 +4,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
-from torchvision.io import write_png
 
-from repnext_mm.files import replaced
 from repnext_mm.runtime.sessions import Session, open_session
 from repnext_mm.runtime.size_rules import Prepared, apply_rules, fit_static
 from repnext_mm.runtime.spec import FileSpec
@@ -70,10 +67,3 @@ class ExportedNetwork:
         """One for each class: the dataset's, or others that can be told apart."""
         palette = self.spec.palette or ()
         return list(palette if len(palette) >= count else class_colours(count))
-
-
-def save_picture(picture: np.ndarray, path: str | Path) -> None:
-    """Writes ``(H, W, 3)`` uint8 as PNG."""
-    tensor = torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
-    with replaced(path) as draft:
-        write_png(tensor, str(draft))

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from repnext_mm.runtime.images import read_image
-from repnext_mm.runtime.network import ExportedNetwork, Image, save_picture
+from repnext_mm.runtime.network import ExportedNetwork, Image
 from repnext_mm.runtime.sessions import Session
+from repnext_mm.visualization.saving import save_picture
 
 
 @dataclass(frozen=True)

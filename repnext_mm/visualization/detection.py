@@ -1,9 +1,7 @@
 """mmdet's visualizer with titles, a legend, and captions that hide nothing."""
 
-from pathlib import Path
 from typing import Any
 
-import mmcv
 import numpy as np
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.dist import master_only
@@ -18,6 +16,7 @@ from repnext_mm.visualization.objects import (
     Objects,
     draw_objects,
 )
+from repnext_mm.visualization.saving import save_picture
 
 
 @register(VISUALIZERS)
@@ -89,8 +88,7 @@ class DetLegendVisualizer(DetLocalVisualizer):
         if show:
             self.show(picture, win_name=name, wait_time=wait_time)
         if out_file is not None:
-            Path(out_file).parent.mkdir(parents=True, exist_ok=True)
-            mmcv.imwrite(mmcv.rgb2bgr(picture), out_file)
+            save_picture(picture, out_file)
         elif not show:
             self.add_image(name, picture, step)
 

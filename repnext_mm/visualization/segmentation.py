@@ -4,7 +4,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import mmcv
 import numpy as np
 from mmengine.dist import master_only
 from mmseg.structures import SegDataSample
@@ -12,6 +11,7 @@ from mmseg.visualization import SegLocalVisualizer
 
 from repnext_mm.registry import VISUALIZERS, register
 from repnext_mm.visualization.legend import LABEL_OPACITY, frequent_classes, overlay, with_legend
+from repnext_mm.visualization.saving import save_picture
 
 FIELDS = {'ground truth': 'gt_sem_seg', 'prediction': 'pred_sem_seg'}
 
@@ -99,7 +99,7 @@ class SegLegendVisualizer(SegLocalVisualizer):
         if out_file is None:
             self.add_image(name, picture, step)
         else:
-            mmcv.imwrite(mmcv.rgb2bgr(picture), out_file)
+            save_picture(picture, out_file)
 
     def _file_name(self, stem: str) -> str:
         """A name that no picture has yet: images of several folders may share theirs."""

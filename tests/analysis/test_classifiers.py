@@ -10,9 +10,9 @@ import torch
 from mmengine.config import Config
 from own_data import NAMES, classifier, write_folders
 
-from repnext_mm.analysis.report import write_report
+from repnext_mm.analysis.report import write_analysis
 from repnext_mm.analysis.samples import read_predictions
-from repnext_mm.analysis.settings import Settings
+from repnext_mm.analysis.settings import AnalysisSettings
 from repnext_mm.analysis.tasks import build_analysis
 
 LABELS = (0, 0, 1, 1, 2, 2)
@@ -41,7 +41,7 @@ def prepared(root, names=NAMES):
     write_folders(root, 'val', names)
     cfg = classifier(root)
     cfg.test_dataloader = cfg.val_dataloader
-    return build_analysis(cfg, Settings(pictures=1))
+    return build_analysis(cfg, AnalysisSettings(pictures=1))
 
 
 @pytest.fixture
@@ -108,9 +108,9 @@ def test_predictions_of_other_classes_are_named(tmp_path):
 
 def test_configs_without_an_analysis_are_named():
     with pytest.raises(ValueError, match="this one has default_scope='mmrotate'"):
-        build_analysis(Config(dict(default_scope='mmrotate')), Settings())
+        build_analysis(Config(dict(default_scope='mmrotate')), AnalysisSettings())
     with pytest.raises(ValueError, match='has no test data to analyse'):
-        build_analysis(Config(dict(default_scope='mmpretrain')), Settings())
+        build_analysis(Config(dict(default_scope='mmpretrain')), AnalysisSettings())
 
 
 def test_many_classes_with_long_names_make_a_page(tmp_path):
@@ -120,7 +120,7 @@ def test_many_classes_with_long_names_make_a_page(tmp_path):
     write_folders(root, 'val')
     cfg = classifier(root)
     cfg.test_dataloader = cfg.val_dataloader
-    analysis = build_analysis(cfg, Settings(pictures=1))
+    analysis = build_analysis(cfg, AnalysisSettings(pictures=1))
     analysis.names = names
     random = np.random.default_rng(0)
     path = str(root / 'val' / 'nut' / '0.jpg')
@@ -129,13 +129,13 @@ def test_many_classes_with_long_names_make_a_page(tmp_path):
         analysis.take(dict(img_path=path, gt_label=[label], pred_score=scores))
     report = analysis.report()
     assert 0 < report.numbers['top5'] < 1
-    page = write_report(report, tmp_path / 'out', 'page', {}).read_text()
+    page = write_analysis(report, tmp_path / 'out', 'page', {}).read_text()
     assert 'The plot has the 40 of 60 rows' in page and '<b>' not in page.replace('<body>', '')
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason='there is no Chromium')
 def test_a_browser_sorts_the_table(report, tmp_path):
-    path = write_report(report, tmp_path / 'out', 'page', {})
+    path = write_analysis(report, tmp_path / 'out', 'page', {})
     script = (
         'addEventListener("load", () => {'
         'document.querySelectorAll("table.sortable th")[2].click();'  # accuracy

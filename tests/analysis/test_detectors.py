@@ -12,8 +12,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from repnext_mm.analysis.coco_truth import read_truth
-from repnext_mm.analysis.report import write_report
-from repnext_mm.analysis.settings import Settings
+from repnext_mm.analysis.report import write_analysis
+from repnext_mm.analysis.settings import AnalysisSettings
 from repnext_mm.analysis.tasks import build_analysis
 
 pytest.importorskip('hotcoco', reason='the extra analysis is not installed')
@@ -34,7 +34,7 @@ FOUND = {
 }
 
 
-TWO_PICTURES = Settings(pictures=2)
+TWO_PICTURES = AnalysisSettings(pictures=2)
 
 
 def sample(number: int, objects: list) -> dict:
@@ -119,7 +119,7 @@ def test_best_thresholds_have_the_largest_f1(report):
 
 
 def test_confusions_and_images_count_what_is_certain_enough(tmp_path):
-    numbers = analysis(tmp_path, settings=Settings(2, 0.3)).report().numbers['segm']
+    numbers = analysis(tmp_path, settings=AnalysisSettings(2, 0.3)).report().numbers['segm']
     matrix = numbers['confusion_matrix']['counts']
     assert matrix.tolist() == [[2, 0, 0, 4], [0, 3, 1, 2], [0, 0, 2, 4], [2, 1, 1, 0]]
     worst, *_, best = numbers['per_image']
@@ -128,7 +128,7 @@ def test_confusions_and_images_count_what_is_certain_enough(tmp_path):
 
 
 def test_numbers_pictures_and_a_page_are_written(report, tmp_path):
-    page = write_report(report, tmp_path / 'out', '<b>', dict(config='a & b.py')).read_text()
+    page = write_analysis(report, tmp_path / 'out', '<b>', dict(config='a & b.py')).read_text()
     assert '<h1>&lt;b&gt;</h1>' in page and 'a &amp; b.py' in page
     numbers = json.loads((tmp_path / 'out' / 'analysis.json').read_text())
     assert numbers['segm']['per_class'][0]['name'] == 'screw' and numbers['images'] == 6

@@ -7,8 +7,8 @@ import pytest
 import torch
 from own_data import GROUND, labels_of, segmentor, write_maps
 
-from repnext_mm.analysis.report import write_report
-from repnext_mm.analysis.settings import Settings
+from repnext_mm.analysis.report import write_analysis
+from repnext_mm.analysis.settings import AnalysisSettings
 from repnext_mm.analysis.tasks import build_analysis
 
 PALETTE = [[0, 0, 0], [0, 0, 255], [255, 0, 0]]
@@ -41,7 +41,7 @@ def analysis(tmp_path):
     cfg = segmentor(tmp_path)
     cfg.test_dataloader = cfg.val_dataloader
     cfg.test_dataloader.dataset.metainfo.palette = PALETTE
-    return build_analysis(cfg, Settings(pictures=1))
+    return build_analysis(cfg, AnalysisSettings(pictures=1))
 
 
 def test_iou_confusions_and_images(analysis, tmp_path):
@@ -67,7 +67,7 @@ def test_iou_confusions_and_images(analysis, tmp_path):
     expected = abs(confidence - numbers['pixel_accuracy'])
     error = numbers['calibration']['expected_calibration_error']
     assert error == pytest.approx(expected, abs=1e-5)
-    page = write_report(report, tmp_path / 'out', 'page', {}).read_text()
+    page = write_analysis(report, tmp_path / 'out', 'page', {}).read_text()
     assert 'val/2.jpg: mIoU' in page and 'val/0.jpg: mIoU 100.0 %' in page
     assert 'val/1.jpg' not in page  # neither the worst nor the best
     assert json.loads((tmp_path / 'out' / 'analysis.json').read_text())['classes'] == list(GROUND)

@@ -18,10 +18,10 @@ from repnext_mm.evaluation.model_zoo import (
     backbone_key,
     draw_accuracy,
     entry_of,
-    page,
     read_metafiles,
     reduce_benchmark,
     speeds_by_backbone,
+    zoo_page,
     zoo_row,
 )
 from repnext_mm.evaluation.point_labels import label_points
@@ -80,7 +80,7 @@ def test_rows_agree_with_the_metafiles(model):
 
 def test_text_is_that_of_the_command():
     """Everything above the first table, with the machine and what was wrong with it."""
-    assert PAGE.startswith(page([], measured(), ROOT).split('\n## ')[0])
+    assert PAGE.startswith(zoo_page([], measured(), ROOT).split('\n## ')[0])
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_measured_ratios_are_to_the_better_layout_of_the_reference(tmp_path):
                  (800, 1280), {'box AP': 40.0})
         for name, key in zip(('repnext', 'other'), found, strict=True)
     ]  # fmt: skip
-    text = page(entries, speeds, ROOT)
+    text = zoo_page(entries, speeds, ROOT)
     assert '| 1.50 |' in text and '**The machine was busy**: others ran.' in text
     draw_accuracy(entries, speeds, ROOT, tmp_path / 'zoo.png')
     assert (tmp_path / 'zoo.png').read_bytes().startswith(b'\x89PNG')

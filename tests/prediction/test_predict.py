@@ -1,6 +1,7 @@
 """Images and videos become pictures and tables; what cannot be read is listed, and nothing is done twice."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import cv2
@@ -128,6 +129,22 @@ def test_interrupted_runs_go_on_and_other_networks_are_refused(images, tmp_path)
         ValueError, match='holds predictions of another network: name another folder'
     ):
         predict_all(finder, find_inputs([str(images)]), out, Settings('other'))
+
+
+def test_a_folder_that_goes_meanwhile_is_told(images, tmp_path):
+    out = tmp_path / 'out'
+
+    class Removing(Finder):
+        def __call__(self, found):
+            if self.batches == [1]:
+                shutil.rmtree(out)
+            return super().__call__(found)
+
+    with pytest.raises(RuntimeError, match='out lacks 1 records that were written'):
+        run(Removing(), [images], out)
+    assert not (out / 'predictions.json').exists()
+    run(Finder(), [images], out)
+    assert len(rows(out)) == 4
 
 
 def test_what_cannot_be_read_is_listed_and_the_rest_is_done(images, tmp_path):

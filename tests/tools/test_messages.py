@@ -4,6 +4,7 @@ import pytest
 from commands import TOOLS
 
 USAGES = {
+    'analyze.py': ['missing.py', 'any.pth'],
     'benchmark.py': ['missing.py'],
     'benchmark_gpu.py': ['--budget', '-1'],
     'check_dataset.py': ['missing.py'],
