@@ -23,7 +23,7 @@ from repnext_mm.visualization.colours import Colour, class_colours
 from repnext_mm.visualization.legend import Entry, frequent_classes, overlay
 
 WRONG_PIXELS: Colour = (230, 0, 120)
-IGNORED_LABEL = 255
+VOID_LABEL = 255
 
 
 class Shown(NamedTuple):
@@ -251,7 +251,7 @@ class SegmentorAnalysis:
     def _draw(self, image: np.ndarray, shown: Shown) -> np.ndarray:
         truth, predicted = (_unpacked(part, shown.shape) for part in shown.maps)
         known = (truth >= 0) & (truth < len(self.classes))
-        errors = np.where(known & (truth != predicted), 0, IGNORED_LABEL)
+        errors = np.where(known & (truth != predicted), 0, VOID_LABEL)
         panels = {
             'ground truth': overlay(image, truth, self.palette),
             'prediction': overlay(image, predicted, self.palette),

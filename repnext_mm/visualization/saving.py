@@ -11,7 +11,7 @@ from PIL import Image
 
 from repnext_mm.files import write_bytes
 
-QUALITY = 95
+JPEG_QUALITY = 95
 """Of JPEG files, as OpenCV has it."""
 
 
@@ -31,5 +31,5 @@ def save_picture(picture: np.ndarray, path: str | Path) -> None:
     if suffix not in formats:
         raise ValueError(f'{path} has no suffix of a picture: name it .png or .jpg')
     content = io.BytesIO()
-    Image.fromarray(np.asarray(picture)).save(content, formats[suffix], quality=QUALITY)
+    Image.fromarray(np.asarray(picture)).save(content, formats[suffix], quality=JPEG_QUALITY)
     write_bytes(path, content.getvalue())

@@ -1,5 +1,6 @@
 """The picture of the curves is there while a training runs, and never ends it."""
 
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
@@ -7,7 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from runners import build_runner
 
-from repnext_mm.hooks import curves_hook
+from repnext_mm.visualization import curves
 from repnext_mm.visualization.curves import read_curves
 
 pytestmark = pytest.mark.distribution
@@ -26,7 +27,7 @@ class Seen(Hook):
         self.after_validation = []
 
     def after_val_epoch(self, runner, metrics=None):
-        self.after_validation.append((curves_hook.Path(runner.work_dir) / 'curves.png').is_file())
+        self.after_validation.append((Path(runner.work_dir) / 'curves.png').is_file())
 
 
 def train(folder, name, epochs, **options):
@@ -46,8 +47,8 @@ def test_it_is_current_and_goes_on_after_a_resume(tmp_path):
         drawn.append(read_curves(files).losses['loss'].steps.tolist())
         return real(files, path)
 
-    real = curves_hook.write_curves
-    with patch.object(curves_hook, 'write_curves', note):
+    real = curves.write_curves
+    with patch.object(curves, 'write_curves', note):
         assert train(tmp_path, 'curves_first', 1) == [True]
         assert drawn == [[1, 2, 3]] * 2  # after validation, and at the end
         options = dict(load_from=str(tmp_path / 'epoch_1.pth'), resume=True)
@@ -61,7 +62,7 @@ def test_it_is_current_and_goes_on_after_a_resume(tmp_path):
 
 def test_an_error_in_drawing_does_not_end_a_training(tmp_path):
     with (
-        patch.object(curves_hook, 'write_curves', side_effect=OSError(28, 'no space left')),
+        patch.object(curves, 'write_curves', side_effect=OSError(28, 'no space left')),
         patch.object(MMLogger, 'warning') as warning,
     ):
         train(tmp_path, 'curves_error', 1)
