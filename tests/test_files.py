@@ -192,11 +192,14 @@ def test_without_locks_nothing_is_taken_for_dead(tmp_path):
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT], ids=['terminate', 'interrupt'])
 def test_signals_leave_no_draft(tmp_path, number):
+    # A shell lets what it starts in the background ignore Ctrl-C, and processes inherit that.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises((SystemExit, KeyboardInterrupt)), replaced(tmp_path / 'file') as draft:
         draft.write_text('half')
         signal.raise_signal(number)
         raise AssertionError('the signal has done nothing')
+    signal.signal(signal.SIGINT, inherited)
     assert names(tmp_path) == [] and signal.getsignal(signal.SIGTERM) is before
 
 
