@@ -195,6 +195,9 @@ def _read(file: Path) -> tuple[list[dict], list[dict]]:
             if not isinstance(row, dict) or 'step' not in row:
                 continue
             if 'iter' in row:
+                if training and row['step'] < training[-1]['step']:  # two starts in one second
+                    training = [line for line in training if line['step'] < row['step']]
+                    validation = [line for line in validation if line['step'] < row['step']]
                 training.append(row)
             else:
                 last = training[-1] if training else {}

@@ -47,6 +47,12 @@ def test_lines_are_told_apart_and_a_broken_one_is_left_out(tmp_path):
     assert np.isnan(curves.metrics['coco/bbox_mAP_l'].values).all()
 
 
+def test_two_starts_in_one_second_share_a_file_and_the_later_one_counts(tmp_path):
+    rows = [step(1, 3.0), step(2, 2.0), validation(2, mIoU=7.0), step(1, 0.3), step(2, 0.2)]
+    curves = read_curves([write(tmp_path / 'scalars.json', rows)])
+    assert curves.losses['loss'].values.tolist() == [0.3, 0.2] and not curves.metrics
+
+
 def test_a_resumed_training_goes_on_from_its_checkpoint(tmp_path):
     # Killed at 60, and resumed from 30.
     write(tmp_path / '20260101_000000/vis_data/scalars.json', [step(n, n) for n in (20, 40, 60)])
