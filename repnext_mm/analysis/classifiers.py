@@ -13,7 +13,7 @@ from repnext_mm.analysis.curves import (
 )
 from repnext_mm.analysis.pictures import draw_gallery
 from repnext_mm.analysis.report import AnalysisReport, ReportTable, Section, count, decimal, percent
-from repnext_mm.analysis.samples import TestedSample, name_of_image
+from repnext_mm.analysis.samples import TestedSample, as_array, name_of_image
 from repnext_mm.analysis.sections import calibration_section, confusion_section
 from repnext_mm.analysis.settings import AnalysisSettings
 from repnext_mm.visualization.objects import enlarge
@@ -60,14 +60,14 @@ class ClassifierAnalysis:
                 'the test data have no classes to compare predictions with: analyse a split with '
                 'annotations, such as a folder with a folder for each class'
             )
-        truth = np.atleast_1d(_array(sample['gt_label']))
+        truth = np.atleast_1d(as_array(sample['gt_label']))
         if len(truth) != 1:
             raise ValueError(
                 f'an image has {len(truth)} classes: classifiers of images with one class each are '
                 'analysed, and of no others'
             )
         self.labels.append(int(truth[0]))
-        self.scores.append(_array(sample['pred_score']).astype(np.float32))
+        self.scores.append(as_array(sample['pred_score']).astype(np.float32))
         self.samples.append(dict(img_path=sample.get('img_path')))
 
     def report(self) -> AnalysisReport:
@@ -163,10 +163,6 @@ class ClassifierAnalysis:
     @staticmethod
     def _draw(image: np.ndarray, _: int) -> np.ndarray:
         return enlarge(image, ENLARGED_SIDE / max(image.shape[:2]))
-
-
-def _array(values: Any) -> np.ndarray:
-    return values.cpu().numpy() if hasattr(values, 'cpu') else np.asarray(values)
 
 
 def topk(labels: np.ndarray, scores: np.ndarray, most: int) -> float:

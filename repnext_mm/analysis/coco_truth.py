@@ -6,7 +6,16 @@ from typing import Any, NamedTuple
 import mmengine
 
 from repnext_mm.analysis.samples import TestedSample
-from repnext_mm.compat import require
+from repnext_mm.compat import require, require_extra
+
+
+def hotcoco() -> Any:
+    """The package that evaluates detectors.
+
+    Raises:
+        ImportError: If it is not installed; the message says how it is.
+    """
+    return require_extra('hotcoco', 'analysis', 'the analysis of a detector')
 
 
 class Truth(NamedTuple):

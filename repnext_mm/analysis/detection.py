@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from repnext_mm.analysis.coco_truth import Truth
+from repnext_mm.analysis.coco_truth import Truth, hotcoco
 from repnext_mm.analysis.curves import (
     Operating,
     Reliability,
@@ -17,7 +17,6 @@ from repnext_mm.analysis.curves import (
     precision_recall,
     reliability,
 )
-from repnext_mm.compat import require_extra
 
 MOST_DETECTIONS = (100, 300, 1000)
 """Of an image, the most certain ones: AP counts the first number, all else the last, as mmdet does."""
@@ -119,9 +118,9 @@ def evaluate(truth: Truth, predictions: list[dict], kind: str) -> EvaluatedDetec
 
 def run_evaluator(truth: Truth, predictions: list[dict], kind: str) -> Any:
     """hotcoco's evaluator of all classes and sizes, with everything accumulated."""
-    hotcoco = require_extra('hotcoco', 'analysis', 'the analysis of a detector')
-    objects = hotcoco.COCO(truth.content)
-    evaluator = hotcoco.COCOeval(objects, objects.load_res(predictions), kind)
+    package = hotcoco()
+    objects = package.COCO(truth.content)
+    evaluator = package.COCOeval(objects, objects.load_res(predictions), kind)
     evaluator.params.max_dets = list(MOST_DETECTIONS)
     evaluator.params.cat_ids = truth.category_ids
     evaluator.evaluate()

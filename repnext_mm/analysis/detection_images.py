@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from repnext_mm.analysis.coco_truth import Truth
+from repnext_mm.analysis.coco_truth import Truth, hotcoco
 from repnext_mm.analysis.detection import MATCHED, EvaluatedDetector
 from repnext_mm.analysis.pictures import side_by_side
-from repnext_mm.compat import require_extra
 from repnext_mm.visualization.colours import Colour
 from repnext_mm.visualization.legend import Entry
 from repnext_mm.visualization.objects import Objects, draw_coloured
@@ -146,7 +145,7 @@ class Drawing(NamedTuple):
 
     def _encoded(self, entry: dict, height: int, width: int) -> dict:
         """The mask of an annotation or prediction, run-length encoded."""
-        mask = require_extra('hotcoco', 'analysis', 'the analysis of a detector').mask
+        mask = hotcoco().mask
         shape = entry['segmentation']
         if isinstance(shape, list):
             return mask.merge(mask.frPyObjects(shape, height, width))
@@ -155,14 +154,14 @@ class Drawing(NamedTuple):
         return shape
 
     def _mask(self, entry: dict, image: np.ndarray) -> np.ndarray:
-        mask = require_extra('hotcoco', 'analysis', 'the analysis of a detector').mask
+        mask = hotcoco().mask
         return mask.decode(self._encoded(entry, *image.shape[:2])).astype(bool)
 
     def _box(self, entry: dict) -> list[float]:
         """Left, top, width and height."""
         if 'bbox' in entry:
             return entry['bbox']
-        mask = require_extra('hotcoco', 'analysis', 'the analysis of a detector').mask
+        mask = hotcoco().mask
         return mask.toBbox(entry['segmentation']).tolist()
 
     def _confused(
@@ -171,7 +170,7 @@ class Drawing(NamedTuple):
         """Whether each prediction is a wrong one that lies on an object of another class."""
         if not annotations or not found:
             return [False] * len(found)
-        mask = require_extra('hotcoco', 'analysis', 'the analysis of a detector').mask
+        mask = hotcoco().mask
         if self.detector.kind == 'segm':
             height, width = found[0]['segmentation']['size']
             first, second = (

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from repnext_mm.analysis.coco_truth import Found, Truth, add_predictions, read_truth
+from repnext_mm.analysis.coco_truth import Found, Truth, add_predictions, hotcoco, read_truth
 from repnext_mm.analysis.detection import (
     IOUS,
     SIZES,
@@ -32,7 +32,6 @@ from repnext_mm.analysis.report import (
 from repnext_mm.analysis.samples import TestedSample, name_of_image
 from repnext_mm.analysis.sections import calibration_section, confusion_section
 from repnext_mm.analysis.settings import AnalysisSettings
-from repnext_mm.compat import require_extra
 from repnext_mm.html_page import Cell, Number
 
 ERROR_KINDS = dict(segm='Masks', bbox='Boxes')
@@ -52,7 +51,7 @@ class DetectorAnalysis:
     """
 
     def __init__(self, dataset: Any, settings: AnalysisSettings):
-        require_extra('hotcoco', 'analysis', 'the analysis of a detector')
+        hotcoco()
         self.dataset, self.settings = dataset, settings
         self.truth = read_truth(dataset)
         self.found = Found([], [])

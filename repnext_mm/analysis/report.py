@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from repnext_mm.files import replaced, to_json, write_text
+from repnext_mm.files import to_json, write_bytes, write_text
 from repnext_mm.html_page import (
     Cell,
     Markup,
@@ -77,9 +77,7 @@ def write_analysis(
     """
     write_text(folder / 'analysis.json', to_json(source | report.numbers))
     for picture in _pictures(report.sections):
-        path = folder / picture.name
-        with replaced(path) as draft:
-            draft.write_bytes(picture.content)
+        write_bytes(folder / picture.name, picture.content)
     named = {key: value for key, value in source.items() if isinstance(value, str)}
     parts = [table(['', ''], [(key.replace('_', ' '), value) for key, value in named.items()])]
     for section in report.sections:

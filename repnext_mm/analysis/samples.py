@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
@@ -87,3 +88,8 @@ def name_of_image(sample: TestedSample, index: int) -> str:
     """What an image is called: the end of its path, or its number."""
     path = sample.get('img_path')
     return '/'.join(Path(path).parts[-2:]) if path else f'image {index}'
+
+
+def as_array(values: Any) -> np.ndarray:
+    """A tensor on any device, a list or an array as an array."""
+    return values.cpu().numpy() if hasattr(values, 'cpu') else np.asarray(values)

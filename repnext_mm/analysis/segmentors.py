@@ -16,7 +16,7 @@ from repnext_mm.analysis.confusion import confusion_matrix, row_shares
 from repnext_mm.analysis.curves import Reliability, reliability
 from repnext_mm.analysis.pictures import draw_gallery, side_by_side
 from repnext_mm.analysis.report import AnalysisReport, ReportTable, Section, count, percent
-from repnext_mm.analysis.samples import TestedSample, name_of_image
+from repnext_mm.analysis.samples import TestedSample, as_array, name_of_image
 from repnext_mm.analysis.sections import calibration_section, confusion_section
 from repnext_mm.analysis.settings import AnalysisSettings
 from repnext_mm.visualization.colours import Colour, class_colours
@@ -113,7 +113,7 @@ class SegmentorAnalysis:
                 "has them, with dict(type='LoadAnnotations') behind Resize in its pipeline"
             )
         truth, predicted = (
-            _array(sample[key]['data']).squeeze() for key in ('gt_sem_seg', 'pred_sem_seg')
+            as_array(sample[key]['data']).squeeze() for key in ('gt_sem_seg', 'pred_sem_seg')
         )
         if truth.shape != predicted.shape:
             raise ValueError(
@@ -259,10 +259,6 @@ class SegmentorAnalysis:
         }
         entries = frequent_classes([truth, predicted], self.classes, self.palette)
         return side_by_side(panels, [*entries, Entry('wrong', WRONG_PIXELS)])
-
-
-def _array(values: Any) -> np.ndarray:
-    return values.cpu().numpy() if hasattr(values, 'cpu') else np.asarray(values)
 
 
 def _packed(labels: np.ndarray) -> bytes:
