@@ -96,7 +96,7 @@ def metric_table(columns: Mapping[str, LoggedMetrics]) -> list[str]:
     """Lines of a table with a row for each metric, those that the task is judged by first.
 
     Args:
-        columns: LoggedMetrics by the title of their column; what is no number is left out.
+        columns: Metrics by the title of their column; what is no number is left out.
     """
     names = dict.fromkeys(
         name
