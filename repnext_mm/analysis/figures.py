@@ -1,6 +1,5 @@
 """Plots of an analysis, as PNG files."""
 
-import io
 from collections.abc import Mapping, Sequence
 
 import matplotlib
@@ -10,6 +9,7 @@ from matplotlib.figure import Figure
 
 from repnext_mm.analysis.confusion import row_shares
 from repnext_mm.analysis.curves import CONFIDENCE_BINS, Reliability
+from repnext_mm.visualization.saving import figure_png
 
 BLUE, ORANGE, GREY = '#0072b2', '#d55e00', '#999999'
 LONGEST = 24
@@ -20,9 +20,6 @@ FEW_CURVES = 8
 
 NUMBERS_UP_TO = 16
 """Rows of a matrix whose cells have room for numbers."""
-
-DOTS = 110
-"""For each inch."""
 
 
 def short(name: str) -> str:
@@ -53,7 +50,7 @@ def draw_precision_recall(
     for part, title in zip(axes, titles, strict=False):
         part.set(xlabel='recall', ylabel='precision', title=title, xlim=(0, 1), ylim=(0, 1.02))
         part.grid(alpha=0.3)
-    return to_png(figure)
+    return figure_png(figure, tight=True)
 
 
 def _class_curves(axes: Axes, recall: np.ndarray, curves: Mapping[str, np.ndarray]) -> None:
@@ -95,7 +92,7 @@ def draw_matrix(matrix: np.ndarray, names: Sequence[str]) -> bytes:
             ink = 'white' if share > 0.55 else 'black'
             text = '<1' if share < 0.01 else f'{100 * share:.0f}'
             axes.text(column, row, text, color=ink, ha='center', va='center', fontsize=8)
-    return to_png(figure)
+    return figure_png(figure, tight=True)
 
 
 def draw_bars(values: Mapping[str, float], label: str) -> bytes:
@@ -115,7 +112,7 @@ def draw_bars(values: Mapping[str, float], label: str) -> bytes:
     axes.invert_yaxis()
     axes.set(xlabel=label, xlim=(0, 1.12 * max([*sizes, 0.1])))
     axes.spines[['top', 'right']].set_visible(False)
-    return to_png(figure)
+    return figure_png(figure, tight=True)
 
 
 def draw_reliability(found: Reliability, right: str) -> bytes:
@@ -139,11 +136,4 @@ def draw_reliability(found: Reliability, right: str) -> bytes:
     below.bar(middles, found.counts, 0.92 / CONFIDENCE_BINS, color=GREY)
     below.set_yscale('symlog', linthresh=1)
     below.set(xlabel='score', ylabel='predictions')
-    return to_png(figure)
-
-
-def to_png(figure: Figure) -> bytes:
-    """A figure as a PNG file."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format='png', dpi=DOTS, bbox_inches='tight')  # nothing is cut off
-    return buffer.getvalue()
+    return figure_png(figure, tight=True)

@@ -15,7 +15,7 @@ from repnext_mm.demo.shapes import SEMANTIC_CLASSES
 from repnext_mm.visualization.captions import Style
 from repnext_mm.visualization.instances import draw_instances
 from repnext_mm.visualization.legend import frequent_classes, overlay, with_legend
-from repnext_mm.visualization.saving import save_picture
+from repnext_mm.visualization.saving import save_figure, save_picture
 
 SCALE = 3
 STYLE = Style(font_size=24, line_width=2)
@@ -93,7 +93,7 @@ def draw_instance_pairs(data_root: Path, predictions: Path, path: Path, count: i
         _show(truth, image, *_ground_truth(coco, annotations, names), 'ground truth')
         found = samples[number]['pred_instances']
         _show(prediction, image, *_found(found, list(names.values())), 'prediction')
-    figure.savefig(path, dpi=100)
+    save_figure(figure, path, dots=100)
 
 
 Instances = tuple[Tensor, Tensor, list[str], list[int]]

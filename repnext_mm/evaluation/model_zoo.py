@@ -15,8 +15,8 @@ from repnext_mm.checkpoints.loading import build_model
 from repnext_mm.evaluation.benchmark.networks import without_downloads
 from repnext_mm.evaluation.complexity import Complexity, complexity_of
 from repnext_mm.evaluation.point_labels import label_points
-from repnext_mm.files import replaced
 from repnext_mm.reparam import FORMS, TRAINING, reparameterize_model
+from repnext_mm.visualization.saving import save_figure
 
 TEST_SHAPES = dict(mmdet=(800, 1280), mmseg=(512, 512), mmpretrain=(224, 224))
 """Height and width for the arithmetic by scope, those of most configs' tests."""
@@ -280,5 +280,4 @@ def draw_accuracy(entries: Sequence[ZooEntry], speeds: Speeds, root: Path, path:
         axes.grid(alpha=0.3)
     for axes, found in zip(figure.axes, panels.values(), strict=True):
         label_points(axes, found)
-    with replaced(path) as draft:
-        figure.savefig(draft, dpi=110, format='png')
+    save_figure(figure, path)

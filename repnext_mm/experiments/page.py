@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.figure
 from PIL import Image
 
 from repnext_mm.experiments.commands import config_options, shown_command
@@ -31,6 +30,7 @@ from repnext_mm.html_page import (
 )
 from repnext_mm.reparam.forms import FORMS
 from repnext_mm.visualization.curves import draw_curves, scalar_files
+from repnext_mm.visualization.saving import figure_png
 
 METRIC_TITLES = {
     'coco/bbox_mAP': 'box AP',
@@ -79,7 +79,7 @@ def write_run_page(
         parts += [heading('Forms and files'), table(list(rows[0]), cells), *_notes(data, steps)]
     curves = draw_curves(scalar_files(work_dir / TRAIN))
     if curves:
-        shown = picture(_png(curves), 'losses and metrics over the iterations')
+        shown = picture(figure_png(curves, dots=100), 'losses and metrics over the iterations')
         parts += [heading('Training'), shown]
     figures = list(_figures(work_dir, pictures)) if steps.get(PICTURES) else []
     if figures:
@@ -179,12 +179,6 @@ def _notes(data: Mapping[str, Any], steps: Steps) -> Iterator[Markup]:
         yield from (
             note(f'Busy machine: {text}', 'warning') for text in dict.fromkeys(speed['warnings'])
         )
-
-
-def _png(drawn: matplotlib.figure.Figure) -> bytes:
-    content = io.BytesIO()
-    drawn.savefig(content, dpi=100, format='png')
-    return content.getvalue()
 
 
 def _figures(work_dir: Path, count: int) -> Iterator[Markup]:

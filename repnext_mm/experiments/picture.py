@@ -12,8 +12,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 
 from repnext_mm.experiments.specification import EXPORTED_KINDS, Column
 from repnext_mm.experiments.tables import Data, change_of, columns_of, seed_values
-from repnext_mm.files import replaced
 from repnext_mm.reparam.forms import FORMS
+from repnext_mm.visualization.saving import save_figure
 
 MARKS = {'training': 'o', 'fused': 's', 'plain': '^', 'onnx': 'D', 'int8': 'v'}
 WIDTH = 10.0
@@ -75,8 +75,7 @@ def draw_picture(data: Data, path: Path) -> bool:
     figure = picture_of(data)
     if figure is None:
         return False
-    with replaced(path) as draft:
-        figure.savefig(draft, dpi=110, format='png')
+    save_figure(figure, path)
     return True
 
 

@@ -14,7 +14,7 @@ import matplotlib.figure
 import numpy as np
 from matplotlib.axes import Axes
 
-from repnext_mm.files import replaced
+from repnext_mm.visualization.saving import save_figure
 
 SCALARS = 'vis_data/scalars.json'
 """In the folder of each start of a training, which has its time as a name."""
@@ -148,8 +148,7 @@ def write_curves(files: Iterable[str | Path], path: str | Path) -> bool:
     figure = draw_curves(files)
     if figure is None:
         return False
-    with replaced(path) as draft:
-        figure.savefig(draft, dpi=100, format='png')
+    save_figure(figure, path, dots=100)
     return True
 
 

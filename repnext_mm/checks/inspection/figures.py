@@ -1,9 +1,9 @@
 """Pictures of numbers: object sizes against anchors."""
 
-import io
-
 import matplotlib.figure
 import numpy as np
+
+from repnext_mm.visualization.saving import figure_png
 
 
 def draw_sizes(boxes: np.ndarray, anchors: np.ndarray | None) -> bytes:
@@ -30,6 +30,4 @@ def draw_sizes(boxes: np.ndarray, anchors: np.ndarray | None) -> bytes:
     axes.xaxis.set_major_formatter(lambda value, _: f'{value:g}')
     axes.set(xlabel='square root of width x height, in pixels', ylabel='objects')
     axes.legend()
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format='png', dpi=110)
-    return buffer.getvalue()
+    return figure_png(figure)

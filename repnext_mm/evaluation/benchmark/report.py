@@ -16,8 +16,9 @@ from repnext_mm.evaluation.benchmark.measure import (
     TableResult,
 )
 from repnext_mm.evaluation.complexity import Complexity
-from repnext_mm.files import replaced, write_text
+from repnext_mm.files import write_text
 from repnext_mm.timing import TIE, format_table
+from repnext_mm.visualization.saving import save_figure
 
 MEBIBYTE = 2**20
 
@@ -150,8 +151,7 @@ class BenchmarkReport:
             axes.barh(names, middle, xerr=[below, above], color='tab:blue', alpha=0.7)
             axes.invert_yaxis()
             axes.set(title=table.title, xlabel='ms (median; 5th to 95th percentile)')
-        with replaced(self.path.with_suffix('.png')) as draft:
-            figure.savefig(draft, dpi=110, format='png')
+        save_figure(figure, self.path.with_suffix('.png'))
 
 
 def size_record(

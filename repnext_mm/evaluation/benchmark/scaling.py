@@ -9,7 +9,7 @@ import numpy as np
 
 from repnext_mm.evaluation.benchmark.cases import Case, Table, shown
 from repnext_mm.evaluation.benchmark.measure import TableResult
-from repnext_mm.files import replaced
+from repnext_mm.visualization.saving import save_figure
 
 SIDES = (224, 320, 448, 640, 800, 1120, 1600)
 """Of square images, in pixels."""
@@ -139,5 +139,4 @@ def draw_scaling(results: Sequence[TableResult], path: Path) -> None:
         axes.set(title=result.title, xlabel=label, ylabel='ms', xscale='log', yscale='log')
         axes.grid(alpha=0.3, which='both')
         axes.legend(fontsize=8)
-    with replaced(path) as draft:
-        figure.savefig(draft, dpi=110, format='png')
+    save_figure(figure, path)
