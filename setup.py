@@ -117,7 +117,7 @@ setup(
     ],
     packages=find_packages(include=['repnext_mm', 'repnext_mm.*']),
     python_requires='>=3.10',
-    install_requires=['numpy', 'safetensors', 'torch>=2.4', 'torchvision>=0.19'],
+    install_requires=['filelock', 'numpy', 'safetensors', 'torch>=2.4', 'torchvision>=0.19'],
     extras_require={
         'onedl': ONEDL,
         'openmmlab': OPENMMLAB,

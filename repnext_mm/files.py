@@ -120,7 +120,7 @@ def draft_folder(parent: str | Path) -> Iterator[Path]:
     long as this process is there. SIGTERM and Ctrl-C remove it too.
     """
     owner = os.getpid()
-    with _ended_by_exceptions():
+    with ended_by_exceptions():
         folder, lock = _locked_folder(parent)
         try:
             yield folder
@@ -208,7 +208,7 @@ def _unlock(lock: int | None) -> None:
 
 
 @contextmanager
-def _ended_by_exceptions() -> Iterator[None]:
+def ended_by_exceptions() -> Iterator[None]:
     """SIGTERM ends this process by an exception, as Ctrl-C does, so that it cleans up.
 
     Nothing changes where somebody handles the signal, and outside of the main thread.

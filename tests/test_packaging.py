@@ -75,6 +75,7 @@ def test_wheel_requires_neither_distribution(wheel):
     required = [line for line in lines if line.startswith('Requires-Dist')]
     hard = [line for line in required if 'extra ==' not in line]
     assert sorted(re.split(r'[ ><=;]', line.split(': ')[1])[0] for line in hard) == [
+        'filelock',
         'numpy',
         'safetensors',
         'torch',

@@ -19,6 +19,7 @@ from repnext_mm.border import ToolParser, run_tool
 from repnext_mm.demo.report import draw_instance_pairs, draw_label_pairs
 from repnext_mm.demo.shapes import generate_shapes
 from repnext_mm.files import write_text
+from repnext_mm.launch.sole_use import sole_use
 from repnext_mm.reparam.forms import FORMS
 from repnext_mm.timing import format_table
 from repnext_mm.visualization.curves import scalar_files, write_curves
@@ -179,9 +180,14 @@ def problems(task: Task, rows: list[dict]) -> list[str]:
 
 def main() -> int:
     args = parse_args()
-    start = time.monotonic()
-    task = TASKS[args.task]
     work_dir = (args.work_dir or Path(f'work_dirs/demo_{args.task}')).resolve()
+    with sole_use(work_dir):
+        return demonstrate(TASKS[args.task], work_dir, args)
+
+
+def demonstrate(task: Task, work_dir: Path, args: argparse.Namespace) -> int:
+    """Goes all the way in a folder; returns the exit status."""
+    start = time.monotonic()
     say(f'1/7 Generating {args.train_images} + {args.val_images} images')
     data = generate_shapes(
         work_dir / f'shapes_{args.train_images}_{args.val_images}',

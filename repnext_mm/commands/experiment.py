@@ -5,6 +5,8 @@ each step what there is, and table.md, .csv and .png to the work dir. What is do
 """
 
 import argparse
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +18,10 @@ from repnext_mm.experiments.commands import LAUNCHERS, Launcher
 from repnext_mm.experiments.report import write_report
 from repnext_mm.experiments.results import Results
 from repnext_mm.experiments.running import run_rows, trained_checkpoint
-from repnext_mm.experiments.specification import read_experiment
+from repnext_mm.experiments.specification import Experiment, ExperimentRow, read_experiment
 from repnext_mm.experiments.speed import measure_speed
 from repnext_mm.experiments.tables import failure_lines, main_table
+from repnext_mm.launch.sole_use import sole_use
 from repnext_mm.places import named_config, shipped
 from repnext_mm.timing import format_table
 
@@ -69,6 +72,19 @@ def main() -> int:
             'so there is nothing to run: --report-only shows what was published'
         )
     work_dir = args.work_dir or Path('work_dirs', 'experiments', experiment.name)
+    # Tables of what is there may be written while it grows.
+    with nullcontext() if args.report_only else sole_use(work_dir):
+        return fill_table(experiment, rows, work_dir, launcher, args)
+
+
+def fill_table(
+    experiment: Experiment,
+    rows: Sequence[ExperimentRow],
+    work_dir: Path,
+    launcher: Launcher,
+    args: argparse.Namespace,
+) -> int:
+    """Runs what the options ask for and writes the tables; returns the exit status."""
     path = work_dir / 'results.json'
     continues = args.resume or args.speed_only or args.report_only
     if path.is_file() and not continues:

@@ -28,7 +28,9 @@ from repnext_mm.launch.command_line import (
     build_parser,
     check_own_data_options,
     load_config,
+    write_reasons,
 )
+from repnext_mm.launch.sole_use import sole_use
 from repnext_mm.places import named_config, shipped
 
 
@@ -65,6 +67,7 @@ def settled_config(args: argparse.Namespace, work_dir: Path) -> str:
         return named_config(args.config)
     args.work_dir = str(work_dir)
     cfg = load_config(args)
+    write_reasons(cfg, args)
     path = work_dir / Path(args.config).name
     cfg.dump(path)
     args.cfg_options, args.backbone = {}, None
@@ -74,6 +77,12 @@ def settled_config(args: argparse.Namespace, work_dir: Path) -> str:
 def main() -> int:
     args = parse_args()
     work_dir = Path(args.work_dir or Path('work_dirs', 'run', Path(args.config).stem))
+    with sole_use(work_dir):
+        return run_in(work_dir, args)
+
+
+def run_in(work_dir: Path, args: argparse.Namespace) -> int:
+    """Runs the chain in a folder; returns the exit status."""
     path = work_dir / 'results.json'
     if path.is_file() and not args.resume:
         raise FileExistsError(

@@ -2,6 +2,11 @@
 
 import argparse
 
+import repnext_mm.registry  # noqa: F401 (says so if mmengine is missing)
+
+# isort: split
+from mmengine.config import Config
+
 from repnext_mm.checks.batches import explained_batch_errors
 from repnext_mm.checks.run import check_run
 from repnext_mm.launch.command_line import (
@@ -11,8 +16,10 @@ from repnext_mm.launch.command_line import (
     build_runner,
     check_own_data_options,
     load_config,
+    write_reasons,
 )
 from repnext_mm.launch.replaced_weights import drop_replaced_weights
+from repnext_mm.launch.sole_use import sole_use
 from repnext_mm.launch.watching import add_watching_options, use_watching_options
 from repnext_mm.training.resume import LATEST, make_deterministic, prepare_resume
 
@@ -51,6 +58,13 @@ def main() -> None:
                 f'--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in {args.config}'
             )
         cfg.auto_scale_lr.enable = True
+    with sole_use(cfg.work_dir, args.launcher):
+        write_reasons(cfg, args)
+        train(cfg, args)
+
+
+def train(cfg: Config, args: argparse.Namespace) -> None:
+    """Trains by a config and the options that are not in it yet."""
     prepare_resume(cfg, args.resume)
     if args.new_schedule:
         hooks = list(cfg.get('custom_hooks') or [])

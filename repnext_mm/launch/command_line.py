@@ -20,7 +20,11 @@ from repnext_mm.files import write_text
 from repnext_mm.launch.allocator import keep_memory
 from repnext_mm.launch.device import adapt_to_device, use_mixed_precision
 from repnext_mm.launch.options import ConfigOptions
-from repnext_mm.launch.processes import end_children_with_this, limit_threads
+from repnext_mm.launch.processes import (
+    end_children_with_this,
+    is_first_process,
+    limit_threads,
+)
 from repnext_mm.launch.screen import add_verbose_option, use_screen
 from repnext_mm.launch.summary import SummaryHook
 from repnext_mm.own_data import SLOT, Wishes, use_own_data
@@ -208,7 +212,7 @@ def load_config(args: argparse.Namespace) -> Config:
     if getattr(args, 'backbone', None):
         cfg.merge_from_dict(with_backbone(cfg, args.backbone))
         name += f'_{args.backbone}'
-    reasons = _fill_in_own_data(cfg, args)
+    args.reasons = _fill_in_own_data(cfg, args)
     cfg.merge_from_dict(args.cfg_options or {})
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     forbid_code_in_checkpoints()
@@ -219,8 +223,6 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.checks = dict(checks, skip=[*checks.get('skip', []), *args.skip_checks])
     cfg.launcher = args.launcher
     cfg.work_dir = _work_dir(cfg, args, f'./work_dirs/{name}')
-    if reasons and os.environ.get('RANK', '0') == '0':
-        write_text(Path(cfg.work_dir) / REASONS, '\n'.join([*reasons, '']))
     scope = cfg.get('default_scope')
     if scope in TASK_PACKAGES:
         require(scope, f'the config {path}')
@@ -228,6 +230,17 @@ def load_config(args: argparse.Namespace) -> Config:
         require_extra('faster_coco_eval', 'coco', 'FasterCocoMetric')
     adapt_to_device(cfg)
     return cfg
+
+
+def write_reasons(cfg: Config, args: argparse.Namespace) -> None:
+    """Writes into the work dir which settings were chosen for data of one's own, and why.
+
+    Args:
+        cfg: From :func:`load_config`.
+        args: That it was given.
+    """
+    if args.reasons and is_first_process(args.launcher):
+        write_text(Path(cfg.work_dir) / REASONS, '\n'.join([*args.reasons, '']))
 
 
 def _evaluators(cfg: Config) -> list:

@@ -17,6 +17,9 @@ OWN_THREADS = ('OMP_NUM_THREADS', 'MKL_NUM_THREADS')
 PROCESSES_HERE = ('LOCAL_WORLD_SIZE', 'SLURM_NTASKS_PER_NODE', 'OMPI_COMM_WORLD_LOCAL_SIZE')
 """Environment variables with the number of processes of a run on this machine, by its launcher."""
 
+RANKS = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}
+"""Environment variables with the number of a process in its run, by the name of its launcher."""
+
 QUOTA = Path('/sys/fs/cgroup/cpu.max')
 """Microseconds of processor time in each period, and the period: the limit of a container."""
 
@@ -45,6 +48,15 @@ def processes_here() -> int:
         if text.isdigit() and int(text) > 0:
             return int(text)
     return 1
+
+
+def is_first_process(launcher: str) -> bool:
+    """Whether this process is the first of its run, which alone writes what all share.
+
+    Args:
+        launcher: As ``--launcher`` names it; a process without one is a run of its own.
+    """
+    return os.environ.get(RANKS.get(launcher, ''), '0') == '0'
 
 
 def limit_threads() -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from commands import run_inside
 from mmengine.config import Config
 from mmengine.fileio.handlers import yaml_handler
 from mmengine.runner import load_checkpoint
@@ -15,6 +16,7 @@ from repnext_mm.__main__ import run_script
 from repnext_mm.compat import forbid_code_in_checkpoints
 from repnext_mm.compat.checkpoints import SAFE, UNSAFE
 from repnext_mm.compat.configs import read_config
+from repnext_mm.distillation.teacher import Teacher
 from repnext_mm.installation import install
 
 pytestmark = pytest.mark.distribution
@@ -168,3 +170,33 @@ def test_objects_of_python_are_refused_in_bases_too(attack):
     (attack / 'code.py').write_text('value = [1 + 1]\n')
     assert read_config(attack / 'code.py').value == [2]
     assert isinstance(read_config(attack / 'code.py'), Config)
+
+
+@pytest.mark.parametrize(
+    'command',
+    [
+        ['check_dataset.py', 'evil.yaml'],
+        ['experiment.py', 'evil.yaml'],
+        ['convert_checkpoint.py', 'good.pth', 'new.pth', '--config', 'evil.yaml'],
+    ],
+    ids=lambda command: command[0],
+)
+def test_tools_read_configs_of_data_as_such(command, attack, monkeypatch):
+    monkeypatch.chdir(attack)
+    torch.save(dict(state_dict=dict(weight=torch.ones(1))), 'good.pth')
+    refused = run_inside(*command)
+    assert refused.returncode == 2 and 'has an object of Python' in refused.stderr
+    assert not Path('mark').exists() and not Path('new.pth').exists()
+
+
+def test_teachers_are_built_of_data_too(attack):
+    with pytest.raises(ValueError, match='has an object of Python'):
+        Teacher(str(attack / 'evil.yaml'), None).ready_for(torch.zeros(1))
+    assert not (attack / 'mark').exists()
+
+
+def test_converting_reads_data_only(attack, monkeypatch):
+    monkeypatch.chdir(attack)
+    refused = run_inside('convert_checkpoint.py', 'evil.pth', 'new.pth')
+    assert refused.returncode == 2 and 'could run code' in refused.stderr
+    assert not Path('mark').exists() and not Path('new.pth').exists()

@@ -37,6 +37,9 @@ class Job(NamedTuple):
     makes: str = ''
     """A folder that the tool makes, and does not touch if it is there."""
 
+    alone: bool = False
+    """Whether a second one in the same folder is refused while the first runs."""
+
 
 def options(*more: str) -> list[str]:
     return ['--cfg-options', *SLIM, *more]
@@ -58,7 +61,7 @@ JOBS = (
         '--rounds', 1, '--forms', 'fused', '--work-dir', f, *options()],
         ('benchmark_backbone.json', 'benchmark_backbone.md', 'benchmark_backbone.png'), timed=True),
     Job('train', 'train.py', lambda p, f: [CONFIG, '--work-dir', f, '--resume',
-        *options(*DETERMINISTIC)], (LAST,)),
+        *options(*DETERMINISTIC)], (LAST,), alone=True),
     Job('quantize', 'quantize.py', lambda p, f: [CONFIG, p.onnx, '--output', f / 'int8.onnx',
         '--work-dir', f, '--images', 2, '--rounds', 1, '--max-loss', 1, *options()],
         ('int8.onnx', 'quantization.json'), timed=True),
@@ -74,8 +77,8 @@ JOBS = (
         'new/annotations/instances_val.json'), makes='new'),
     Job('experiment', 'experiment.py', lambda p, f: [p.experiment, '--work-dir', f, '--resume',
         '--rounds', 1, '--images', 1], ('results.json', 'table.md', 'table.csv', 'table.png'),
-        timed=True),
+        timed=True, alone=True),
     Job('demo', 'demo.py', lambda p, f: ['--work-dir', f, '--train-images', 4, '--val-images', 2,
         '--iterations', 1, '--any-result'], ('summary.md', 'model_int8.onnx', 'predictions.png'),
-        timed=True),
+        timed=True, alone=True),
 )  # fmt: skip

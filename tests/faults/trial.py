@@ -13,6 +13,7 @@ from faults.jobs import Job
 from faults.place import Place, prepare
 from faults.results import check_whole, content_of, digest, same
 from repnext_mm.files import DRAFT
+from repnext_mm.launch.sole_use import LOCK, OWNER
 
 KINDS = (*STRIKES, 'full', 'two at once', 'hole', 'read-only')
 
@@ -89,6 +90,8 @@ def run_trial(site: Site, job: Job, kind: str) -> str:
     statuses = [process.wait() for process in processes]
     texts = [process.output.read_text(errors='replace') for process in processes]
     check_ending(kind, statuses, texts)
+    if kind == 'two at once' and job.alone:
+        check_refusal(results, statuses, texts)
     finished = check_results(job, results, reference, statuses, demanded=kind != 'removed')
     site.check_inputs()
     if job.makes:  # tools that make a folder leave one alone that is there
@@ -96,8 +99,9 @@ def run_trial(site: Site, job: Job, kind: str) -> str:
     again = site.start(job, results, place)
     assert again.wait() == 0, again.output.read_text()[-3000:]
     check_results(job, results, reference, [0], demanded=True)
-    if job.name == 'train':
-        assert not list(results.rglob(f'{DRAFT}*')), 'drafts are left after --resume'
+    if job.alone:
+        left = [path for name in (f'{DRAFT}*', LOCK, OWNER) for path in results.rglob(name)]
+        assert left == [], 'drafts or locks are left after --resume'
     shutil.rmtree(results)
     return f'{statuses}, {finished} whole'
 
@@ -112,6 +116,13 @@ def check_ending(kind: str, statuses: list[int], texts: list[str]) -> None:
     assert set(statuses) <= allowed, (statuses, texts)
     if kind == 'ctrl-c' and 130 in statuses:
         assert 'KeyboardInterrupt: stopped by Ctrl-C' in texts[0], texts[0][-2000:]
+
+
+def check_refusal(results: Path, statuses: list[int], texts: list[str]) -> None:
+    """One of two had the folder, and the other has said so and ended."""
+    assert sorted(statuses) == [0, 1], (statuses, texts)
+    said = texts[statuses.index(1)]
+    assert f'{results} is in use by' in said and 'Traceback' not in said, said[-2000:]
 
 
 def check_results(

@@ -1,11 +1,10 @@
 """Changes to a config from a command line: as mmengine reads them, and with their spaces."""
 
-import argparse
-
 import pytest
 from mmengine.config import DictAction
 
-from repnext_mm.launch.options import ConfigOptions, parse_value
+from repnext_mm.launch.command_line import build_parser
+from repnext_mm.launch.options import parse_value
 
 pytestmark = pytest.mark.distribution
 
@@ -33,6 +32,8 @@ def test_values_are_those_of_mmengine(text):
         ('(1,2),(3,4)', [(1, 2), (3, 4)]),
         ('images (1)', 'images (1)'),
         ('Defective [', 'Defective ['),
+        ("a,it's", ['a', "it's"]),
+        ("[it's, b]", ["it's", 'b']),
     ],
 )
 def test_values_keep_what_belongs_to_them(text, value):
@@ -40,9 +41,10 @@ def test_values_keep_what_belongs_to_them(text, value):
 
 
 def test_wrong_pairs_are_named(capsys):
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions)
-    args = parser.parse_args(['--cfg-options', 'a=1', 'b=x y', '--cfg-options', 'a.b=2=3'])
+    parser = build_parser('A tool.')
+    args = parser.parse_args(
+        ['config.py', '--cfg-options', 'a=1', 'b=x y', '--cfg-options', 'a.b=2=3']
+    )
     assert args.cfg_options == {'a': 1, 'b': 'x y', 'a.b': '2=3'}
     for pair, problem in (
         ('lr', "expected KEY=VALUE, got 'lr'"),
@@ -52,5 +54,5 @@ def test_wrong_pairs_are_named(capsys):
         ("a=[1,'b]", 'brackets or quotes do not match'),
     ):
         with pytest.raises(SystemExit):
-            parser.parse_args(['--cfg-options', pair])
+            parser.parse_args(['config.py', '--cfg-options', pair])
         assert problem in capsys.readouterr().err

@@ -151,6 +151,7 @@ def test_compiled_code_and_what_is_no_archive_are_named(program, tmp_path):
         ('__import__("os")', False),
         ('().__class__', False),
         ('s0.func("x")', False),
+        ('s0.func(1)', False),
         ('Max(s0, "x")', False),
         ('eval(s0)', False),
         ('Max(*s0)', False),
