@@ -21,7 +21,7 @@ from repnext_mm.experiments.commands import Launcher
 from repnext_mm.experiments.page import write_run_page
 from repnext_mm.experiments.results import Results
 from repnext_mm.experiments.tables import failure_lines
-from repnext_mm.files import check_place, write_text
+from repnext_mm.files import check_place, replaced, write_text
 from repnext_mm.launch.command_line import (
     REASONS,
     add_own_data_options,
@@ -69,7 +69,8 @@ def settled_config(args: argparse.Namespace, work_dir: Path) -> str:
     cfg = load_config(args)
     write_reasons(cfg, args)
     path = work_dir / Path(args.config).name
-    cfg.dump(path)
+    with replaced(path) as draft:
+        cfg.dump(draft)
     args.cfg_options, args.backbone = {}, None
     return str(path)
 

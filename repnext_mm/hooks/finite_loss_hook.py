@@ -23,7 +23,7 @@ SHOWN_IMAGES = 3
 Batch = dict | tuple | list | None
 
 
-class NotFiniteError(ValueError):
+class NotFiniteError(RuntimeError):
     """A loss or weights are NaN or infinite."""
 
 
@@ -51,7 +51,7 @@ class FiniteLossHook(Hook):
         patience: Number of losses in a row that are let pass in mixed precision.
 
     Raises:
-        NotFiniteError: In the run, a ``ValueError``.
+        NotFiniteError: In the run, a ``RuntimeError``, with which a tool ends with status 1.
     """
 
     priority = 'LOW'

@@ -1,13 +1,17 @@
 """Files of predictions, written in the words of each package."""
 
+import pickle
 from collections.abc import Sequence
+from functools import partial
 
 from mmengine.evaluator import DumpResults
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
 from repnext_mm.compat import require
+from repnext_mm.files import replaced
 
 
 class DumpLabels(DumpResults):
@@ -35,9 +39,20 @@ def prediction_metric(scope: str | None, path: str) -> DumpResults:
     Raises:
         ImportError: If the scope is mmdet, and mmdet is not installed.
     """
+    kind = DumpLabels if scope == 'mmseg' else DumpResults
     if scope == 'mmdet':
-        return require('mmdet.evaluation', 'writing detections').DumpDetResults(out_file_path=path)
-    return (DumpLabels if scope == 'mmseg' else DumpResults)(out_file_path=path)
+        kind = require('mmdet.evaluation', 'writing detections').DumpDetResults
+    metric = kind(out_file_path=path)
+    metric.compute_metrics = partial(_write, path)  # its own leaves half a file on a full disk
+    return metric
+
+
+def _write(path: str, results: list) -> dict:
+    """Writes predictions, whole or not at all; returns no metrics."""
+    with replaced(path) as draft, draft.open('wb') as file:
+        pickle.dump(results, file)
+    print_log(f'Predictions written to {path}', logger='current')
+    return {}
 
 
 class PredictionHook(Hook):

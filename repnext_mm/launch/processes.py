@@ -17,7 +17,7 @@ OWN_THREADS = ('OMP_NUM_THREADS', 'MKL_NUM_THREADS')
 PROCESSES_HERE = ('LOCAL_WORLD_SIZE', 'SLURM_NTASKS_PER_NODE', 'OMPI_COMM_WORLD_LOCAL_SIZE')
 """Environment variables with the number of processes of a run on this machine, by its launcher."""
 
-RANKS = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}
+LAUNCHED_RANKS = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}
 """Environment variables with the number of a process in its run, by the name of its launcher."""
 
 QUOTA = Path('/sys/fs/cgroup/cpu.max')
@@ -54,9 +54,9 @@ def is_first_process(launcher: str) -> bool:
     """Whether this process is the first of its run, which alone writes what all share.
 
     Args:
-        launcher: As ``--launcher`` names it; a process without one is a run of its own.
+        launcher: One of :data:`LAUNCHED_RANKS`; a process of any other is a run of its own.
     """
-    return os.environ.get(RANKS.get(launcher, ''), '0') == '0'
+    return os.environ.get(LAUNCHED_RANKS.get(launcher, ''), '0') == '0'
 
 
 def limit_threads() -> int:

@@ -19,7 +19,7 @@ LOCK = '.repnext-lock'
 OWNER = '.repnext-owner.json'
 """Names of files in a work dir that is in use: what is locked, and whose it is."""
 
-PATIENCE = 0.2
+SECONDS_TO_LEAVE = 0.2
 """Seconds in which an owner that is just ending may leave."""
 
 
@@ -38,7 +38,7 @@ def sole_use(folder: str | Path, launcher: str = 'none') -> Iterator[None]:
 
     Args:
         folder: The work dir, which is made; if nothing was written into it, it goes again.
-        launcher: Of the processes, as ``--launcher`` names it.
+        launcher: What has started the processes, one of ``LAUNCHED_RANKS``; ``'none'`` if nothing has.
 
     Raises:
         FolderInUseError: If somebody else has it; the message says who.
@@ -66,12 +66,12 @@ def _take(folder: Path, lock: BaseFileLock, owner: str) -> None:
     """Locks a folder and writes down whose it is; a warning where there are no locks."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=PATIENCE)
+        lock.acquire(timeout=SECONDS_TO_LEAVE)
         write_text(folder / OWNER, owner)
     except Timeout:
         raise FolderInUseError(
-            f'{folder} is in use by {_owner(folder)}. Wait until it has ended, or name another folder '
-            'with --work-dir'
+            f'{folder} is in use by {_owner(folder)}. Wait until it has ended, or name another work '
+            'dir'
         ) from None
     except (OSError, NotImplementedError) as error:
         print_log(

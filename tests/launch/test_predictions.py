@@ -7,6 +7,7 @@ import pytest
 import torch
 from runners import Logits, RandomImages, build_runner, loader
 
+from repnext_mm.launch import predictions
 from repnext_mm.launch.predictions import PredictionHook
 
 pytestmark = pytest.mark.distribution
@@ -41,3 +42,14 @@ def test_predictions_of_several_test_sets_are_those_of_one(tmp_path):
     assert len(found) == len(expected) == 12
     for ours, theirs in zip(found, expected, strict=True):
         assert torch.equal(ours['logits'], theirs['logits'])
+
+
+def test_a_full_disk_leaves_no_part_of_the_predictions(tmp_path, monkeypatch):
+    def fail(results, file):
+        file.write(b'part')
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(predictions.pickle, 'dump', fail)
+    with pytest.raises(OSError, match='No space'):
+        written(tmp_path, 'full')
+    assert not list(tmp_path.rglob('*.pkl'))

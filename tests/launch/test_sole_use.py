@@ -63,7 +63,9 @@ def owner(tmp_path):
 
 def test_the_second_is_refused_with_word_of_the_first_until_that_is_dead(owner, tmp_path):
     work = tmp_path / 'work'
-    said = rf'{work} is in use by process {owner} on {platform.node()}, since 2\d+-.*--work-dir'
+    said = (
+        rf'{work} is in use by process {owner} on {platform.node()}, since 2\d+-.*another work dir'
+    )
     with pytest.raises(FolderInUseError, match=said), sole_use(work):
         pass
     os.kill(owner, signal.SIGKILL)

@@ -9,6 +9,7 @@ import torch
 from commands import CONFIG, ROOT, SLIM, TOOLS, call, run_inside, test, train
 from mmengine.config import Config
 
+from repnext_mm.integrity import not_finite
 from repnext_mm.reparam import fastest
 
 
@@ -149,6 +150,23 @@ def test_errors_come_early_and_say_what_to_do(data, checkpoint, tmp_path):
         result = run_inside(*arguments, data=data, COCO_ROOT=tmp_path)
         assert result.returncode != 0
         assert all(word in result.stderr for word in words), result.stderr[-2000:]
+
+
+def test_a_training_that_diverges_fails_and_keeps_its_last_finite_checkpoint(data, tmp_path):
+    options = [
+        *SLIM,
+        'default_hooks.checkpoint.interval=1',
+        'default_hooks.checkpoint.max_keep_ckpts=1',
+    ]
+    options += ['optim_wrapper.optimizer.lr=1e38', 'param_scheduler=None', 'train_cfg.max_iters=5']
+    command = ['train.py', CONFIG, '--work-dir', tmp_path, '--cfg-options', *options]
+    result = run_inside(*command, data=data)
+    assert result.returncode == 1 and 'Traceback' not in result.stderr
+    assert 'NotFiniteError: the loss is not finite at iteration 2' in result.stderr
+    assert [path.name for path in tmp_path.glob('*.pth')] == ['iter_1.pth']
+    assert not not_finite(torch.load(tmp_path / 'iter_1.pth', weights_only=True)['state_dict'])
+    again = run_inside(*command, '--resume', data=data)
+    assert again.returncode == 1 and f'Resuming from {tmp_path / "iter_1.pth"}' in again.stdout
 
 
 class Payload:
