@@ -6,7 +6,8 @@ import os
 import signal
 import stat
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
@@ -124,12 +125,13 @@ def test_an_output_link_stays_and_its_file_is_written(tmp_path, there):
 
 def test_links_to_other_file_systems_are_followed(tmp_path):
     """The second of two files, whose draft does not lie beside its target."""
-    (tmp_path / 'other').mkdir()
-    (tmp_path / 'model.bin').symlink_to(tmp_path / 'other' / 'real.bin')
+    disk = tmp_path / 'disk'
+    disk.mkdir()
+    (tmp_path / 'model.bin').symlink_to(disk / 'real.bin')
     rename = os.replace
 
     def on_one_device(source, target):
-        if 'other' in str(target) and 'other' not in str(source):
+        if Path(target).is_relative_to(disk) and not Path(source).is_relative_to(disk):
             raise OSError(files.errno.EXDEV, 'cross-device link')
         rename(source, target)
 
@@ -137,8 +139,8 @@ def test_links_to_other_file_systems_are_followed(tmp_path):
         with replaced(tmp_path / 'model.xml') as draft:
             draft.write_text('xml')
             draft.with_suffix('.bin').write_text('bin')
-    assert (tmp_path / 'model.bin').is_symlink() and names(tmp_path / 'other') == ['real.bin']
-    assert (tmp_path / 'other' / 'real.bin').read_text() == 'bin'
+    assert (tmp_path / 'model.bin').is_symlink() and names(disk) == ['real.bin']
+    assert (disk / 'real.bin').read_text() == 'bin'
 
 
 def test_names_may_be_as_long_as_the_file_system_lets_them(tmp_path):
@@ -223,6 +225,19 @@ def test_a_copy_of_the_process_leaves_the_draft_alone(tmp_path):
             os.kill(os.getpid(), signal.SIGTERM)
             os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+        assert draft.exists()
+
+
+def test_a_copy_that_ends_by_an_error_leaves_the_draft_alone(tmp_path):
+    with ExitStack() as stack:
+        draft = stack.enter_context(replaced(tmp_path / 'file'))
+        draft.touch()
+        child = os.fork()
+        if child == 0:
+            with suppress(SystemExit):
+                stack.__exit__(SystemExit, SystemExit(), None)
+            os._exit(0)
+        os.waitpid(child, 0)
         assert draft.exists()
 
 

@@ -5,7 +5,6 @@ each step what there is, and table.md, .csv and .png to the work dir. What is do
 """
 
 import argparse
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -79,7 +78,7 @@ def main() -> int:
 
 def fill_table(
     experiment: Experiment,
-    rows: Sequence[ExperimentRow],
+    rows: list[ExperimentRow],
     work_dir: Path,
     launcher: Launcher,
     args: argparse.Namespace,

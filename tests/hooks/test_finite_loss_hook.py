@@ -114,6 +114,15 @@ def test_training_does_not_start_from_weights_that_are_not_finite(tmp_path):
         run(tmp_path, model, 1)
 
 
+def test_nobody_else_saves_weights_that_are_not_finite(tmp_path):
+    built = runner(tmp_path, [HOOK], model=Diverging(99), train_dataloader=loader(Photos()))
+    built.model.head.weight.detach()[0, 0] = float('inf')
+    options = dict(save_optimizer=False, save_param_scheduler=False)
+    with pytest.raises(NotFiniteError, match=r"'head\.weight', so they are not saved"):
+        built.save_checkpoint(str(tmp_path), 'mine.pth', **options)
+    assert not list(tmp_path.glob('*.pth'))
+
+
 def test_mixed_precision_may_leave_some_steps_out(monkeypatch, tmp_path):
     """A stand-in for the wrapper, which takes a GPU."""
 

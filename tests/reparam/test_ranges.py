@@ -6,7 +6,7 @@ from exports import CLASSIFIERS, small_config, small_model
 from helpers import backbone, slim
 from torch import nn
 
-from repnext_mm.export import ExportOptions
+from repnext_mm.export import ExportOptions, export_model
 from repnext_mm.export.preparation import prepare
 from repnext_mm.reparam import reparameterize_model
 from repnext_mm.reparam.complete import replace_batch_norms
@@ -44,6 +44,18 @@ def test_exporting_in_half_names_the_weight():
     prepare(model, cfg, ExportOptions(shape=(64, 64), format='onnx'))
     with pytest.raises(ValueError, match=r'head\..* value of .*float16.*6.55e\+04.*float32'):
         prepare(model, cfg, ExportOptions(shape=(64, 64), format='onnx', half=True))
+
+
+def test_activations_beyond_the_range_are_found(tmp_path):
+    """Weights that fit, and sums of features that do not."""
+    cfg = small_config(CLASSIFIERS[0])
+    model = small_model(cfg)
+    norm = next(m for m in model.modules() if isinstance(m, nn.BatchNorm2d))
+    norm.bias.data.fill_(60000.0)
+    options = ExportOptions(shape=(64, 64), part='backbone', half=True)
+    with pytest.raises(ValueError, match=r'computes something else .*features at'):
+        export_model(model, tmp_path / 'half.onnx', cfg, options)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

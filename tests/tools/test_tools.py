@@ -158,7 +158,7 @@ def test_a_training_that_diverges_fails_and_keeps_its_last_finite_checkpoint(dat
         'default_hooks.checkpoint.interval=1',
         'default_hooks.checkpoint.max_keep_ckpts=1',
     ]
-    options += ['optim_wrapper.optimizer.lr=1e38', 'param_scheduler=None', 'train_cfg.max_iters=5']
+    options += ['optim_wrapper.optimizer.lr=1e30', 'param_scheduler=None', 'train_cfg.max_iters=5']
     command = ['train.py', CONFIG, '--work-dir', tmp_path, '--cfg-options', *options]
     result = run_inside(*command, data=data)
     assert result.returncode == 1 and 'Traceback' not in result.stderr
@@ -167,6 +167,20 @@ def test_a_training_that_diverges_fails_and_keeps_its_last_finite_checkpoint(dat
     assert not not_finite(torch.load(tmp_path / 'iter_1.pth', weights_only=True)['state_dict'])
     again = run_inside(*command, '--resume', data=data)
     assert again.returncode == 1 and f'Resuming from {tmp_path / "iter_1.pth"}' in again.stdout
+
+
+def test_weights_of_heads_that_are_not_finite_are_named(data, checkpoint, tmp_path):
+    content = torch.load(checkpoint, weights_only=True)
+    name = next(name for name in content['state_dict'] if name.startswith('roi_head.mask_head'))
+    content['state_dict'][name].view(-1)[3] = float('nan')
+    bad, merged = tmp_path / 'bad.pth', tmp_path / 'merged.pth'
+    torch.save(content, bad)
+    tested = ['test.py', CONFIG, bad, '--work-dir', tmp_path / 'run']
+    for command in (tested, ['reparameterize.py', CONFIG, bad, merged]):
+        result = run_inside(*command, '--cfg-options', *SLIM, data=data)
+        assert result.returncode in (1, 2) and 'Traceback' not in result.stderr
+        assert str(bad) in result.stderr and f'the first is {name!r}' in result.stderr
+    assert not merged.exists() and not (tmp_path / 'run' / 'metrics.json').exists()
 
 
 class Payload:
