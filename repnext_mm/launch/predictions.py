@@ -3,6 +3,7 @@
 import pickle
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from mmengine.evaluator import DumpResults
 from mmengine.hooks import Hook
@@ -39,7 +40,7 @@ def prediction_metric(scope: str | None, path: str) -> DumpResults:
     Raises:
         ImportError: If the scope is mmdet, and mmdet is not installed.
     """
-    kind = DumpLabels if scope == 'mmseg' else DumpResults
+    kind: Any = DumpLabels if scope == 'mmseg' else DumpResults
     if scope == 'mmdet':
         kind = require('mmdet.evaluation', 'writing detections').DumpDetResults
     metric = kind(out_file_path=path)
