@@ -58,13 +58,12 @@ def test_wheel_has_the_command(wheel):
 
 
 def test_lower_bounds_of_runtimes_are_those_that_are_tested():
-    bounds = dict(
-        re.findall(r"'(onnx|onnxruntime|openvino)>=([\d.]+)'", (ROOT / 'setup.py').read_text())
-    )
+    setup = (ROOT / 'setup.py').read_text()
+    bounds = re.findall(r"'(onnx|onnxruntime|openvino)>=([\d.]+)'", setup)
     text = (ROOT / 'requirements' / 'lowest.txt').read_text()
     tested = dict(re.findall(r'^([\w-]+)==([\d.]+)$', text, re.M))
-    assert len(bounds) == 3
-    for name, bound in bounds.items():
+    assert len(dict(bounds)) == 3
+    for name, bound in bounds:  # some stand in several extras
         assert f'{tested[name]}.'.startswith(f'{bound}.'), f'{name}>={bound} is not tested'
 
 
