@@ -107,3 +107,5 @@ def test_a_release_has_hashes_of_all_that_it_publishes():
     ]
     assert [step for step in steps if step not in recipe] == []
     assert recipe.rstrip().endswith(steps[-1])
+    manifest = (ROOT / 'MANIFEST.in').read_text().splitlines()
+    assert 'SECURITY.md' in manifest[0].split() and 'prune tests' in manifest
