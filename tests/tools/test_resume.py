@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from commands import CONFIG, SLIM, TOOLS, run_inside
+from commands import CONFIG, ROOT, SLIM, TOOLS, run_inside
 from interrupted import differences, read
 
 from repnext_mm.files import DRAFT
@@ -52,7 +52,8 @@ LocalBackend.put = put
 def training(data: Path, folder: Path, config: Path = CONFIG) -> Iterator[subprocess.Popen]:
     """A running ``tools/train.py``, of which nothing is left at the end."""
     command = [sys.executable, TOOLS / 'train.py', config, '--work-dir', folder / 'run', *OPTIONS]
-    environment = dict(SHAPES_ROOT=str(data), OMP_NUM_THREADS='1', PYTHONPATH=str(folder))
+    places = f'{folder}{os.pathsep}{ROOT}'
+    environment = dict(SHAPES_ROOT=str(data), OMP_NUM_THREADS='1', PYTHONPATH=places)
     # Not pipes: the data loader's workers outlive a process that is killed, and hold them open.
     with (folder / 'output').open('w') as output:
         process = subprocess.Popen(

@@ -1,6 +1,7 @@
 """The command-line tools as a user runs them, on generated data."""
 
 import json
+import os
 import pickle
 from pathlib import Path
 
@@ -115,7 +116,8 @@ def test_two_processes_train(data, tmp_path):
     config.write_text(f"_base_ = '{CONFIG}'\n{imports}\n")
     command = [TOOLS / 'dist_train.sh', config, 2, '--work-dir', tmp_path / 'train']
     options = ['--cfg-options', *SLIM, 'train_cfg.max_iters=3']
-    environment = dict(PYTHONPATH=str(tmp_path), WITNESS=str(tmp_path / 'writers'), PORT='29612')
+    places = f'{tmp_path}{os.pathsep}{ROOT}'
+    environment = dict(PYTHONPATH=places, WITNESS=str(tmp_path / 'writers'), PORT='29612')
     result = call([*command, *options], data, **environment)
     assert result.returncode == 0, result.stderr[-3000:]
     assert [path.name for path in (tmp_path / 'train').glob('*.pth')] == ['iter_3.pth']
