@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from repnext_mm.checks.annotation_file import AnnotationFile
 from repnext_mm.checks.dataset import LeafDataset
 from repnext_mm.checks.findings import Finding
 from repnext_mm.checks.wording import of_all
+from repnext_mm.datasets.annotation_file import AnnotationFile
 
 BORDER_TOLERANCE = 1.5
 """Pixels that a box may reach beyond its image: tools round differently."""

@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from repnext_mm.checks.annotation_file import AnnotationFile
 from repnext_mm.checks.dataset import LeafDataset
 from repnext_mm.checks.findings import Finding, Level
 from repnext_mm.checks.wording import as_classes, examples, near_match, of_all
+from repnext_mm.datasets.annotation_file import AnnotationFile
 
 
 def check_given_classes(leaf: LeafDataset) -> Iterator[Finding]:

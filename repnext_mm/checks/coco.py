@@ -6,7 +6,6 @@ from typing import Any
 
 from mmengine.config import Config
 
-from repnext_mm.checks.annotation_file import AnnotationFile, AnnotationFileError, AnnotationFiles
 from repnext_mm.checks.boxes import check_boxes, check_fields, check_filter, check_numbers
 from repnext_mm.checks.classes import check_names_in_file, check_occurrence, check_orders_of_files
 from repnext_mm.checks.dataset import COCO, LeafDataset
@@ -15,6 +14,7 @@ from repnext_mm.checks.findings import Finding
 from repnext_mm.checks.ids import check_ids
 from repnext_mm.checks.images import Extent, check_coco_images
 from repnext_mm.checks.masks import check_masks
+from repnext_mm.datasets.annotation_file import AnnotationFile, AnnotationFileError, AnnotationFiles
 
 
 def read_files(

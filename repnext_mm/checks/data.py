@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 from mmengine.config import Config
 
-from repnext_mm.checks.annotation_file import AnnotationFiles
 from repnext_mm.checks.classes import check_given_classes, check_same_classes
 from repnext_mm.checks.coco import check_coco, read_files
 from repnext_mm.checks.dataset import FOLDERS, LABEL_MAPS, LeafDataset, leaves_of
@@ -22,6 +21,7 @@ from repnext_mm.checks.images import Extent
 from repnext_mm.checks.label_data import LabelData
 from repnext_mm.checks.label_maps import check_label_maps
 from repnext_mm.checks.label_values import check_occurrence_of_labels
+from repnext_mm.datasets.annotation_file import AnnotationFiles
 
 
 @dataclass

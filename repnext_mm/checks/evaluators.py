@@ -6,11 +6,11 @@ from typing import Any
 
 from mmengine.config import Config
 
-from repnext_mm.checks.annotation_file import AnnotationFile, AnnotationFiles
 from repnext_mm.checks.dataset import LeafDataset
 from repnext_mm.checks.findings import Finding
 from repnext_mm.checks.wording import examples
 from repnext_mm.config_dicts import type_name
+from repnext_mm.datasets.annotation_file import AnnotationFile, AnnotationFiles
 
 Pair = tuple[LeafDataset, AnnotationFile]
 

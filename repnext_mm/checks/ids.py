@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from repnext_mm.checks.annotation_file import AnnotationFile
 from repnext_mm.checks.findings import Finding, Level
 from repnext_mm.checks.wording import examples, of_all
+from repnext_mm.datasets.annotation_file import AnnotationFile
 
 
 def check_ids(file: AnnotationFile) -> Iterator[Finding]:

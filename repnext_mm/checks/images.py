@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from repnext_mm.checks.annotation_file import AnnotationFile
 from repnext_mm.checks.dataset import LeafDataset
 from repnext_mm.checks.findings import Finding
 from repnext_mm.checks.sampling import OPENED_FILES, evenly_spaced
 from repnext_mm.checks.wording import examples, of_all
 from repnext_mm.config_dicts import type_name
+from repnext_mm.datasets.annotation_file import AnnotationFile
 
 ORIENTATION = 0x0112
 """Tag of EXIF; 1 is upright, 5 to 8 exchange width and height."""

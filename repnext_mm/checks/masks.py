@@ -4,7 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from repnext_mm.checks.annotation_file import (
+from repnext_mm.checks.dataset import LeafDataset, loads_masks
+from repnext_mm.checks.findings import Finding
+from repnext_mm.checks.sampling import evenly_spaced
+from repnext_mm.checks.wording import of_all
+from repnext_mm.datasets.annotation_file import (
     BROKEN_PART,
     BROKEN_POLYGON,
     BROKEN_RLE,
@@ -13,10 +17,6 @@ from repnext_mm.checks.annotation_file import (
     RLE,
     AnnotationFile,
 )
-from repnext_mm.checks.dataset import LeafDataset, loads_masks
-from repnext_mm.checks.findings import Finding
-from repnext_mm.checks.sampling import evenly_spaced
-from repnext_mm.checks.wording import of_all
 from repnext_mm.datasets.annotations import FARTHEST
 
 SAMPLED_RLE = 200

@@ -1,10 +1,10 @@
 """A COCO annotation file of a user's own, read if everything in it is there that settings follow from."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from repnext_mm.datasets.annotation_file import AnnotationFile, AnnotationFileError
 from repnext_mm.datasets.annotations import FARTHEST
 
 CONVERT = "'python tools/convert_dataset.py' makes such a folder from other formats"
@@ -15,48 +15,37 @@ def read_coco(path: Path) -> dict[str, list[dict[str, Any]]]:
     """Reads the lists ``images``, ``annotations`` and ``categories``.
 
     Raises:
-        ValueError: If it is no JSON of COCO, or an entry lacks what every reader of it needs; the
+        ValueError: If it is no annotation file of COCO, or an entry lacks what every reader of it needs; the
             message names the first.
     """
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f'{path} is no JSON of COCO annotations ({error}): {CONVERT}') from error
-    if not isinstance(content, dict):
-        raise ValueError(
-            f'{path} is no JSON of COCO annotations (it holds a {type(content).__name__}): {CONVERT}'
-        )
-    missing = {'images', 'annotations', 'categories'} - set(content)
-    if missing:
-        raise ValueError(f'{path} lacks {", ".join(sorted(missing))} of COCO: {CONVERT}')
+        file = AnnotationFile(path)
+    except AnnotationFileError as error:
+        raise ValueError(f'{path} is no COCO annotation file: {error}. {CONVERT}') from error
     images = _check(
         path,
-        content,
         'images',
+        file.images,
         dict(id=_is_id, file_name=_is_text, height=_is_side, width=_is_side),
     )
-    kinds = _check(path, content, 'categories', dict(id=_is_id, name=_is_text))
+    kinds = _check(path, 'categories', file.categories, dict(id=_is_id, name=_is_text))
     fields = dict(
         image_id=lambda value: _is_id(value) and value in images,
         category_id=lambda value: _is_id(value) and value in kinds,
         bbox=_is_box,
     )
-    _check(path, content, 'annotations', fields)
-    return content
+    _check(path, 'annotations', file.annotations, fields)
+    return dict(images=file.images, annotations=file.annotations, categories=file.categories)
 
 
 def _check(
-    path: Path, content: dict[str, Any], name: str, fields: Mapping[str, Callable[[Any], bool]]
+    path: Path,
+    name: str,
+    entries: list[dict[str, Any]],
+    fields: Mapping[str, Callable[[Any], bool]],
 ) -> set[Any]:
     """Makes sure that every entry of a list has fields that are as they should be; returns the ids."""
-    entries = content[name]
-    if not isinstance(entries, list):
-        raise ValueError(f'{path} has no list under {name!r}, but {_shown(entries)}: {CONVERT}')
     for number, entry in enumerate(entries):
-        if not isinstance(entry, dict):
-            raise ValueError(
-                f'{path} has {_shown(entry)} as number {number} of {name!r}: {CONVERT}'
-            )
         for field, fits in fields.items():
             if not fits(entry.get(field)):
                 has = _shown(entry[field]) if field in entry else 'nothing'

@@ -20,12 +20,12 @@ def changed(place: str, **values: object) -> dict:
 
 
 BAD = {
-    'no JSON': ('{', 'is no JSON of COCO annotations'),
-    'nested': ('[' * 100_000, 'is no JSON of COCO annotations'),
-    'a list': ([], r'\(it holds a list\)'),
-    'a list missing': (dict(images=[]), 'lacks annotations, categories of COCO'),
-    'no list': (GOOD | dict(images={}), "has no list under 'images', but {}"),
-    'no entry': (GOOD | dict(images=[3]), "has 3 as number 0 of 'images'"),
+    'no JSON': ('{', 'is no COCO annotation file: it is not JSON'),
+    'nested': ('[' * 100_000, 'is no COCO annotation file: it is not JSON'),
+    'a list': ([], 'it holds a list where an object should be'),
+    'a list missing': (dict(images=[]), "has no list of objects 'annotations', but 'images'"),
+    'no list': (GOOD | dict(images={}), "has no list of objects 'images'"),
+    'no entry': (GOOD | dict(images=[3]), "has no list of objects 'images'"),
     'no file name': (changed('images', file_name=3), "has 3 as 'file_name' of number 0"),
     'no height': (changed('images', height=None), "has nothing as 'height'"),
     'a text as width': (changed('images', width='4'), "has '4' as 'width'"),
