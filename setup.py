@@ -10,7 +10,11 @@ ROOT = Path(__file__).parent
 MIM = ('configs', 'tools', 'model-index.yml')
 """What OpenMMLab packages carry in ``.mim``, where mim and users look for it."""
 
+TORCH = ['torch>=2.4', 'torchvision>=0.19']
+"""For the networks. Who only runs exported ONNX files, or brings mm packages, needs none of it from here."""
+
 ONEDL = [
+    *TORCH,
     'onedl-mmengine>=0.10.12',
     'onedl-mmcv>=2.3.6',
     'onedl-mmdetection>=3.5.1',
@@ -19,6 +23,7 @@ ONEDL = [
     'timm>=1.0',
 ]
 OPENMMLAB = [
+    *TORCH,
     'mmengine>=0.10.7',
     'mmcv-lite>=2.1.0,<2.2',  # mmdet 3.3 and mmsegmentation 1.2 refuse newer ones
     'mmdet>=3.3.0',
@@ -117,8 +122,9 @@ setup(
     ],
     packages=find_packages(include=['repnext_mm', 'repnext_mm.*']),
     python_requires='>=3.10',
-    install_requires=['filelock', 'numpy', 'safetensors', 'torch>=2.4', 'torchvision>=0.19'],
+    install_requires=['filelock', 'numpy', 'safetensors'],
     extras_require={
+        'torch': TORCH,
         'onedl': ONEDL,
         'openmmlab': OPENMMLAB,
         'onnx': ONNX,

@@ -18,7 +18,8 @@ these things in the process:
 With the environment variable ``REPNEXT_MM_INSTALL=0`` the import leaves all alone, and
 ``repnext_mm.install(mmcv_ops=True, checkpoint_loaders=False)`` does some of them, or all.
 
-It imports neither mmdet nor mmseg nor mmpretrain.
+It imports neither mmdet nor mmseg nor mmpretrain. Where torch is missing it changes nothing, and
+:mod:`repnext_mm.runtime` alone works.
 """
 
 import importlib
@@ -49,15 +50,17 @@ def _is_for_the_command_line() -> bool:
 
 if not _is_for_the_command_line():
     from repnext_mm import compat
-    from repnext_mm.installation import VARIABLE, install
-    from repnext_mm.reparam import reparameterize_model
 
-    __all__ += ['install', 'reparameterize_model']
+    if compat.is_installed('torch'):
+        from repnext_mm.installation import VARIABLE, install
+        from repnext_mm.reparam import reparameterize_model
 
-    if os.environ.get(VARIABLE) != '0':
-        install()
+        __all__ += ['install', 'reparameterize_model']
 
-    if compat.is_installed('mmengine', 'mmcv'):
+        if os.environ.get(VARIABLE) != '0':
+            install()
+
+    if compat.is_installed('torch', 'mmengine', 'mmcv'):
         from repnext_mm import checkpoints, hooks, models, training
 
         __all__ += ['checkpoints', 'hooks', 'models', 'training']
@@ -65,6 +68,8 @@ if not _is_for_the_command_line():
 
         def __getattr__(name: str) -> ModuleType:
             """Importing one of these says what is missing and how to get it."""
+            if name in ('install', 'reparameterize_model'):  # which are there where torch is
+                compat.require_extra('torch', 'torch', f'repnext_mm.{name}')
             if name in ('checkpoints', 'hooks', 'models', 'training'):
                 return importlib.import_module(f'repnext_mm.{name}')
             raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

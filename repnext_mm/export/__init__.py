@@ -1,12 +1,13 @@
 """From a trained model to a file that another runtime reads, and such files in use.
 
-The readers need NumPy, torch, torchvision, Pillow and the file's runtime, OpenCV to read and
-resize images, and matplotlib for the legend of a segmentor's picture; the exporter needs the mm
-packages, and is imported when it is asked for.
+The readers are those of :mod:`repnext_mm.runtime`, and need what that needs, Pillow for pictures, and
+matplotlib for letters that Pillow's own font lacks; the exporter needs the mm packages, and is
+imported when it is asked for.
 """
 
 from typing import Any
 
+from repnext_mm.compat import require
 from repnext_mm.runtime import Classifier, Detector, Segmentor, open_reader, open_session
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Imports the names that need mmengine when they are asked for."""
+    if name in ('ExportOptions', 'export_model', 'merged_copy'):
+        require('mmengine', 'exporting')
     if name in ('ExportOptions', 'export_model'):
         from repnext_mm.export import exporter, options
 

@@ -151,7 +151,8 @@ def draw(
 
     classes, colours = predictor.classes, predictor.colours
     if isinstance(found, Detections):
-        shown = Objects(*found).above(options.score_threshold)
+        shown = Objects(found.boxes, found.scores, found.labels, found.masks)
+        shown = shown.above(options.score_threshold)
         panel = draw_objects(image, shown, classes, colours, options)
         legend = frequent_classes([shown.labels], classes, colours) if len(classes) > 1 else []
         return with_legend([panel], [f'{len(shown.labels)} objects'], legend)

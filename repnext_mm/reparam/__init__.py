@@ -1,14 +1,20 @@
 """Structural re-parameterization: algebra, protocol and conversion of whole models."""
 
-from repnext_mm.reparam.convert import (
-    Reparameterizable,
-    SwitchToDeploy,
-    inference_forms,
-    mergeable_modules,
-    reparameterize_model,
-)
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from repnext_mm.compat import require_extra
 from repnext_mm.reparam.forms import FORMS, INFERENCE_FORMS, TRAINING
-from repnext_mm.reparam.loading import FormAware, KeyReport, compare_keys
+
+if TYPE_CHECKING:
+    from repnext_mm.reparam.convert import (
+        Reparameterizable,
+        SwitchToDeploy,
+        inference_forms,
+        mergeable_modules,
+        reparameterize_model,
+    )
+    from repnext_mm.reparam.loading import FormAware, KeyReport, compare_keys
 
 __all__ = [
     'FORMS',
@@ -23,3 +29,23 @@ __all__ = [
     'mergeable_modules',
     'reparameterize_model',
 ]
+
+IN_FILES = {
+    'FormAware': 'loading',
+    'KeyReport': 'loading',
+    'Reparameterizable': 'convert',
+    'SwitchToDeploy': 'convert',
+    'compare_keys': 'loading',
+    'inference_forms': 'convert',
+    'mergeable_modules': 'convert',
+    'reparameterize_model': 'convert',
+}
+"""Names of this room that are imported when they are asked for, and the files that have them."""
+
+
+def __getattr__(name: str) -> Any:
+    """Gives what needs torch, so that the names of the forms are there without it."""
+    if name in IN_FILES:
+        require_extra('torch', 'torch', f'repnext_mm.reparam.{name}')
+        return getattr(importlib.import_module(f'{__name__}.{IN_FILES[name]}'), name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

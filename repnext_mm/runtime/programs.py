@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -57,24 +57,26 @@ COMPILED_PART = 'data/aotinductor/'
 """Where a program has compiled code in its archive."""
 
 
-def check_program(path: Path) -> None:
+def check_program(path: Path | IO[bytes], name: str | None = None) -> None:
     """Makes sure that an archive has no pickled weights, no code, and sizes that are arithmetic.
 
     Args:
-        path: A ``.pt2`` file.
+        path: A ``.pt2`` file, or its content.
+        name: For the error messages; None for the path.
 
     Raises:
         ValueError: If it has, or is no archive; the message says what was found.
     """
+    name = name or str(path)
     try:
         with zipfile.ZipFile(path) as archive:
             for problem in _problems(archive):
                 raise ValueError(
-                    f'{path} was not opened, for it could run code: {problem}. tools/export.py '
+                    f'{name} was not opened, for it could run code: {problem}. tools/export.py '
                     'writes no such file: export the model again'
                 )
     except (zipfile.BadZipFile, EOFError, OSError) as error:
-        raise ValueError(f'{path} cannot be opened: {error}') from error
+        raise ValueError(f'{name} cannot be opened: {error}') from error
 
 
 def _problems(archive: zipfile.ZipFile) -> Iterator[str]:

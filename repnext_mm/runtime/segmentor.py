@@ -1,38 +1,23 @@
 """Exported segmentors."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
-from repnext_mm.runtime.images import read_image
-from repnext_mm.runtime.network import ExportedNetwork, Image
-from repnext_mm.runtime.sessions import Session
-from repnext_mm.visualization.saving import save_picture
-
-
-@dataclass(frozen=True)
-class Window:
-    """Overlapping windows in which an image is looked at."""
-
-    crop_size: tuple[int, int]
-    """Height and width of a window, in pixels of the resized image."""
-
-    stride: tuple[int, int]
-    """The distance from one window to the next, downwards and to the right."""
-
-    @classmethod
-    def from_json(cls, entries: Mapping[str, list[int]] | None) -> 'Window | None':
-        """The window in a file's metadata or in a segmentor's ``test_cfg``; None for the whole image."""
-        if entries is None:
-            return None
-        crop, stride = entries['crop_size'], entries['stride']
-        return cls((crop[0], crop[1]), (stride[0], stride[1]))
+from repnext_mm.runtime.enlarging import Strip, enlarge, enlarge_labels, highest
+from repnext_mm.runtime.images import Image, is_many, read_image
+from repnext_mm.runtime.network import (
+    BATCH,
+    ExportedNetwork,
+    Model,
+    Outputs,
+    check_one_picture,
+)
+from repnext_mm.runtime.size_rules import Prepared
+from repnext_mm.runtime.windows import Window, strips_of
 
 
 @dataclass(frozen=True)
@@ -62,35 +47,66 @@ class Segmentor(ExportedNetwork):
 
     task = 'segmentation'
 
-    def __init__(self, source: str | Path | Session, runtime: str | None = None, **options: Any):
-        super().__init__(source, runtime, **options)
+    def __init__(
+        self, source: Model, runtime: str | None = None, *, batch_size: int = BATCH, **options: Any
+    ):
+        super().__init__(source, runtime, batch_size=batch_size, **options)
         details = self.spec.details
         self.details = SegmentationDetails(
             details['align_corners'], details['argmax'], Window.from_json(details['window'])
         )
         self.window = self.details.window
 
-    def __call__(self, image: Image, picture: str | Path | None = None) -> np.ndarray:
+    @overload
+    def __call__(self, image: list[Any] | tuple[Any, ...]) -> list[np.ndarray]: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def __call__(self, image: Image, picture: str | Path | None = None) -> np.ndarray: ...
+
+    def __call__(
+        self, image: Image, picture: str | Path | None = None
+    ) -> np.ndarray | list[np.ndarray]:
         """The class of every pixel, ``(H, W)`` int64.
 
         Args:
-            image: ``(H, W, 3)`` uint8, RGB, or the path of a picture.
+            image: What :func:`~repnext_mm.runtime.images.read_image` takes, or a list of them,
+                for a list of answers.
             picture: PNG to write: the image in the colours of the classes, with a legend.
 
         Raises:
             FileNotFoundError: If there is no such picture.
-            TypeError: If the image is no array of uint8.
+            TypeError: If it is nothing that an image can be.
             ValueError: If it is no RGB image.
         """
-        pixels = read_image(image)
-        scores = self.segment(self.prepare(pixels).image)
-        labels = self.resize(scores, pixels.shape[:2])
-        classes = labels.argmax(0) if len(labels) > 1 else labels[0].long()
+        many = is_many(image)
+        check_one_picture(picture, many)
+        sources = image if many else [image]
+        found = [*(self._by_windows(sources) if self.window else self._whole_images(sources))]
         if picture is not None:
-            save_picture(self.draw(pixels, classes.numpy()), picture)
-        return classes.numpy()
+            from repnext_mm.visualization.saving import save_picture
 
-    def segment(self, resized: np.ndarray) -> Tensor:
+            save_picture(self.draw(read_image(image), found[0]), picture)
+        return found if many else found[0]
+
+    def _whole_images(self, sources: Any) -> Iterator[np.ndarray]:
+        for pixels, prepared, scores in self.pass_all(sources):
+            yield self._labels([(0, scores)], prepared.image.shape[:2], pixels.shape[:2])
+
+    def _by_windows(self, sources: Any) -> Iterator[np.ndarray]:
+        for source in sources:
+            pixels = read_image(source)
+            resized = self.prepare(pixels).image
+            yield self._labels(self._strips(resized), resized.shape[:2], pixels.shape[:2])
+
+    def _labels(self, strips: Any, old: tuple[int, ...], new: tuple[int, ...]) -> np.ndarray:
+        """From scores to the classes of an image of another size."""
+        height, width = new
+        if self.details.argmax:
+            ((_, labels),) = strips
+            return enlarge_labels(labels[0], (height, width))
+        return highest(strips, (old[0], old[1]), (height, width), self.details.align_corners)
+
+    def segment(self, resized: np.ndarray) -> np.ndarray:
         """Segments an image that has the network's size already, whole or in windows.
 
         Args:
@@ -99,49 +115,41 @@ class Segmentor(ExportedNetwork):
         Returns:
             Logits ``(C, H', W')``, or labels ``(1, H', W')`` int64 if the file puts out such.
         """
+        strips = [scores for _, scores in self._strips(resized)]
+        return strips[0] if len(strips) == 1 else np.concatenate(strips, 1)
+
+    def _strips(self, resized: np.ndarray) -> Iterator[Strip]:
         if self.window is None:
-            return self._whole(resized)
-        return self._slide(resized, self.window)
-
-    def _whole(self, image: np.ndarray) -> Tensor:
-        fitted = self.fit(image)
-        (output,) = self.session(fitted.image[None]).values()
-        scores = torch.from_numpy(output)
-        scores = scores if self.details.argmax else scores[0]
-        height, width = (
-            round(side * factor)
-            for side, factor in zip(image.shape[:2], fitted.scale[::-1], strict=True)
-        )
-        scores = scores[:, :height, :width]  # without what was added
-        return self.resize(scores, image.shape[:2])
-
-    def _slide(self, image: np.ndarray, window: Window) -> Tensor:
-        """The mean of the logits of overlapping windows, which are those of mmseg."""
+            return iter([(0, self.run([resized])[0])])
         if self.details.argmax:
             raise ValueError(
                 'windows need logits: export with argmax=False, or test the image whole'
             )
-        spans = [
-            window_spans(length, *sizes)
-            for length, *sizes in zip(image.shape[:2], window.crop_size, window.stride, strict=True)
-        ]
-        total: Any = 0
-        count = torch.zeros(image.shape[:2])
-        for top, bottom in spans[0]:
-            for left, right in spans[1]:
-                around = (left, image.shape[1] - right, top, image.shape[0] - bottom)
-                total = total + F.pad(self._whole(image[top:bottom, left:right]), around)
-                count[top:bottom, left:right] += 1
-        return total / count
+        return strips_of(resized, self.window, lambda part: self.run([part])[0])
 
-    def resize(self, scores: Tensor, size: tuple[int, int]) -> Tensor:
+    def split(self, outputs: Outputs, count: int) -> list[Outputs]:
+        """Labels get an axis in front, as logits have one."""
+        parts = super().split(outputs, count)
+        if not self.details.argmax:
+            return parts
+        return [{name: values[None] for name, values in part.items()} for part in parts]
+
+    def read_outputs(self, outputs: Outputs, fitted: Prepared, resized: np.ndarray) -> np.ndarray:
+        """Logits ``(C, H', W')`` or labels ``(1, H', W')`` of the resized image."""
+        (scores,) = outputs.values()
+        height, width = (
+            round(side * factor)
+            for side, factor in zip(resized.shape[:2], fitted.scale[::-1], strict=True)
+        )
+        return self.resize(scores[:, :height, :width], resized.shape[:2])  # without what was added
+
+    def resize(self, scores: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
         """Logits bilinearly, labels to the nearest; ``(C, H, W)``."""
-        if scores.shape[1:] == size:
+        if scores.shape[1:] == tuple(size):
             return scores
         if self.details.argmax:
-            return F.interpolate(scores[None].float(), size, mode='nearest-exact')[0].long()
-        align = self.details.align_corners
-        return F.interpolate(scores[None], size, mode='bilinear', align_corners=align)[0]
+            return enlarge_labels(scores[0], (size[0], size[1]))[None]
+        return enlarge(scores, (size[0], size[1]), self.details.align_corners)
 
     def draw(self, image: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """The image ``(H, W, 3)`` in the colours of the classes ``(H, W)``, with a legend."""
@@ -152,10 +160,3 @@ class Segmentor(ExportedNetwork):
         colours = self.colours(count)
         entries = frequent_classes([labels], names, colours)
         return with_legend([overlay(image, labels, colours)], ['prediction'], entries)
-
-
-def window_spans(length: int, crop: int, stride: int) -> list[tuple[int, int]]:
-    """Where windows begin and end along one side, the last one flush with the end."""
-    count = max(length - crop + stride - 1, 0) // stride + 1
-    ends = [min(number * stride + crop, length) for number in range(count)]
-    return [(max(end - crop, 0), end) for end in ends]

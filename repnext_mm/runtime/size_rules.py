@@ -72,8 +72,9 @@ class Resampling:
         old = prepared.size
         if min(size) < 1:
             raise ValueError(
-                f'an image of {old[0]} x {old[1]} pixels would be resized to {size[0]} x {size[1]}'
-                ': it is too narrow'
+                f'an image of {old[0]} x {old[1]} pixels would be resized to {size[0]} x {size[1]}: it '
+                f'is too narrow, its smallest side must be {-(-max(old) // max(*size, 1))} pixels or '
+                'more. Pad it, or cut it into parts'
             )
         name = FILTERS[self.backend][self.interpolation]
         if self.backend == 'pillow':

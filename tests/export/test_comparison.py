@@ -1,5 +1,7 @@
 """What counts as the same prediction, and what does not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -33,13 +35,13 @@ def failures(reference, candidate, precision='float32', **instability):
 def test_order_does_not_matter():
     found = detections()
     order = np.random.default_rng(1).permutation(len(found.scores))
-    assert failures(found, Detections(*(values[order] for values in found))) == []
+    assert failures(found, found[order]) == []
 
 
 def test_one_detection_may_be_missing_or_added_but_not_three():
     found = detections()
     for count, expected in ((19, []), (18, []), (17, ['unmatched'])):
-        fewer = Detections(*(values[:count] for values in found))
+        fewer = found[:count]
         assert failures(found, fewer) == failures(fewer, found) == expected
     assert failures(found, fewer, unmatched=0.1) == []
 
@@ -47,7 +49,7 @@ def test_one_detection_may_be_missing_or_added_but_not_three():
 @pytest.mark.parametrize('count', [1, 2])
 def test_few_detections_must_be_found_again(count):
     found, none = detections(count), detections(0)
-    elsewhere = found._replace(boxes=found.boxes + 60)
+    elsewhere = replace(found, boxes=found.boxes + 60)
     many = detections(50, seed=1)
     for other in (elsewhere, none, many):
         assert failures(found, other) == failures(other, found) == ['unmatched']
@@ -57,7 +59,7 @@ def test_few_detections_must_be_found_again(count):
 
 def test_what_moves_in_torch_too_may_move():
     found = detections()
-    moved = found._replace(boxes=found.boxes + 0.5)
+    moved = replace(found, boxes=found.boxes + 0.5)
     assert failures(found, moved) == failures(found, moved, score=1.0) == ['box']
     assert failures(found, moved, box=0.25) == []
 
@@ -77,12 +79,12 @@ def test_what_moves_in_torch_too_may_move():
 def test_other_values_are_noticed(change, expected):
     found = detections()
     ((name, function),) = change.items()
-    changed = found._replace(**{name: function(getattr(found, name))})
+    changed = replace(found, **{name: function(getattr(found, name))})
     assert failures(found, changed) == expected
 
 
 def test_no_detections_on_both_sides_are_equal():
-    nothing = Detections(*(values[:0] for values in detections()))
+    nothing = detections()[:0]
     assert compare_detections(nothing, nothing) == {'unmatched': 0.0}
     assert failures(nothing, detections()) == ['unmatched']
 

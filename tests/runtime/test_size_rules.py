@@ -187,9 +187,15 @@ def test_arrays_stay_as_they_are():
     'image, error, message',
     [
         (IMAGE / 255, TypeError, r'float64.*255 \* image'),
-        (IMAGE.astype(np.int64), TypeError, 'int64'),
+        (IMAGE.astype(np.int64) * 9, ValueError, r'0 to 255, got \d+ to \d{4} in int64: scale'),
+        (IMAGE.astype(np.int64) - 300, ValueError, r'got -\d+ to -\d+ in int64'),
         (IMAGE.tolist(), TypeError, 'got list'),
-        (Image.fromarray(IMAGE), TypeError, r"got Image.*convert\('RGB'\)"),
+        (Image.new('I;16', (6, 8)), ValueError, r"mode 'I;16'.*convert it to 'RGB'"),
+        (
+            'https://example.org/a.jpg',
+            ValueError,
+            r"'https://example.org/a.jpg' is a URL, .*urlopen",
+        ),
         (None, TypeError, 'got NoneType'),
         (IMAGE[..., 0], ValueError, r'\(6, 8\): numpy.dstack'),
         (IMAGE[..., :1], ValueError, r'\(6, 8, 1\): numpy.dstack'),

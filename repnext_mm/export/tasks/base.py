@@ -165,6 +165,15 @@ class Task(ABC, Generic[Reader, Prediction]):
         meta = dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0))
         return getattr(structures, self.sample_class)(metainfo=meta)
 
+    def baked_in(self, test_cfg: Mapping[str, Any]) -> dict[str, Any]:
+        """What a file has in its graph, where a model reads it from its ``test_cfg``.
+
+        Returns:
+            Values of ``test_cfg`` by the names of the reader's ``details``; None for what is not
+            said.
+        """
+        return {}
+
     def adopt_test_cfg(self, reader: Reader, test_cfg: Mapping[str, Any]) -> None:
         """Lets a reader test as a model's ``test_cfg`` says, as far as a file leaves it open."""
 

@@ -47,7 +47,26 @@ class DetectionTask(Task[Detector, Detections]):
     metrics = ('coco/bbox_mAP', 'coco/segm_mAP')
 
     def details(self, model: nn.Module, graph: Any, options: ExportOptions) -> dict[str, Any]:
-        return dict(score_threshold=graph.score_threshold, mask_threshold=graph.mask_threshold)
+        nms = getattr(graph, 'nms', None)
+        limit = getattr(graph, 'max_per_image', None)
+        return dict(
+            score_threshold=graph.score_threshold,
+            mask_threshold=graph.mask_threshold,
+            max_per_image=limit if limit and limit > 0 else None,
+            nms=nms and {key: nms[key] for key in sorted(NMS_OPTIONS & set(nms))},
+        )
+
+    def baked_in(self, test_cfg: Mapping[str, Any]) -> dict[str, Any]:
+        cfg = test_cfg.get('rcnn') or test_cfg
+        nms = cfg.get('nms') or {}
+        limit = cfg.get('max_per_img')
+        return dict(
+            score_threshold=float(cfg.get('score_thr', 0)),
+            mask_threshold=cfg.get('mask_thr_binary'),
+            max_per_image=limit if limit and limit > 0 else None,
+            nms_iou=nms.get('iou_threshold'),
+            class_agnostic_nms=nms.get('class_agnostic', False) if nms else None,
+        )
 
     def predict(self, model: Any, image: np.ndarray) -> Detections:
         with warnings.catch_warnings():

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -12,7 +13,8 @@ from repnext_mm.export.options import ExportOptions
 from repnext_mm.export.tasks.base import ExportGraph, Task, to_bgr
 from repnext_mm.reparam.difference import relative_difference
 from repnext_mm.runtime import Segmentor
-from repnext_mm.runtime.segmentor import SegmentationDetails, Window
+from repnext_mm.runtime.segmentor import SegmentationDetails
+from repnext_mm.runtime.windows import Window
 
 
 class SegmentationTask(Task[Segmentor, Tensor]):
@@ -55,7 +57,7 @@ class SegmentationTask(Task[Segmentor, Tensor]):
         return self.run_package(model, [to_bgr(image)], image.shape[:2]).seg_logits.data
 
     def read(self, reader: Segmentor, image: np.ndarray) -> Tensor:
-        return reader.segment(image)
+        return torch.from_numpy(reader.segment(image))
 
     def compare(self, expected: Tensor, found: Tensor) -> dict[str, float]:
         labels = found.argmax(0) if len(found) > 1 else found[0]
@@ -70,7 +72,7 @@ class SegmentationTask(Task[Segmentor, Tensor]):
     def fill(self, reader: Segmentor, image: np.ndarray, sample: Any) -> Any:
         from mmengine.structures import PixelData
 
-        scores = reader.resize(reader.segment(image), sample.ori_shape[:2])
+        scores = torch.from_numpy(reader.resize(reader.segment(image), sample.ori_shape[:2]))
         labels = scores.argmax(0, keepdim=True) if len(scores) > 1 else scores.long()
         sample.set_data({'pred_sem_seg': PixelData(data=labels)})
         if len(scores) > 1:

@@ -1,0 +1,65 @@
+"""Programs of ``torch.export`` in torch."""
+
+import io
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from repnext_mm.compat import require_extra
+from repnext_mm.runtime.session import Session, named_errors, read_spec
+from repnext_mm.runtime.spec import KEY
+
+
+class ExportedProgramSession(Session):
+    """A program of ``torch.export`` in torch, on the CPU.
+
+    Opening one can run code from it: see :mod:`repnext_mm.runtime.programs`.
+    """
+
+    can_run_code = True
+
+    def open(self) -> None:
+        for package in ('torch', 'torchvision'):  # which registers operators that programs call
+            require_extra(package, 'torch', f'running {self.source}')
+        import torch
+
+        from repnext_mm.runtime.programs import check_program
+
+        source = self.source
+        content = io.BytesIO(source.content or b'') if source.path is None else source.place
+        check_program(content, str(source))
+        entries = {KEY: ''}
+        with named_errors(source), warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # torch reads buffers that it does not write
+            file = content if isinstance(content, io.BytesIO) else str(content)
+            self.module = torch.export.load(file, extra_files=entries).module()
+        self.spec = read_spec(entries, source)
+        self.output_names = self.spec.outputs
+
+    def wake(self) -> None:
+        """Goes on with one thread, as torch's own data loaders do: OpenMP's others stay behind."""
+        import torch
+
+        torch.set_num_threads(1)
+
+    def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        try:
+            return _run(self.module, images, self.output_names)
+        except AssertionError as error:
+            raise ValueError(
+                f'torch.export made this program for images of other sizes than {images.shape} '
+                f'({error}): feature maps of one pixel stay so, and others never become so'
+            ) from error
+
+
+def _run(module: Any, images: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+    import torch
+
+    if not images.flags.writeable:  # of which torch warns
+        images = images.copy()
+    with torch.inference_mode():
+        outputs = module(torch.from_numpy(images))
+    outputs = outputs if isinstance(outputs, tuple | list) else [outputs]
+    return {name: value.numpy() for name, value in zip(names, outputs, strict=True)}
