@@ -1,16 +1,17 @@
 """Exported detectors."""
 
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
+from repnext_mm.runtime.choices import Choice, DetectionDetails
 from repnext_mm.runtime.detections import Detections
+from repnext_mm.runtime.image_masks import HALF, boxes_of_masks, enlarge_masks, without_padding
 from repnext_mm.runtime.images import Image, is_many
-from repnext_mm.runtime.masks import MASK_KINDS, PASTE, MaskKind
+from repnext_mm.runtime.masks import PASTE, MaskKind
 from repnext_mm.runtime.network import (
     BATCH,
     ExportedNetwork,
@@ -20,69 +21,24 @@ from repnext_mm.runtime.network import (
 )
 from repnext_mm.runtime.size_rules import Prepared
 
-
-@dataclass(frozen=True)
-class DetectionDetails:
-    """The entries of a detector in a file's metadata: what is in the graph and stays so."""
-
-    score_threshold: float
-    """The graph leaves out detections with a lower score."""
-
-    mask_threshold: float | None = None
-    """Probability from which a pixel belongs to a mask; None without a mask head."""
-
-    max_per_image: int | None = None
-    """The graph puts out so many objects at most; None without a limit, or for older files."""
-
-    nms_iou: float | None = None
-    """The IoU from which NMS takes two boxes for one object; None for files before 0.2."""
-
-    class_agnostic_nms: bool | None = None
-    """Whether NMS does so for boxes of different classes; None likewise."""
-
-    @classmethod
-    def from_json(cls, entries: Mapping[str, Any]) -> 'DetectionDetails':
-        """Reads the entries.
-
-        Raises:
-            KeyError: If there is no threshold, which all files have.
-        """
-        nms = entries.get('nms') or {}
-        return cls(
-            entries['score_threshold'],
-            entries.get('mask_threshold'),
-            entries.get('max_per_image'),
-            nms.get('iou_threshold'),
-            nms.get('class_agnostic'),
-        )
+COUNTS = 'counts'
+"""The output ``(N,)`` of a file for several images: how many rows of the others are each one's."""
 
 
-@dataclass(frozen=True)
-class Choice:
-    """Which of the objects in the network's output are returned, and how."""
+class Rows(NamedTuple):
+    """What the network says of one image."""
 
-    score_threshold: float = 0.0
-    """Leave out what is less certain."""
+    boxes: np.ndarray
+    """``(K, 4)`` in pixels of the resized image."""
 
-    max_per_image: int | None = None
-    """Return so many objects at most, the most certain; None for all."""
+    outputs: Outputs
+    """All of the network, a row for each object."""
 
-    masks: MaskKind = 'bitmaps'
-    """What becomes of masks."""
+    resized: tuple[int, int]
+    """Height and width of the resized image."""
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.score_threshold <= 1:
-            raise ValueError(f'score_threshold is from 0 to 1, got {self.score_threshold!r}')
-        count = self.max_per_image
-        if count is not None and (isinstance(count, bool) or int(count) != count or count < 1):
-            raise ValueError(f'max_per_image is a number from 1 on, or None for all; got {count!r}')
-        if self.masks not in MASK_KINDS:
-            raise ValueError(f'unknown masks={self.masks!r}: choose from {MASK_KINDS}')
-
-    def changed(self, **values: Any) -> 'Choice':
-        """Another choice where values are given that are not None."""
-        given = {name: value for name, value in values.items() if value is not None}
-        return replace(self, **given) if given else self
+    fitted: tuple[float, float]
+    """Width and height of what went through the network, relative to the resized image."""
 
 
 class Detector(ExportedNetwork):
@@ -175,18 +131,14 @@ class Detector(ExportedNetwork):
             )
         )
         found = []
-        for pixels, prepared, (boxes, outputs) in self.pass_all(image if many else [image]):
-            found.append(self._found(boxes, outputs, prepared.scale, pixels.shape[:2], choice))
+        for pixels, prepared, rows in self.pass_all(image if many else [image]):
+            found.append(self._found(rows, prepared.scale, pixels.shape[:2], choice))
             if picture is not None:
                 self._save(pixels, found[0], picture)
         return found if many else found[0]
 
     def detect(
-        self,
-        resized: np.ndarray,
-        scale: tuple[float, float],
-        size: tuple[int, int],
-        choice: Choice | None = None,
+        self, resized: np.ndarray, scale: tuple[float, float], size: tuple[int, int]
     ) -> Detections:
         """Detects in an image that has the network's size already.
 
@@ -194,54 +146,83 @@ class Detector(ExportedNetwork):
             resized: ``(H', W', 3)`` uint8, RGB.
             scale: Width and height of ``resized`` relative to the original's.
             size: Height and width of the original.
-            choice: What is returned; None for what was said when the file was opened.
         """
-        ((boxes, outputs),) = self.run([resized])
-        return self._found(boxes, outputs, scale, size, choice or self.choice)
+        return self.detect_together([resized], [scale], [size])[0]
+
+    def detect_together(
+        self,
+        resized: Sequence[np.ndarray] | np.ndarray,
+        scales: Sequence[tuple[float, float]],
+        sizes: Sequence[tuple[int, int]],
+    ) -> list[Detections]:
+        """As :meth:`detect`, of several images, as many at a time as the file takes.
+
+        Args:
+            resized: ``(H', W', 3)`` uint8, RGB, each.
+            scales: Of each image.
+            sizes: Of each image.
+        """
+        rows = zip(self.run(list(resized)), scales, sizes, strict=True)
+        return [self._found(*row, self.choice) for row in rows]
 
     def split(self, outputs: Outputs, count: int) -> list[Outputs]:
-        """The objects of each image: a graph for one image puts out no number of it."""
-        if count == 1 and IMAGES not in outputs:
-            return [outputs]
-        own = outputs[IMAGES]
-        rest = {name: values for name, values in outputs.items() if name != IMAGES}
-        return [{name: v[own == number] for name, v in rest.items()} for number in range(count)]
+        """The rows of each image, which follow one another; a file for one image counts none."""
+        rows = {name: values for name, values in outputs.items() if name != COUNTS}
+        ends = outputs[COUNTS].cumsum().tolist() if COUNTS in outputs else [len(rows['scores'])]
+        return [
+            {name: values[first:end] for name, values in rows.items()}
+            for first, end in zip([0, *ends], ends, strict=False)
+        ]
 
-    def read_outputs(
-        self, outputs: Outputs, fitted: Prepared, resized: np.ndarray
-    ) -> tuple[np.ndarray, Outputs]:
+    def read_outputs(self, outputs: Outputs, fitted: Prepared, resized: np.ndarray) -> 'Rows':
         """Boxes in pixels of the resized image, and the outputs, without objects in the padding."""
         boxes = outputs['boxes'] / np.array(fitted.scale * 2, np.float32)
-        if fitted.image.shape != resized.shape:  # nothing is in what was added
-            height, width = resized.shape[:2]
+        height, width = resized.shape[:2]
+        if fitted.image.shape != resized.shape and boxes.any():  # nothing is in what was added
             boxes = boxes.clip(0, np.array([width, height] * 2, np.float32))
             inside = (boxes[:, 2:] > boxes[:, :2]).all(1)
             boxes, outputs = boxes[inside], {name: v[inside] for name, v in outputs.items()}
-        return boxes, outputs
+        return Rows(boxes, outputs, (height, width), fitted.scale)
 
     def _found(
-        self,
-        boxes: np.ndarray,
-        outputs: Outputs,
-        scale: tuple[float, float],
-        size: tuple[int, int],
-        choice: Choice,
+        self, rows: 'Rows', scale: tuple[float, float], size: tuple[int, ...], choice: Choice
     ) -> Detections:
         """The chosen objects, and masks of those alone."""
-        scores = outputs['scores']
+        scores = rows.outputs['scores']
         chosen = np.flatnonzero(scores >= choice.score_threshold)
         if choice.max_per_image is not None and choice.max_per_image < len(chosen):
             order = np.argsort(-scores[chosen], kind='stable')
             chosen = np.sort(chosen[order[: choice.max_per_image]])
-        boxes = boxes[chosen] / np.array(scale * 2, np.float32)
-        masks, threshold = None, self.details.mask_threshold
-        if 'masks' in outputs and threshold is not None and choice.masks != 'none':
-            masks = PASTE[choice.masks](outputs['masks'][chosen], boxes, size, threshold)
-        labels = outputs['labels'][chosen].astype(np.int64)
-        height, width = size
+        height, width = size[:2]
+        boxes = rows.boxes[chosen] / np.array(scale * 2, np.float32)
+        boxes, masks = self._masks(rows, chosen, boxes, scale, (height, width), choice.masks)
+        labels = rows.outputs['labels'][chosen].astype(np.int64)
         return Detections(
             boxes, scores[chosen], labels, masks, (height, width), tuple(self.classes)
         )
+
+    def _masks(
+        self,
+        rows: 'Rows',
+        chosen: np.ndarray,
+        boxes: np.ndarray,
+        scale: tuple[float, float],
+        size: tuple[int, int],
+        kind: MaskKind,
+    ) -> tuple[np.ndarray, Any]:
+        """Boxes, and masks of a kind, of the chosen objects."""
+        threshold, masks = self.details.mask_threshold, rows.outputs.get('masks')
+        if masks is None:
+            return boxes, None
+        if self.details.mask_frame == 'image':
+            inner = without_padding(masks[chosen], rows.resized, size, scale, rows.fitted)
+            if not boxes.any():  # of models that have masks alone
+                factors = np.array([size[1] / inner.shape[2], size[0] / inner.shape[1]] * 2)
+                boxes = boxes_of_masks(boxes, inner > HALF) * factors.astype(np.float32)
+            return boxes, None if kind == 'none' else enlarge_masks(inner, size, kind)
+        if threshold is None or kind == 'none':
+            return boxes, None
+        return boxes, PASTE[kind](masks[chosen], boxes, size, threshold)
 
     def _possible(self, choice: Choice) -> Choice:
         """Warns where the graph leaves out what is asked for."""
@@ -281,7 +262,3 @@ class Detector(ExportedNetwork):
         objects = Objects(found.boxes, found.scores, found.labels, found.bitmaps())
         options = options or DrawOptions(score_threshold=0.0, scale=1.0)
         return draw_objects(image, objects, self.classes, self.colours(count), options)
-
-
-IMAGES = 'image_numbers'
-"""The output of a graph for several images that has the number of each object's image."""

@@ -37,7 +37,7 @@ def axis(old: int, new: int, align_corners: bool) -> Axis:
         new: Length.
         align_corners: Whether the first and last places are each other, rather than their edges.
     """
-    places = np.arange(new, dtype=np.float32)
+    places: np.ndarray = np.arange(new, dtype=np.float32)
     if align_corners:
         places = places * np.float32((old - 1) / (new - 1) if new > 1 else 0)
     else:
@@ -49,14 +49,26 @@ def axis(old: int, new: int, align_corners: bool) -> Axis:
 
 def enlarge(scores: np.ndarray, size: Size, align_corners: bool) -> np.ndarray:
     """Scores ``(C, h, w)`` interpolated to height and width: ``(C, H, W)`` float32."""
-    rows, columns = (
-        axis(old, new, align_corners) for old, new in zip(scores.shape[1:], size, strict=True)
-    )
     enlarged = np.empty((len(scores), *size), np.float32)
-    for first, last in _blocks(0, *size):
-        for target, values in zip(enlarged, scores, strict=True):
-            target[first:last] = _interpolated(values, rows, columns, first, last, 0)
+    for target, values in zip(enlarged, scores, strict=True):
+        for first, last, block in enlarge_blocks(values, size, align_corners):
+            target[first:last] = block
     return enlarged
+
+
+def enlarge_blocks(
+    values: np.ndarray, size: tuple[int, ...], align_corners: bool
+) -> Iterator[tuple[int, int, np.ndarray]]:
+    """One class's scores ``(h, w)`` in another size, a block of rows at a time.
+
+    Yields:
+        The first row, the one behind the last, and their scores.
+    """
+    rows, columns = (
+        axis(old, new, align_corners) for old, new in zip(values.shape, size, strict=True)
+    )
+    for first, last in _blocks(0, size[0], size[1]):
+        yield first, last, _interpolated(values, rows, columns, first, last, 0)
 
 
 def enlarge_labels(labels: np.ndarray, size: Size) -> np.ndarray:

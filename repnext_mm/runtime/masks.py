@@ -72,7 +72,8 @@ def box_masks(
         place = _place_of(box, size)
         bitmap = np.zeros((place.bottom - place.top, place.right - place.left), bool)
         moved = _Place(0, 0, bitmap.shape[1], bitmap.shape[0])
-        _fill(bitmap, mask, box - np.tile(np.float32(place[:2]), 2), moved, threshold)
+        corner = np.array([place.left, place.top] * 2, np.float32)
+        _fill(bitmap, mask, box - corner, moved, threshold)
         found.append(BoxMask(place.left, place.top, bitmap))
     return tuple(found)
 

@@ -126,29 +126,26 @@ class ExportedNetwork(ABC):
         Returns:
             For each image what :meth:`read_outputs` makes of them.
         """
-        batch = self.spec.input.batch
-        most = len(resized) if batch is None else batch
+        fitted = [self.fit(image) for image in resized]
         groups: dict[tuple[int, ...], list[int]] = {}
-        for number, image in enumerate(resized):
-            groups.setdefault(image.shape, []).append(number)
+        for number, image in enumerate(fitted):
+            groups.setdefault(image.image.shape, []).append(number)
         found: dict[int, Any] = {}
         for numbers in groups.values():
+            most = self.spec.input.batch or len(numbers)
             for first in range(0, len(numbers), most):
                 chosen = numbers[first : first + most]
-                found |= zip(chosen, self._run([resized[i] for i in chosen]), strict=True)
+                parts = self._run([fitted[i].image for i in chosen], most)
+                for number, part in zip(chosen, parts, strict=False):
+                    found[number] = self.read_outputs(part, fitted[number], resized[number])
         return [found[number] for number in range(len(resized))]
 
-    def _run(self, images: Sequence[np.ndarray]) -> list[Any]:
-        """The same for images of one size, at most as many as the network takes."""
-        fitted = [self.fit(image) for image in images]
-        missing = (self.spec.input.batch or len(fitted)) - len(fitted)
-        batch = [image.image for image in fitted] + [fitted[-1].image] * missing
+    def _run(self, images: Sequence[np.ndarray], most: int) -> list[Outputs]:
+        """The outputs for images of one size; more follow where the file takes a fixed number."""
+        fixed = self.spec.input.batch is not None
+        batch = [*images, *[images[-1]] * (most - len(images) if fixed else 0)]
         outputs = self.session(np.stack(batch) if len(batch) > 1 else batch[0][None])
-        parts = self.split(outputs, len(batch))
-        return [
-            self.read_outputs(part, one, image)
-            for part, one, image in zip(parts, fitted, images, strict=False)
-        ]
+        return self.split(outputs, len(batch))
 
     def split(self, outputs: Outputs, count: int) -> list[Outputs]:
         """The outputs of a batch, image by image."""

@@ -1,0 +1,84 @@
+"""The readers where neither torch nor any package of OpenMMLab can be imported."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from copies import Run, copies_of
+from missing import without
+from tiny_files import Chooser, Finder, Painter, photo, write
+
+from repnext_mm.runtime import open_reader
+
+ABSENT = (
+    'torch',
+    'torchvision',
+    'mmengine',
+    'mmcv',
+    'mmdet',
+    'mmseg',
+    'mmpretrain',
+    'timm',
+    'onnx',
+)
+ALLOWED = {'numpy', 'cv2', 'PIL', 'onnxruntime', 'openvino', 'repnext_mm'}
+
+
+@pytest.fixture(scope='module')
+def run() -> Iterator[Run]:
+    with copies_of(f'{without(*ABSENT)}\nbefore = set(sys.modules)') as run:
+        yield run
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('tiny')
+    write(Chooser(7), folder / 'classification.onnx')
+    write(Painter(5), folder / 'segmentation.onnx')
+    write(Finder(), folder / 'detection.xml')
+    np.save(folder / 'photo.npy', photo(50, 70))
+    return folder
+
+
+def test_readers_import_numpy_and_their_runtime_alone(run, folder):
+    code = """
+import numpy
+from repnext_mm.runtime import open_reader
+used = {name.split('.')[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names)
+print(*sorted(name for name in used if not name.startswith(('_', 'pybind11'))))
+image = numpy.load(sys.argv[1] + '/photo.npy')
+print(open_reader(sys.argv[1] + '/classification.onnx')(image).argmax())
+print(open_reader(sys.argv[1] + '/segmentation.onnx')(image).sum())
+print(len(open_reader(sys.argv[1] + '/detection.xml')(image, sys.argv[1] + '/found.png')))
+"""
+    imported, *answers = run(code, folder).splitlines()
+    assert imported.split() == ['numpy', 'repnext_mm']
+    image = photo(50, 70)
+    expected = [
+        open_reader(folder / 'classification.onnx')(image).argmax(),
+        open_reader(folder / 'segmentation.onnx')(image).sum(),
+        len(open_reader(folder / 'detection.xml')(image)),
+    ]
+    assert answers == [str(value) for value in expected]
+    assert (folder / 'found.png').is_file()
+
+
+@pytest.mark.parametrize(
+    ('code', 'needed'),
+    [
+        ('from repnext_mm import reparameterize_model', "pip install 'repnext-mm[torch]'"),
+        ('from repnext_mm import install', "pip install 'repnext-mm[torch]'"),
+        ('from repnext_mm.networks import RepNeXt', "pip install 'repnext-mm[torch]'"),
+        ('from repnext_mm.reparam import compare_keys', "pip install 'repnext-mm[torch]'"),
+        ('import repnext_mm.models', "pip install 'repnext-mm[onedl]'"),
+        ('from repnext_mm.export import export_model', "pip install 'repnext-mm[onedl]'"),
+    ],
+)
+def test_what_needs_torch_says_so(run, code, needed):
+    output = run(f"""
+try:
+    {code}
+except ImportError as error:
+    print(error)
+""")
+    assert needed in output
