@@ -120,6 +120,24 @@ def check_config(cfg: Config, path: str, spec: FileSpec) -> None:
         )
 
 
+def warn_of_baked_in(cfg: Config, path: str, spec: FileSpec) -> None:
+    """Warns where a config's ``test_cfg`` says otherwise than the file, which cannot be changed.
+
+    Args:
+        cfg: The config.
+        path: The file.
+        spec: The contract of the file.
+    """
+    test_cfg = cfg.model.get('test_cfg') or {}
+    for name, (ours, theirs) in task_named(spec.task).otherwise(test_cfg, spec.details).items():
+        print_log(
+            f"{path} has {name}={ours} in its graph, and the config's test_cfg says {theirs}: the "
+            "file's counts. Export the model again to test with the other",
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
 def shortened(names: Sequence[str]) -> str:
     """The first of many names."""
     return ', '.join([*names[:3], '...'] if len(names) > 4 else names)
@@ -145,6 +163,7 @@ def use_exported(
     """
     spec = open_session(path, runtime, trust=trust).spec
     check_config(cfg, path, spec)
+    warn_of_baked_in(cfg, path, spec)
     test_cfg = cfg.model.get('test_cfg')
     given = dict(path=path, runtime=runtime, test_cfg=test_cfg, trust=trust)
     cfg.model = dict(type='repnext_mm.ExportedModel', **given)

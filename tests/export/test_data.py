@@ -42,6 +42,38 @@ def test_other_names_for_as_many_classes_are_a_warning(monkeypatch):
     assert len(said) == 1 and 'x.onnx names its classes my wall, ' in said[0]
 
 
+@pytest.mark.parametrize('name', ['mask_rcnn_repnext_tiny_coco', 'retinanet'])
+def test_what_a_graph_has_for_good_and_the_config_says_otherwise_is_a_warning(monkeypatch, name):
+    said = []
+    monkeypatch.setattr(evaluation, 'print_log', lambda text, **options: said.append(text))
+    test_cfg = dict(score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)
+    if name.startswith('mask'):
+        test_cfg = dict(rcnn=test_cfg | dict(mask_thr_binary=0.5))
+    details = dict(
+        score_threshold=0.05,
+        mask_threshold=0.5 if name.startswith('mask') else None,
+        max_per_image=100,
+        nms=dict(type='nms', iou_threshold=0.5),
+    )
+
+    def warn(**changes):
+        said.clear()
+        images = InputSpec((0.0,), (1.0,))
+        spec = FileSpec(
+            'detection', 'model', 'fused', 'float32', (), images, details=details | changes
+        )
+        evaluation.warn_of_baked_in(Config(dict(model=dict(test_cfg=test_cfg))), 'x.onnx', spec)
+        return said
+
+    assert warn() == []
+    assert warn(max_per_image=None, nms=None) == []  # a file of an earlier version
+    (text,) = warn(score_threshold=0.3)
+    assert 'score_threshold=0.3 in its graph' in text and 'test_cfg says 0.05' in text
+    (text,) = warn(nms=dict(type='nms', iou_threshold=0.6))
+    assert 'nms_iou=0.6' in text and 'says 0.5' in text
+    assert len(warn(max_per_image=300, nms=dict(iou_threshold=0.5, class_agnostic=True))) == 2
+
+
 @pytest.mark.distribution
 @pytest.mark.parametrize(('name', 'classes', 'shape'), NAMES, ids=lambda value: str(value))
 def test_classes_and_size_come_from_the_test_data(name, classes, shape):

@@ -165,12 +165,17 @@ class Task(ABC, Generic[Reader, Prediction]):
         meta = dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0))
         return getattr(structures, self.sample_class)(metainfo=meta)
 
-    def baked_in(self, test_cfg: Mapping[str, Any]) -> dict[str, Any]:
-        """What a file has in its graph, where a model reads it from its ``test_cfg``.
+    def otherwise(
+        self, test_cfg: Mapping[str, Any], details: Mapping[str, Any]
+    ) -> dict[str, tuple[Any, Any]]:
+        """Where a ``test_cfg`` says otherwise than a graph, which has it for good.
+
+        Args:
+            test_cfg: Of a model.
+            details: The task's own entries of a file's metadata.
 
         Returns:
-            Values of ``test_cfg`` by the names of the reader's ``details``; None for what is not
-            said.
+            By the names of the reader's ``details`` the file's value and the config's.
         """
         return {}
 

@@ -18,6 +18,7 @@ from repnext_mm.compat import require
 from repnext_mm.export.options import ExportOptions
 from repnext_mm.export.tasks.base import Task, to_bgr
 from repnext_mm.runtime import Detections, Detector
+from repnext_mm.runtime.choices import DetectionDetails
 
 SAME_BOX = 0.8
 """The IoU from which two boxes of one class count as the same detection."""
@@ -56,17 +57,21 @@ class DetectionTask(Task[Detector, Detections]):
             nms=nms and {key: nms[key] for key in sorted(NMS_OPTIONS & set(nms))},
         )
 
-    def baked_in(self, test_cfg: Mapping[str, Any]) -> dict[str, Any]:
+    def otherwise(
+        self, test_cfg: Mapping[str, Any], details: Mapping[str, Any]
+    ) -> dict[str, tuple[Any, Any]]:
+        ours = DetectionDetails.from_json(details)
         cfg = test_cfg.get('rcnn') or test_cfg
-        nms = cfg.get('nms') or {}
-        limit = cfg.get('max_per_img')
-        return dict(
-            score_threshold=float(cfg.get('score_thr', 0)),
+        nms, limit = cfg.get('nms') or {}, cfg.get('max_per_img')
+        theirs = dict(
+            score_threshold=cfg.get('score_thr'),
             mask_threshold=cfg.get('mask_thr_binary'),
             max_per_image=limit if limit and limit > 0 else None,
             nms_iou=nms.get('iou_threshold'),
-            class_agnostic_nms=nms.get('class_agnostic', False) if nms else None,
+            class_agnostic_nms=nms.get('class_agnostic', False),
         )
+        pairs = {name: (getattr(ours, name), value) for name, value in theirs.items()}
+        return {name: pair for name, pair in pairs.items() if None not in pair and len({*pair}) > 1}
 
     def predict(self, model: Any, image: np.ndarray) -> Detections:
         with warnings.catch_warnings():
