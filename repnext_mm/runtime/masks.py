@@ -59,7 +59,9 @@ def paste_masks(
     """
     pasted = np.zeros((len(masks), *size), bool)
     for mask, box, target in zip(_floats(masks), _floats(boxes), pasted, strict=True):
-        _fill(target, mask, box, _place_of(box, size), threshold)
+        place = _place_of(box, size)
+        part = target[place.top : place.bottom, place.left : place.right]
+        _fill(part, mask, box, place, threshold)
     return pasted
 
 
@@ -71,9 +73,7 @@ def box_masks(
     for mask, box in zip(_floats(masks), _floats(boxes), strict=True):
         place = _place_of(box, size)
         bitmap = np.zeros((place.bottom - place.top, place.right - place.left), bool)
-        moved = _Place(0, 0, bitmap.shape[1], bitmap.shape[0])
-        corner = np.array([place.left, place.top] * 2, np.float32)
-        _fill(bitmap, mask, box - corner, moved, threshold)
+        _fill(bitmap, mask, box, place, threshold)
         found.append(BoxMask(place.left, place.top, bitmap))
     return tuple(found)
 
@@ -148,11 +148,11 @@ def _place_of(box: np.ndarray, size: tuple[int, int]) -> _Place:
 def _fill(
     target: np.ndarray, mask: np.ndarray, box: np.ndarray, place: _Place, threshold: float
 ) -> None:
-    """Writes a mask into a part of a bitmap, a block of rows at a time."""
+    """Writes a mask into the part of a bitmap that it touches, a block of rows at a time."""
     width = max(place.right - place.left, 1)
     for top, bottom in _spans(place.top, place.bottom, BLOCK // width):
         values = _values(mask, box, place._replace(top=top, bottom=bottom))
-        np.greater_equal(values, threshold, out=target[top:bottom, place.left : place.right])
+        np.greater_equal(values, threshold, out=target[top - place.top : bottom - place.top])
 
 
 def _spans(start: int, end: int, length: int) -> Iterator[tuple[int, int]]:

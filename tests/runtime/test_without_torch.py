@@ -1,5 +1,8 @@
 """The readers where neither torch nor any package of OpenMMLab can be imported."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -61,6 +64,34 @@ print(len(open_reader(sys.argv[1] + '/detection.xml')(image, sys.argv[1] + '/fou
     ]
     assert answers == [str(value) for value in expected]
     assert (folder / 'found.png').is_file()
+
+
+FORKS = f"""{without(*ABSENT)}
+import os, sys, time
+import numpy
+from repnext_mm.runtime import open_reader
+reader = open_reader(sys.argv[1])
+image = numpy.zeros((20, 30, 3), numpy.uint8)
+expected = reader(image)
+for use in (True, False):
+    child = os.fork()
+    if child == 0:
+        sys.exit(3 if not use or numpy.allclose(reader(image), expected) else 4)
+    end = time.monotonic() + 60
+    while not (done := os.waitpid(child, os.WNOHANG))[0]:
+        if time.monotonic() > end:
+            os.kill(child, 9)
+        time.sleep(0.01)
+    print(os.waitstatus_to_exitcode(done[1]))
+"""
+
+
+def test_forked_processes_end_as_usual(folder):
+    """With ONNX Runtime's telemetry on, they hang where it was but imported."""
+    command = [sys.executable, '-c', FORKS, folder / 'classification.onnx']
+    environment = os.environ | dict(ORT_DISABLE_TELEMETRY='1')
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.stdout.split() == ['3', '3'], result.stderr
 
 
 @pytest.mark.parametrize(
