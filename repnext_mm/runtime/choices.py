@@ -4,7 +4,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from repnext_mm.runtime.entry_types import (
+    check_types,
+    is_integer,
+    is_mapping,
+    is_number,
+    is_text,
+    optional,
+)
 from repnext_mm.runtime.masks import MASK_KINDS, MaskKind
+
+DETECTION_ENTRIES = {
+    'score_threshold': (is_number, 'a number'),
+    'mask_threshold': (optional(is_number), 'a number'),
+    'mask_frame': (optional(is_text), 'a text'),
+    'max_per_image': (optional(is_integer), 'a positive whole number'),
+    'nms': (optional(is_mapping), 'an object'),
+}
+"""For each entry of a detector what it takes, and a word for that."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +51,11 @@ class DetectionDetails:
         """Reads the entries.
 
         Raises:
-            KeyError: If there is no threshold, which all files have.
+            ValueError: If there is no threshold, which all files have, or one has another type.
         """
+        if 'score_threshold' not in entries:
+            raise ValueError("its metadata lack 'score_threshold': export the model again")
+        check_types(entries, DETECTION_ENTRIES)
         nms = entries.get('nms') or {}
         return cls(
             entries['score_threshold'],

@@ -74,7 +74,10 @@ class Detector(ExportedNetwork):
     ):
         choice = Choice(score_threshold, max_per_image, masks)
         super().__init__(source, runtime, batch_size=batch_size, **options)
-        self.details = DetectionDetails.from_json(self.spec.details)
+        try:
+            self.details = DetectionDetails.from_json(self.spec.details)
+        except ValueError as error:
+            raise ValueError(f'{self.session.source} cannot be read: {error}') from error
         self.choice = self._possible(choice)
 
     @overload

@@ -196,6 +196,20 @@ def test_what_the_graph_leaves_out_is_said(path):
 
 
 @pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(nms='soft'), r"finder\.onnx cannot be read: .*'soft' as 'nms', not an object"),
+        (dict(max_per_image=-1), r"have -1 as 'max_per_image', not a positive whole number"),
+        (dict(score_threshold=None), "None as 'score_threshold', not a number"),
+    ],
+)
+def test_wrong_metadata_are_named(tmp_path, changes, message):
+    path = write(Finder(), tmp_path / 'finder.onnx', **changes)
+    with pytest.raises(ValueError, match=message):
+        Detector(path)
+
+
+@pytest.mark.parametrize(
     ('options', 'message'),
     [
         (dict(score_threshold=1.5), 'score_threshold is from 0 to 1, got 1.5'),
