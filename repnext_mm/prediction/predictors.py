@@ -59,7 +59,7 @@ def open_predictor(
 
 
 class ExportedPredictor:
-    """A file of ``tools/export.py``, one image at a time."""
+    """A file of ``tools/export.py``, as many images at a time as it takes."""
 
     def __init__(self, reader: ExportedNetwork):
         self.reader: Any = reader
@@ -69,7 +69,7 @@ class ExportedPredictor:
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[Predicted]:
         """As :class:`Predictor`."""
-        return [self.reader(image) for image in images]
+        return self.reader(list(images))
 
 
 def enough_colours(colours: Sequence[Colour], count: int) -> list[Colour]:

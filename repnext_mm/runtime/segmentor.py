@@ -80,12 +80,14 @@ class Segmentor(ExportedNetwork):
         """
         many = is_many(image)
         check_one_picture(picture, many)
+        if picture is not None:
+            image = read_image(image)  # once: a file object gives its content no second time
         sources = image if many else [image]
         found = [*(self._by_windows(sources) if self.window else self._whole_images(sources))]
         if picture is not None:
             from repnext_mm.visualization.saving import save_picture
 
-            save_picture(self.draw(read_image(image), found[0]), picture)
+            save_picture(self.draw(image, found[0]), picture)
         return found if many else found[0]
 
     def _whole_images(self, sources: Any) -> Iterator[np.ndarray]:

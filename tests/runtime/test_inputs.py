@@ -167,6 +167,13 @@ def test_one_picture_is_of_one_image(folder, tmp_path):
             reader([IMAGE, IMAGE], picture=tmp_path / 'a.png')
 
 
+def test_a_picture_is_drawn_of_what_can_be_read_once(folder, tmp_path):
+    for task in ('segmentation', 'detection'):
+        path = tmp_path / f'{task}.png'
+        open_reader(folder / f'{task}.onnx')(io.BytesIO(encoded()), picture=path)
+        assert read_image(path).shape[1] >= IMAGE.shape[1]
+
+
 def test_options_of_other_readers_are_named(folder):
     with pytest.raises(TypeError, match='for classification, whose reader has no masks, score_thr'):
         open_reader(folder / 'classification.onnx', masks='rle', score_threshold=0.5)
