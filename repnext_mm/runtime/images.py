@@ -103,8 +103,8 @@ def decode_image(content: bytes | bytearray | memoryview, name: str) -> np.ndarr
     if image is None:
         if 'MAX_IMAGE' in problem:
             raise ValueError(
-                f'{name} has more pixels than OpenCV reads, {os.environ.get(LIMIT) or 2**30:,} in '
-                f'all and {2**20:,} in a row or column: set the environment variable {LIMIT} to '
+                f'{name} has more pixels than OpenCV reads, {os.environ.get(LIMIT) or 2**30} in '
+                f'all and {2**20} in a row or column: set the environment variable {LIMIT} to '
                 'more before OpenCV is imported (and OPENCV_IO_MAX_IMAGE_WIDTH or _HEIGHT), or cut '
                 'the image into tiles'
             )

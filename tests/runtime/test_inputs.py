@@ -113,11 +113,11 @@ def assert_same(found, expected):
 def test_lists_are_batches_with_the_answers_of_single_images(folder, task, runtime):
     reader = open_reader(folder / f'{task}.onnx', runtime, batch_size=3)
     images = [
-        photo(50, 70, 0),
-        photo(50, 70, 1),
-        photo(30, 44, 2),
-        photo(50, 70, 3),
-        photo(50, 70, 4),
+        photo(120, 160, 0),
+        photo(120, 160, 1),
+        photo(96, 128, 2),
+        photo(120, 160, 3),
+        photo(120, 160, 4),
     ]
     expected = [reader(image) for image in images]
     sizes = []
@@ -138,7 +138,7 @@ def test_lists_are_batches_with_the_answers_of_single_images(folder, task, runti
 
 def test_files_for_one_image_take_lists_one_by_one(folder):
     reader = open_reader(folder / 'one.onnx')
-    images = [photo(50, 70, number) for number in range(3)]
+    images = [photo(120, 160, number) for number in range(3)]
     for one, image in zip(reader(images), images, strict=True):
         assert_same(one, reader(image))
 
@@ -151,7 +151,7 @@ def test_files_for_a_number_of_images_are_given_that_number(folder, tmp_path):
     entry.value = entry.value.replace('"batch": null', '"batch": 4')
     onnx.save(model, tmp_path / 'four.onnx')
     reader, usual = open_reader(tmp_path / 'four.onnx'), open_reader(folder / 'detection.onnx')
-    images = [photo(50, 70, number) for number in range(6)]
+    images = [photo(120, 160, number) for number in range(6)]
     for one, image in zip(reader(images), images, strict=True):
         assert_same(one, usual(image))
     with pytest.raises(ValueError, match=rf'of shape \(4, {SHAPE[0]}, {SHAPE[1]}, 3\)'):

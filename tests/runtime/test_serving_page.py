@@ -16,7 +16,7 @@ def test_examples_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(Finder(), tmp_path / 'model.onnx')
     for seed, name in enumerate(('image.jpg', 'other.jpg')):
-        cv2.imwrite(name, photo(60, 80, seed))
+        cv2.imwrite(name, photo(120, 160, seed))
     names: dict = {}
     for block in blocks:
         exec(block, names)

@@ -19,7 +19,7 @@ from tiny_files import Chooser, Finder, Painter, photo, write
 from repnext_mm.runtime import Detector, open_reader
 
 RUNTIMES = [('.onnx', 'onnxruntime'), ('.onnx', 'openvino'), ('.xml', None), ('.pt2', None)]
-IMAGES = [photo(60 + 9 * number, 90 - 7 * number, number) for number in range(4)]
+IMAGES = [photo(96 + 12 * number, 128 + 16 * number, number) for number in range(4)]
 
 
 @pytest.fixture(scope='module')

@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
     write(Chooser(7), folder / 'classification.onnx')
     write(Painter(5), folder / 'segmentation.onnx')
     write(Finder(), folder / 'detection.xml')
-    np.save(folder / 'photo.npy', photo(50, 70))
+    np.save(folder / 'photo.npy', photo(120, 160))
     return folder
 
 
@@ -56,7 +56,7 @@ print(len(open_reader(sys.argv[1] + '/detection.xml')(image, sys.argv[1] + '/fou
 """
     imported, *answers = run(code, folder).splitlines()
     assert imported.split() == ['numpy', 'repnext_mm']
-    image = photo(50, 70)
+    image = photo(120, 160)
     expected = [
         open_reader(folder / 'classification.onnx')(image).argmax(),
         open_reader(folder / 'segmentation.onnx')(image).sum(),
