@@ -34,11 +34,12 @@ def python_version(facts: Facts) -> Iterator[Diagnosis]:
 
 
 def missing_packages(facts: Facts) -> Iterator[Diagnosis]:
-    """What every part of this package needs."""
+    """What every part of this package needs, but for readers of ONNX and OpenVINO files: those need no torch."""
     for name in ('torch', 'torchvision', 'numpy'):
         if facts.imported(name).absent:
             floor = f'>={FLOORS[name]}' if name in FLOORS else ''
-            message = f'{name} is not installed: nothing works without it'
+            works = 'nothing works' if name == 'numpy' else 'only ONNX and OpenVINO files work'
+            message = f'{name} is not installed: {works} without it'
             mend = f"pip install '{name}{floor}'"
             if name == 'torchvision' and (matching := torchvision_of(facts)):
                 mend = f"pip install 'torchvision=={matching}.*'"
