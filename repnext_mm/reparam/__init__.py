@@ -30,7 +30,7 @@ __all__ = [
     'reparameterize_model',
 ]
 
-IN_FILES = {
+LATER = {
     'FormAware': 'loading',
     'KeyReport': 'loading',
     'Reparameterizable': 'convert',
@@ -45,7 +45,7 @@ IN_FILES = {
 
 def __getattr__(name: str) -> Any:
     """Gives what needs torch, so that the names of the forms are there without it."""
-    if name in IN_FILES:
+    if name in LATER:
         require_extra('torch', 'torch', f'repnext_mm.reparam.{name}')
-        return getattr(importlib.import_module(f'{__name__}.{IN_FILES[name]}'), name)
+        return getattr(importlib.import_module(f'{__name__}.{LATER[name]}'), name)
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -68,7 +68,7 @@ class DetectionDetails:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ObjectChoice:
     """Which of the objects in the network's output are returned, and how."""
 
     score_threshold: float = 0.0
@@ -89,7 +89,7 @@ class Choice:
         if self.masks not in MASK_KINDS:
             raise ValueError(f'unknown masks={self.masks!r}: choose from {MASK_KINDS}')
 
-    def changed(self, **values: Any) -> 'Choice':
+    def changed(self, **values: Any) -> 'ObjectChoice':
         """Another choice where values are given that are not None."""
         given = {name: value for name, value in values.items() if value is not None}
         return replace(self, **given) if given else self

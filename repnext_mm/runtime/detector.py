@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, overload
 
 import numpy as np
 
-from repnext_mm.runtime.choices import Choice, DetectionDetails
+from repnext_mm.runtime.choices import DetectionDetails, ObjectChoice
 from repnext_mm.runtime.detections import Detections
 from repnext_mm.runtime.image_masks import HALF, boxes_of_masks, enlarge_masks, without_padding
 from repnext_mm.runtime.images import Image, is_many
@@ -72,7 +72,7 @@ class Detector(ExportedNetwork):
         batch_size: int = BATCH,
         **options: Any,
     ):
-        choice = Choice(score_threshold, max_per_image, masks)
+        choice = ObjectChoice(score_threshold, max_per_image, masks)
         super().__init__(source, runtime, batch_size=batch_size, **options)
         try:
             self.details = DetectionDetails.from_json(self.spec.details)
@@ -188,7 +188,7 @@ class Detector(ExportedNetwork):
         return Rows(boxes, outputs, (height, width), fitted.scale)
 
     def _found(
-        self, rows: 'Rows', scale: tuple[float, float], size: tuple[int, ...], choice: Choice
+        self, rows: 'Rows', scale: tuple[float, float], size: tuple[int, ...], choice: ObjectChoice
     ) -> Detections:
         """The chosen objects, and masks of those alone."""
         scores = rows.outputs['scores']
@@ -227,7 +227,7 @@ class Detector(ExportedNetwork):
             return boxes, None
         return boxes, PASTE[kind](masks[chosen], boxes, size, threshold)
 
-    def _possible(self, choice: Choice) -> Choice:
+    def _possible(self, choice: ObjectChoice) -> ObjectChoice:
         """Warns where the graph leaves out what is asked for."""
         lowest, most = self.details.score_threshold, self.details.max_per_image
         if 0 < choice.score_threshold < lowest:

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-BLOCK = 2**18
+SCORE_BLOCK = 2**18
 """Pixels whose scores are enlarged at a time; of one class, they stay in a processor's cache."""
-
-Size = tuple[int, int]
 
 Strip = tuple[int, np.ndarray]
 """The row in which scores ``(C, h, W)`` begin, and they."""
@@ -47,7 +45,7 @@ def axis(old: int, new: int, align_corners: bool) -> Axis:
     return Axis(lower, np.minimum(lower + 1, old - 1), share)
 
 
-def enlarge(scores: np.ndarray, size: Size, align_corners: bool) -> np.ndarray:
+def enlarge_scores(scores: np.ndarray, size: tuple[int, int], align_corners: bool) -> np.ndarray:
     """Scores ``(C, h, w)`` interpolated to height and width: ``(C, H, W)`` float32."""
     enlarged = np.empty((len(scores), *size), np.float32)
     for target, values in zip(enlarged, scores, strict=True):
@@ -71,7 +69,7 @@ def enlarge_blocks(
         yield first, last, _interpolated(values, rows, columns, first, last, 0)
 
 
-def enlarge_labels(labels: np.ndarray, size: Size) -> np.ndarray:
+def enlarge_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Labels ``(h, w)`` at the nearest places, ``(H, W)``; as ``'nearest-exact'`` in torch."""
     rows, columns = (
         np.minimum(((np.arange(new) + 0.5) * (old / new)).astype(np.int64), old - 1)
@@ -80,7 +78,9 @@ def enlarge_labels(labels: np.ndarray, size: Size) -> np.ndarray:
     return labels[np.ix_(rows, columns)]
 
 
-def highest(strips: Iterable[Strip], old: Size, new: Size, align_corners: bool) -> np.ndarray:
+def highest(
+    strips: Iterable[Strip], old: tuple[int, int], new: tuple[int, int], align_corners: bool
+) -> np.ndarray:
     """The class of the highest score of every pixel of an enlarged image.
 
     Args:
@@ -139,5 +139,5 @@ def _interpolated(
 
 
 def _blocks(first: int, last: int, width: int) -> Iterator[tuple[int, int]]:
-    height = max(1, BLOCK // width)
+    height = max(1, SCORE_BLOCK // width)
     return ((row, min(row + height, last)) for row in range(first, last, height))

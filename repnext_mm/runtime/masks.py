@@ -14,7 +14,7 @@ image that a box covers. ``'none'``: left out."""
 
 MASK_KINDS: tuple[MaskKind, ...] = ('bitmaps', 'rle', 'boxes', 'none')
 
-BLOCK = 2**19
+MASK_BLOCK = 2**19
 """Pixels that are interpolated at a time."""
 
 Runs = dict[str, Any]
@@ -78,7 +78,7 @@ def box_masks(
     return tuple(found)
 
 
-def run_lengths(
+def masks_as_runs(
     masks: np.ndarray, boxes: np.ndarray, size: tuple[int, int], threshold: float
 ) -> tuple[Runs, ...]:
     """The same masks as COCO's compressed runs, without a bitmap of any of them."""
@@ -92,13 +92,13 @@ def run_lengths(
                 place.top,
                 _values(mask, box, _Place(left, place.top, right, place.bottom)) >= threshold,
             )
-            for left, right in _spans(place.left, place.right, BLOCK // height)
+            for left, right in _spans(place.left, place.right, MASK_BLOCK // height)
         )
         found.append(_encoded((BoxMask(*part) for part in parts), size))
     return tuple(found)
 
 
-PASTE: dict[MaskKind, Any] = {'bitmaps': paste_masks, 'boxes': box_masks, 'rle': run_lengths}
+PASTE: dict[MaskKind, Any] = {'bitmaps': paste_masks, 'boxes': box_masks, 'rle': masks_as_runs}
 
 
 def encode_mask(mask: np.ndarray | BoxMask, size: tuple[int, int]) -> Runs:
@@ -111,7 +111,7 @@ def encode_mask(mask: np.ndarray | BoxMask, size: tuple[int, int]) -> Runs:
     if not isinstance(mask, BoxMask):
         mask = BoxMask(0, 0, np.asarray(mask, bool))
     height, width = mask.bitmap.shape
-    spans = _spans(0, width, BLOCK // max(height, 1))
+    spans = _spans(0, width, MASK_BLOCK // max(height, 1))
     parts = (BoxMask(mask.left + a, mask.top, mask.bitmap[:, a:b]) for a, b in spans)
     return _encoded(parts, size)
 
@@ -150,7 +150,7 @@ def _fill(
 ) -> None:
     """Writes a mask into the part of a bitmap that it touches, a block of rows at a time."""
     width = max(place.right - place.left, 1)
-    for top, bottom in _spans(place.top, place.bottom, BLOCK // width):
+    for top, bottom in _spans(place.top, place.bottom, MASK_BLOCK // width):
         values = _values(mask, box, place._replace(top=top, bottom=bottom))
         np.greater_equal(values, threshold, out=target[top - place.top : bottom - place.top])
 
@@ -238,7 +238,7 @@ def _numbers(text: str | bytes) -> np.ndarray:
 
 
 def select_masks(masks: Any, numbers: np.ndarray) -> Any:
-    """Some of the masks of :func:`paste_masks`, :func:`box_masks` or :func:`run_lengths`."""
+    """Some of the masks of :func:`paste_masks`, :func:`box_masks` or :func:`masks_as_runs`."""
     if masks is None or isinstance(masks, np.ndarray):
         return masks if masks is None else masks[numbers]
     chosen: Sequence[Any] = [masks[number] for number in numbers]

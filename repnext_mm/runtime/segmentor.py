@@ -7,7 +7,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from repnext_mm.runtime.enlarging import Strip, enlarge, enlarge_labels, highest
+from repnext_mm.runtime.enlarging import Strip, enlarge_labels, enlarge_scores, highest
 from repnext_mm.runtime.images import Image, is_many, read_image
 from repnext_mm.runtime.network import (
     BATCH,
@@ -151,7 +151,7 @@ class Segmentor(ExportedNetwork):
             return scores
         if self.details.argmax:
             return enlarge_labels(scores[0], (size[0], size[1]))[None]
-        return enlarge(scores, (size[0], size[1]), self.details.align_corners)
+        return enlarge_scores(scores, (size[0], size[1]), self.details.align_corners)
 
     def draw(self, image: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """The image ``(H, W, 3)`` in the colours of the classes ``(H, W)``, with a legend."""

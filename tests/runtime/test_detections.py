@@ -18,7 +18,7 @@ from repnext_mm.runtime import (
     open_reader,
     paste_masks,
 )
-from repnext_mm.runtime.masks import box_masks, run_lengths
+from repnext_mm.runtime.masks import box_masks, masks_as_runs
 
 SIZE = (120, 160)
 
@@ -68,13 +68,13 @@ def test_long_runs_and_several_blocks_are_encoded(monkeypatch):
     mask[100:, 200:800] = True
     expected = coco.encode(np.asfortranarray(mask, np.uint8))['counts'].decode()
     assert encode_mask(mask, mask.shape)['counts'] == expected
-    monkeypatch.setattr('repnext_mm.runtime.masks.BLOCK', 7000)
+    monkeypatch.setattr('repnext_mm.runtime.masks.MASK_BLOCK', 7000)
     assert encode_mask(mask, mask.shape)['counts'] == expected
 
 
 @pytest.mark.parametrize('block', [50, 2**19])
 def test_all_kinds_of_masks_have_the_same_pixels(monkeypatch, block):
-    monkeypatch.setattr('repnext_mm.runtime.masks.BLOCK', block)
+    monkeypatch.setattr('repnext_mm.runtime.masks.MASK_BLOCK', block)
     random = np.random.default_rng(1)
     masks = random.random((8, 14, 14), np.float32)
     corners = (random.random((8, 2)) * 70 - 15).astype(np.float32)
@@ -82,7 +82,7 @@ def test_all_kinds_of_masks_have_the_same_pixels(monkeypatch, block):
     boxes[6], boxes[7] = (-90, -90, -80, -80), (5, 5, 5, 5)
     bitmaps = paste_masks(masks, boxes, SIZE, 0.5)
     assert bitmaps[:6].any((1, 2)).sum() > 3 and not bitmaps[6].any()
-    for other in (box_masks(masks, boxes, SIZE, 0.5), run_lengths(masks, boxes, SIZE, 0.5)):
+    for other in (box_masks(masks, boxes, SIZE, 0.5), masks_as_runs(masks, boxes, SIZE, 0.5)):
         assert np.array_equal([decode_mask(mask, SIZE) for mask in other], bitmaps)
 
 

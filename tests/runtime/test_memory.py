@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from tiny_files import Finder, Painter, photo, write
 
 from repnext_mm.runtime import open_reader
-from repnext_mm.runtime.enlarging import enlarge, enlarge_labels, highest
+from repnext_mm.runtime.enlarging import enlarge_labels, enlarge_scores, highest
 from repnext_mm.runtime.image_masks import enlarge_masks
 from repnext_mm.runtime.masks import decode_mask
 
@@ -100,8 +100,8 @@ SIZES = [
 def test_scores_are_enlarged_as_in_torch(old, new, align, monkeypatch):
     scores = torch.randn(4, *old, generator=torch.Generator().manual_seed(0))
     expected = F.interpolate(scores[None], new, mode='bilinear', align_corners=align)[0]
-    monkeypatch.setattr('repnext_mm.runtime.enlarging.BLOCK', 50)  # so that there are several
-    np.testing.assert_allclose(enlarge(scores.numpy(), new, align), expected, atol=1e-5)
+    monkeypatch.setattr('repnext_mm.runtime.enlarging.SCORE_BLOCK', 50)  # so that there are several
+    np.testing.assert_allclose(enlarge_scores(scores.numpy(), new, align), expected, atol=1e-5)
     halves = [scores[:, : old[0] // 2].numpy(), scores[:, old[0] // 2 :].numpy()]
     strips = [(0, halves[0]), (old[0] // 2, halves[1])] if old[0] > 1 else [(0, scores.numpy())]
     labels = highest(strips, old, new, align)
