@@ -28,11 +28,9 @@ from timm.models import (
 from torch import Tensor, nn
 
 from repnext_mm.networks import ARCHITECTURES, RepNeXtClassifier, layouts
-from repnext_mm.networks.backbone import Stage
+from repnext_mm.networks.stage import Stage
 
 __all__: list[str] = []  # timm adds the names of the models
-
-STRIDES = (4, 8, 16, 32)
 
 
 class TimmRepNeXt(RepNeXtClassifier):
@@ -45,7 +43,7 @@ class TimmRepNeXt(RepNeXtClassifier):
         global_pool: ``'avg'``, or ``''`` for none.
         drop_rate: Dropout before the head.
         drop_path_rate: Stochastic depth of the last block; that of the others grows to it.
-        output_stride: 32, the only one.
+        output_stride: 32, 16 or 8; see :class:`repnext_mm.networks.RepNeXt`.
 
     Raises:
         ValueError: If ``global_pool`` or ``output_stride`` is another one.
@@ -61,16 +59,16 @@ class TimmRepNeXt(RepNeXtClassifier):
         global_pool: str = 'avg',
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
-        output_stride: int = STRIDES[-1],
+        output_stride: int = 32,
     ):
-        if output_stride != STRIDES[-1]:
-            raise ValueError(f'RepNeXt has the output stride {STRIDES[-1]}, not {output_stride!r}')
-        super().__init__(arch, num_classes, in_chans, drop_path_rate)
+        super().__init__(arch, num_classes, in_chans, drop_path_rate, output_stride=output_stride)
         self.in_chans = in_chans
         self.num_features = self.head_hidden_size = self.channels[-1]
         self.feature_info = [
             dict(num_chs=channels, reduction=stride, module=f'stages.{index}')
-            for index, (channels, stride) in enumerate(zip(self.channels, STRIDES, strict=True))
+            for index, (channels, stride) in enumerate(
+                zip(self.channels, self.strides, strict=True)
+            )
         ]
         self.global_pool = _checked_pool(global_pool)
         self.head_drop = nn.Dropout(drop_rate)

@@ -177,6 +177,14 @@ def test_official_files_give_the_official_logits(arch, tmp_path):
     assert torch.equal(other.stages[0].blocks[0].token_mixer.conv_l[0].weight, weight)
 
 
+def test_features_have_the_output_stride_that_is_asked_for():
+    features = timm.create_model('repnext_m0', features_only=True, output_stride=8).eval()
+    assert features.feature_info.reduction() == [4, 8, 8, 8]
+    with torch.no_grad():
+        outputs = features(torch.rand(1, 3, 64, 64))
+    assert [64 // output.shape[2] for output in outputs] == [4, 8, 8, 8]
+
+
 def test_names_that_others_have_registered_stay_theirs():
     assert own._free_name('m99') == 'repnext_m99'
     with pytest.warns(UserWarning, match="'repnext_m3'.*that of repnext_mm is 'repnext_mm_m3'"):
@@ -187,7 +195,7 @@ def test_names_that_others_have_registered_stay_theirs():
     ('options', 'message'),
     [
         (dict(global_pool='max'), "'avg', or '' for none, got 'max'"),
-        (dict(output_stride=16), 'output stride 32, not 16'),
+        (dict(output_stride=4), r'one of \(8, 16, 32\), .*, got 4'),
         (
             dict(features_only=True, feature_cls='getter', out_indices=(0, 4)),
             r'4 stages, got \(0, 4\)',

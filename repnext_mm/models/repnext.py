@@ -53,6 +53,10 @@ class RepNeXt(networks.RepNeXt, BaseModule):
             evaluation mode (``norm_eval``, ``frozen_stages``) with merged kernels, computed anew
             in each forward pass. Outputs and gradients of all parameters are the same, for less
             time and memory.
+        output_stride: The largest stride of a feature map, 8, 16 or 32; None for the published
+            ones, 4, 8, 16, 32. What mmseg's ResNet has as ``strides`` and ``dilations`` is one
+            number here: 8 is ``strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4)`` with
+            ``contract_dilation``.
 
     Raises:
         ValueError: If a value is not among the allowed ones; the message lists them.
@@ -91,6 +95,7 @@ class RepNeXt(networks.RepNeXt, BaseModule):
         finetune_deployed: bool = False,
         init_cfg: dict | list | None = None,
         merge_frozen_norms: bool = False,
+        output_stride: int | None = None,
     ):
         if deploy not in (None, *INFERENCE_FORMS):
             raise ValueError(f'unknown deploy {deploy!r}: choose None or one of {INFERENCE_FORMS}')
@@ -105,6 +110,7 @@ class RepNeXt(networks.RepNeXt, BaseModule):
             allow_partial_load=allow_partial_load,
             finetune_deployed=finetune_deployed,
             merge_frozen_norms=merge_frozen_norms,
+            output_stride=output_stride,
             initialize=False,
         )
         self.init_cfg = copy.deepcopy(init_cfg)

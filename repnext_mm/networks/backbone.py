@@ -1,85 +1,22 @@
 """The RepNeXt backbone, the same for every family, in torch alone."""
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.checkpoint import checkpoint
 
 from repnext_mm.deprecation import renamed_argument
 from repnext_mm.networks import layouts
 from repnext_mm.networks.architectures import ARCHITECTURES, resolve_architecture
-from repnext_mm.networks.family import NormLayer, ResidualBlock
+from repnext_mm.networks.family import NormLayer
+from repnext_mm.networks.stage import Stage
+from repnext_mm.networks.strides import check_output_stride, stage_geometries
 from repnext_mm.reparam import TRAINING, FormAware
 from repnext_mm.reparam.arguments import are_whole, check_rate, check_switches, check_whole
 from repnext_mm.reparam.forms import check_form, form_name
 from repnext_mm.reparam.live import run_merged_while_frozen
 from repnext_mm.reparam.primitives import are_maps_unseen
-
-
-class Stage(nn.Module):
-    """An optional downsampling layer, then blocks at one resolution.
-
-    Args:
-        downsample: Halves height and width; None in the first stage.
-        blocks: Map ``(N, C, H, W)`` to the same shape.
-        with_cp: Recompute each block's activations in the backward pass.
-    """
-
-    def __init__(self, downsample: nn.Module | None, blocks: Sequence[nn.Module], with_cp: bool):
-        super().__init__()
-        if downsample is not None:
-            self.downsample = downsample
-        self.blocks = nn.ModuleList(blocks)
-        self.with_cp = with_cp
-
-    def forward(self, x: Tensor, overwrite: bool = False) -> Tensor:
-        """Maps ``(N, C_in, H, W)`` to ``(N, C, H // 2, W // 2)``, or in the first stage to itself.
-
-        Args:
-            x: The input.
-            overwrite: Whether a merged block may overwrite it, because nobody reads it later.
-        """
-        unseen = not self.training and are_maps_unseen(self)
-        if 'downsample' in self._modules:
-            x, overwrite = self.downsample(x), True
-        for block in self.blocks:
-            if unseen and isinstance(block, ResidualBlock) and block.form != TRAINING:
-                x = block.forward_merged(x, overwrite)
-            elif self.with_cp and torch.is_grad_enabled():
-                # Unlike the forward pass, the recomputation must not count the batch again.
-                contexts = partial(_checkpoint_contexts, block)
-                x = checkpoint(block, x, use_reentrant=False, context_fn=contexts)
-            else:
-                x = block(x)
-            overwrite = True
-        return x
-
-
-@contextmanager
-def _running_statistics_kept(module: nn.Module) -> Iterator[None]:
-    """Within it, batch norms in training mode leave their running statistics alone."""
-    norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.training]
-    before = [(norm, norm.momentum, copy.deepcopy(norm.num_batches_tracked)) for norm in norms]
-    for norm in norms:
-        norm.momentum = 0.0
-    try:
-        yield
-    finally:
-        for norm, momentum, batches in before:
-            norm.momentum = momentum
-            if norm.num_batches_tracked is not None and batches is not None:
-                norm.num_batches_tracked.copy_(batches)
-
-
-def _checkpoint_contexts(block: nn.Module):
-    """The contexts for the forward pass and for the recomputation."""
-    return nullcontext(), _running_statistics_kept(block)
 
 
 class RepNeXt(FormAware):
@@ -117,6 +54,10 @@ class RepNeXt(FormAware):
         merge_frozen_norms: While training, run every block whose batch norms are all in
             evaluation mode with merged kernels, computed anew in each forward pass. Outputs and
             gradients of all parameters are the same, for less time and memory.
+        output_stride: The largest stride of a feature map, 8, 16 or 32; None for the published
+            ones, which are 4, 8, 16, 32. Stages that would have a larger one read their input with
+            dilation instead. The same checkpoints fit, and at every second pixel (or fourth) such
+            a stage computes what it computes without.
 
     Raises:
         ValueError: If a value is not among the allowed ones; the message lists them.
@@ -148,12 +89,14 @@ class RepNeXt(FormAware):
         finetune_deployed: bool = False,
         initialize: bool = True,
         merge_frozen_norms: bool = False,
+        output_stride: int | None = None,
     ):
         super().__init__()
         self.architecture = resolve_architecture(arch)
         self.family, self.channels, self.depths = self.architecture[:3]
         check_form(form)
         check_whole('in_channels', in_channels, 1)
+        check_output_stride(output_stride)
         check_rate('drop_path_rate', drop_path_rate)
         check_switches(
             with_cp=with_cp,
@@ -175,6 +118,8 @@ class RepNeXt(FormAware):
         self.arch = arch
         self.in_channels = in_channels
         self.norm_layer = norm_layer
+        self.output_stride = output_stride
+        self.geometries = tuple(stage_geometries(len(self.depths), output_stride))
 
         self.stem = self._build_entry(0)
         self.stages = nn.Sequential(*self._build_stages(drop_path_rate, with_cp))
@@ -204,18 +149,27 @@ class RepNeXt(FormAware):
         hidden = self._hidden_channels(stage, -1) if self.family.hidden_in_entries else ()
         if stage == 0:
             return self.family.build_stem(self.in_channels, channels, self.norm_layer, *hidden)
-        before = self.channels[stage - 1]
-        return self.family.build_downsample(before, channels, self.norm_layer, *hidden)
+        before, geometry = self.channels[stage - 1], self.geometries[stage]
+        return self.family.build_downsample(
+            before,
+            channels,
+            self.norm_layer,
+            *hidden,
+            stride=geometry.entry_stride,
+            dilation=geometry.entry_dilation,
+        )
 
     def _build_block(self, stage: int, number: int, drop_path_rate: float) -> nn.Module:
         """A block in training form; of a network pruned in the form ``'plain'``, in that."""
         hidden, inputs = self._hidden_channels(stage, number), self.architecture.input_channels
-        if inputs is None:
-            width = self.channels[stage]
-            return self.family.build_block(width, drop_path_rate, self.norm_layer, *hidden)
-        widths = *inputs[stage], self.channels[stage]
-        assert self.family.build_plain_block is not None  # resolve_architecture made sure
-        return self.family.build_plain_block(widths[number], *hidden, widths[number + 1])
+        arguments: tuple[Any, ...] = self.channels[stage], drop_path_rate, self.norm_layer, *hidden
+        build = self.family.build_block
+        if inputs is not None:
+            widths = *inputs[stage], self.channels[stage]
+            assert self.family.build_plain_block is not None  # resolve_architecture made sure
+            build = self.family.build_plain_block
+            arguments = widths[number], *hidden, widths[number + 1]
+        return build(*arguments, dilation=self.geometries[stage].dilation)
 
     def _hidden_channels(self, stage: int, number: int) -> tuple[int, ...]:
         """The width inside a block, or with -1 inside the layer before the stage's blocks.
@@ -226,6 +180,11 @@ class RepNeXt(FormAware):
         if widths is None:
             return ()
         return (widths[stage][number + int(self.family.hidden_in_entries)],)
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Pixels of the image per pixel of the feature map, for each stage."""
+        return tuple(geometry.output_stride for geometry in self.geometries)
 
     def initialize(self) -> None:
         """Draws the family's initial weights; for the training form."""
@@ -244,8 +203,8 @@ class RepNeXt(FormAware):
             x: Image batch, ``(N, in_channels, H, W)``.
 
         Returns:
-            For each of ``out_indices``, ``(N, C, H / s, W / s)`` with s = 4, 8, 16, 32
-            from stage to stage; RepNeXt-T rounds sizes down, RepNeXt-M up.
+            For each of ``out_indices``, ``(N, C, H / s, W / s)`` with the stage's stride s of
+            :attr:`strides`; RepNeXt-T rounds sizes down, RepNeXt-M up.
 
         Raises:
             ValueError: If a merged network is trained; see :meth:`check_training`.
@@ -267,6 +226,7 @@ class RepNeXt(FormAware):
 
     def _built(self, **options: Any) -> FormAware:
         """A new network of this arch, in torch alone."""
+        options = dict(output_stride=self.output_stride) | options
         return RepNeXt(self.arch, self.in_channels, self.out_indices, **options)
 
     def _other_forms(self) -> Iterator[tuple[str, FormAware]]:

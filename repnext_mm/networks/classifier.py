@@ -33,6 +33,7 @@ class RepNeXtClassifier(RepNeXt):
         finetune_deployed: As for the backbone.
         initialize: As for the backbone.
         merge_frozen_norms: As for the backbone; the head stays as it is.
+        output_stride: As for the backbone.
 
     Raises:
         ValueError: As the backbone.
@@ -59,6 +60,7 @@ class RepNeXtClassifier(RepNeXt):
         finetune_deployed: bool = False,
         initialize: bool = True,
         merge_frozen_norms: bool = False,
+        output_stride: int | None = None,
     ):
         check_form(form)
         check_whole('num_classes', num_classes, 0)
@@ -73,6 +75,7 @@ class RepNeXtClassifier(RepNeXt):
             allow_partial_load=allow_partial_load,
             finetune_deployed=finetune_deployed,
             merge_frozen_norms=merge_frozen_norms,
+            output_stride=output_stride,
             initialize=bool(initialize) and form == TRAINING,
         )
         self.num_classes = num_classes
@@ -100,6 +103,7 @@ class RepNeXtClassifier(RepNeXt):
         return self.head(super().forward(x)[-1].mean((2, 3)))
 
     def _built(self, **options: Any) -> FormAware:
+        options = dict(output_stride=self.output_stride) | options
         return RepNeXtClassifier(self.arch, self.num_classes, self.in_channels, **options)
 
     def own_part(self, state: dict[str, Any]) -> dict[str, Tensor]:

@@ -21,10 +21,13 @@ class Family(NamedTuple):
     """``(in_channels, channels, norm_layer[, hidden_channels])``: image to stage 1, stride 4."""
 
     build_downsample: Callable[..., nn.Module]
-    """``(in_channels, channels, norm_layer[, hidden_channels])``: one stage to the next, stride 2."""
+    """``(in_channels, channels, norm_layer[, hidden_channels], stride=, dilation=)``: one stage to the
+    next, with stride 2; with stride 1 it keeps the size, and what it computes at every ``2 * dilation``-th
+    pixel is what the layer of stride 2 computes at every ``dilation``-th."""
 
     build_block: Callable[..., nn.Module]
-    """``(channels, drop_path_rate, norm_layer[, hidden_channels])``: ``(N, C, H, W)`` to the same."""
+    """``(channels, drop_path_rate, norm_layer[, hidden_channels], dilation=)``: ``(N, C, H, W)`` to the
+    same."""
 
     build_head: Callable[[int, int], nn.Module]
     """``(in_channels, num_classes)``: pooled features ``(N, C)`` to scores ``(N, num_classes)``."""
@@ -33,7 +36,7 @@ class Family(NamedTuple):
     """Draws the initial weights of one convolution or batch norm; leaves other layers alone."""
 
     build_plain_block: Callable[..., nn.Module] | None = None
-    """``(in_channels, hidden_channels, channels)``: a block in the form ``'plain'``, in which
+    """``(in_channels, hidden_channels, channels, dilation=)``: a block in the form ``'plain'``, in which
     nothing ties the three widths to each other; None if the family has no such form."""
 
     hidden_in_entries: bool = False

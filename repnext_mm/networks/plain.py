@@ -52,10 +52,17 @@ class PlainBlock(ConvSequential, Reparameterizable):
         ).eval()
 
     @classmethod
-    def of_widths(cls, in_channels: int, hidden_channels: int, channels: int) -> 'PlainBlock':
+    def of_widths(
+        cls, in_channels: int, hidden_channels: int, channels: int, dilation: int = 1
+    ) -> 'PlainBlock':
         """A block of any three widths, as pruning leaves them; its weights are torch's own."""
         mixer = nn.Conv2d(
-            in_channels, 2 * in_channels, UNIT_SIZE, padding=UNIT_SIZE // 2, groups=in_channels
+            in_channels,
+            2 * in_channels,
+            UNIT_SIZE,
+            padding=dilation * (UNIT_SIZE // 2),
+            dilation=dilation,
+            groups=in_channels,
         )
         expand = nn.Conv2d(2 * in_channels, hidden_channels, 1)
         return cls(mixer, expand, nn.Conv2d(hidden_channels, channels, 1)).eval()

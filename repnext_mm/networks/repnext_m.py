@@ -191,13 +191,13 @@ class Block(MetaNeXt, ResidualBlock):
 
 
 class Downsample(MetaNeXt):
-    """``t + channel_mixer(t)`` with ``t = norm(token_mixer(x))``, at half the resolution.
+    """``t + channel_mixer(t)`` with ``t = norm(token_mixer(x))``, at the token mixer's resolution.
 
     The shortcut skips the channel mixer only, so the batch norm is folded backward.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps ``(N, C, H, W)`` to ``(N, 2C, H / 2, W / 2)``, rounded up."""
+        """Maps ``(N, C, H, W)`` to ``(N, 2C, H / stride, W / stride)``, rounded up."""
         if live := self.live_convs():
             conv_s, conv_m, expand, project = live
             x = torch.cat((conv_s(x), conv_m(x)), dim=1)
@@ -235,7 +235,12 @@ def build_stem(
 
 
 def build_downsample(
-    in_channels: int, channels: int, norm_layer: NormLayer, hidden_channels: int | None = None
+    in_channels: int,
+    channels: int,
+    norm_layer: NormLayer,
+    hidden_channels: int | None = None,
+    stride: int = 2,
+    dilation: int = 1,
 ) -> Downsample:
     """A downsampling layer in training form.
 
@@ -246,7 +251,8 @@ def build_downsample(
         raise ValueError(
             f'RepNeXt-M doubles its channels from stage to stage, got {in_channels} -> {channels}'
         )
-    mixer = CopyConv(SmallMixer(in_channels, stride=2), MediumMixer(in_channels, stride=2))
+    small = SmallMixer(in_channels, stride, dilation, serial=True)
+    mixer = CopyConv(small, MediumMixer(in_channels, stride, dilation))
     norm = norm_layer(channels)
     return Downsample(mixer, ChannelMixer(channels, norm_layer, hidden_channels), norm)
 
@@ -256,11 +262,12 @@ def build_block(
     drop_path_rate: float,
     norm_layer: NormLayer,
     hidden_channels: int | None = None,
+    dilation: int = 1,
 ) -> Block:
     """A block in training form."""
     norm = norm_layer(channels)
     channel_mixer = ChannelMixer(channels, norm_layer, hidden_channels)
-    return Block(ChunkConv(channels), channel_mixer, norm, drop_path_rate)
+    return Block(ChunkConv(channels, dilation), channel_mixer, norm, drop_path_rate)
 
 
 def initialize(layer: nn.Module) -> None:

@@ -43,27 +43,36 @@ V3 = (*DILATED, Branch(1), IDENTITY)
 
 
 class ConvBranch(nn.Sequential):
-    """Depthwise convolution without bias, then batch norm."""
+    """Depthwise convolution without bias, then batch norm.
+
+    Args:
+        branch: Size and dilation.
+        channels: Channels in and out.
+        norm_layer: Builds a normalization layer for a number of channels.
+        dilation: Of the unit, by which that of the branch is multiplied.
+    """
 
     conv: nn.Conv2d
     norm: nn.Module
 
-    def __init__(self, branch: Branch, channels: int, norm_layer: NormLayer):
+    def __init__(self, branch: Branch, channels: int, norm_layer: NormLayer, dilation: int = 1):
+        spread = branch.dilation * dilation
         conv = nn.Conv2d(
             channels,
             channels,
             branch.size,
-            padding=branch.dilation * (branch.size // 2),
-            dilation=branch.dilation,
+            padding=spread * (branch.size // 2),
+            dilation=spread,
             groups=channels,
             bias=False,
         )
         super().__init__(OrderedDict(conv=conv, norm=norm_layer(channels)))
+        self.own_dilation = branch.dilation
 
     def kernel(self, read: layers.Read = layers.exact) -> tuple[Tensor, Tensor]:
-        """The branch as a plain depthwise convolution: weight and bias."""
+        """The branch as a depthwise convolution with the dilation of its unit: weight and bias."""
         weight, bias = layers.conv_weights(self.conv, read)
-        weight = kernels.dilated_to_dense(weight, self.conv.dilation[0])
+        weight = kernels.dilated_to_dense(weight, self.own_dilation)
         return kernels.fuse_conv_bn(weight, bias, *layers.norm_affine(self.norm, read))
 
 
@@ -83,12 +92,12 @@ class IdentityBranch(nn.Sequential):
 
 
 def build_branch(
-    branch: Branch, channels: int, norm_layer: NormLayer
+    branch: Branch, channels: int, norm_layer: NormLayer, dilation: int = 1
 ) -> ConvBranch | IdentityBranch:
     """The layers of one branch in training form."""
     if branch == IDENTITY:
         return IdentityBranch(channels, norm_layer)
-    return ConvBranch(branch, channels, norm_layer)
+    return ConvBranch(branch, channels, norm_layer, dilation)
 
 
 class Stem(LiveMerging):
@@ -117,21 +126,41 @@ class Stem(LiveMerging):
 
 
 class Downsample(nn.Sequential, LiveMerging):
-    """Batch norm, convolution 2x2 with stride 2, ReLU."""
+    """Batch norm, convolution 2x2 with stride 2, ReLU.
+
+    With stride 1 the last rows and columns are repeated behind the batch norm, so that the size stays;
+    repeating commutes with the batch norm, and zeros would not.
+
+    Args:
+        in_channels: Channels in.
+        channels: Channels out.
+        norm_layer: Builds a normalization layer for a number of channels.
+        stride: 2, or 1 to keep the size.
+        dilation: Of the convolution.
+    """
 
     form = TRAINING
     conv: nn.Conv2d
     norm: nn.Module
     act: nn.ReLU
 
-    def __init__(self, in_channels: int, channels: int, norm_layer: NormLayer):
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        norm_layer: NormLayer,
+        stride: int = 2,
+        dilation: int = 1,
+    ):
         norm = norm_layer(in_channels)
-        conv = nn.Conv2d(in_channels, channels, 2, stride=2, bias=False)
-        super().__init__(OrderedDict(norm=norm, conv=conv, act=nn.ReLU()))
+        conv = nn.Conv2d(in_channels, channels, 2, stride, dilation=dilation, bias=False)
+        super().__init__(OrderedDict(norm=norm, **_size_keeping(conv), conv=conv, act=nn.ReLU()))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps ``(N, C_in, H, W)`` to ``(N, C, H // 2, W // 2)``."""
+        """Maps ``(N, C_in, H, W)`` to ``(N, C, H // stride, W // stride)``."""
         if live := self.live_convs():
+            for pad in _size_keeping(self.conv).values():
+                x = pad(x)
             return self.act(live[0](x))
         return super().forward(x)
 
@@ -141,7 +170,13 @@ class Downsample(nn.Sequential, LiveMerging):
     @renamed_argument('mode', 'form')
     def merged(self, form: str) -> nn.Module:
         conv = self.merged_convs()[0].build()
-        return ConvSequential(OrderedDict(conv=conv, act=nn.ReLU())).eval()
+        return ConvSequential(OrderedDict(**_size_keeping(conv), conv=conv, act=nn.ReLU())).eval()
+
+
+def _size_keeping(conv: nn.Conv2d) -> dict[str, nn.Module]:
+    """The layer before a 2x2 convolution with which it keeps height and width; none with stride 2."""
+    height, width = conv.dilation
+    return {} if conv.stride != (1, 1) else dict(pad=nn.ReplicationPad2d((0, width, 0, height)))
 
 
 class RepUnit(nn.Module):
@@ -151,11 +186,21 @@ class RepUnit(nn.Module):
         branches: The parallel branches, the first of them a convolution.
         channels: Channels in and out.
         norm_layer: Builds a normalization layer for a number of channels.
+        dilation: By which those of the branches are multiplied.
     """
 
-    def __init__(self, branches: tuple[Branch, ...], channels: int, norm_layer: NormLayer):
+    def __init__(
+        self,
+        branches: tuple[Branch, ...],
+        channels: int,
+        norm_layer: NormLayer,
+        dilation: int = 1,
+    ):
         super().__init__()
-        self.branches = nn.ModuleList(build_branch(b, channels, norm_layer) for b in branches)
+        self.dilation = dilation
+        self.branches = nn.ModuleList(
+            build_branch(branch, channels, norm_layer, dilation) for branch in branches
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, C, H, W)`` to ``(N, C, H, W)``."""
@@ -168,7 +213,7 @@ class RepUnit(nn.Module):
         padded = [(kernels.pad_kernel(weight, UNIT_SIZE), bias) for weight, bias in small]
         weight, bias = kernels.merge_parallel(padded)
         first = cast(ConvBranch, branches[0]).conv
-        geometry = dict(padding=UNIT_SIZE // 2, dilation=1)
+        geometry = dict(padding=self.dilation * (UNIT_SIZE // 2), dilation=self.dilation)
         return layers.MergedConv(weight, bias, first, (self,), geometry)
 
 
@@ -232,11 +277,12 @@ def build_block(
     drop_path_rate: float,
     norm_layer: NormLayer,
     hidden_channels: int | None = None,
+    dilation: int = 1,
 ) -> Block:
     """A block in training form."""
     hidden = hidden_channels or EXPANSION * channels
     return Block(
-        RepUnit(branches, channels, norm_layer),
+        RepUnit(branches, channels, norm_layer, dilation),
         nn.Conv2d(channels, hidden, 1, bias=False),
         nn.Conv2d(hidden, channels, 1, bias=False),
         drop_path_rate,

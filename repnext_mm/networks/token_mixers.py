@@ -18,6 +18,8 @@ CHUNKS = 4
 SMALL_SIZE = 3
 MEDIUM_SIZE = 7
 LARGE_SIZE = 11
+CORNERS_DILATION = 2
+"""Of the 2x2 convolution of S, which reads the corners of a 3x3 one."""
 
 
 def depthwise(
@@ -38,17 +40,22 @@ def depthwise(
 class SmallMixer(nn.Module):
     """Depthwise 3x3, 1x3, 3x1 and dilated 2x2, summed (S).
 
-    With stride 2 the 1x3 and the 3x1 work in series and without bias.
+    Args:
+        channels: Channels in and out.
+        stride: 2 halves height and width.
+        dilation: By which those of the convolutions are multiplied.
+        serial: Whether the 1x3 and the 3x1 work in series and without bias, as in downsampling
+            layers.
     """
 
-    def __init__(self, channels: int, stride: int = 1):
+    def __init__(self, channels: int, stride: int = 1, dilation: int = 1, serial: bool = False):
         super().__init__()
-        self.serial = stride > 1
-        bias = not self.serial
-        self.conv_3_3 = depthwise(channels, (3, 3), (stride, stride))
-        self.conv_3_w = depthwise(channels, (1, 3), (1, stride), bias=bias)
-        self.conv_3_h = depthwise(channels, (3, 1), (stride, 1), bias=bias)
-        self.conv_2_2 = depthwise(channels, (2, 2), (stride, stride), dilation=2)
+        self.serial = serial
+        bias, both = not serial, (stride, stride)
+        self.conv_3_3 = depthwise(channels, (3, 3), both, dilation)
+        self.conv_3_w = depthwise(channels, (1, 3), (1, stride), dilation, bias)
+        self.conv_3_h = depthwise(channels, (3, 1), (stride, 1), dilation, bias)
+        self.conv_2_2 = depthwise(channels, (2, 2), both, CORNERS_DILATION * dilation)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, C, H, W)`` to ``(N, C, H / stride, W / stride)``, rounded up."""
@@ -57,30 +64,36 @@ class SmallMixer(nn.Module):
         return self.conv_3_3(x) + y + self.conv_2_2(x)
 
     def kernel(self, read: layers.Read = layers.exact) -> tuple[Tensor, Tensor]:
-        """The mixer as one depthwise 3x3 convolution: weight and bias."""
+        """The mixer as one depthwise 3x3 convolution of its dilation: weight and bias."""
         if self.serial:
             lines = [layers.compose_convs(self.conv_3_w, self.conv_3_h, read)]
         else:
             lines = [layers.conv_weights(conv, read) for conv in (self.conv_3_w, self.conv_3_h)]
         weight, bias = layers.conv_weights(self.conv_2_2, read)
-        corners = kernels.dilated_to_dense(weight, self.conv_2_2.dilation[0]), bias
+        corners = kernels.dilated_to_dense(weight, CORNERS_DILATION), bias
         square = layers.conv_weights(self.conv_3_3, read)
         return merge_centred([square, *lines, corners], SMALL_SIZE)
 
 
 class MediumMixer(nn.Module):
-    """Depthwise 7x7, 5x3, 3x5, 1x7 then 7x1, and 1x5 then 5x1, summed (M)."""
+    """Depthwise 7x7, 5x3, 3x5, 1x7 then 7x1, and 1x5 then 5x1, summed (M).
 
-    def __init__(self, channels: int, stride: int = 1):
+    Args:
+        channels: Channels in and out.
+        stride: 2 halves height and width.
+        dilation: Of all convolutions.
+    """
+
+    def __init__(self, channels: int, stride: int = 1, dilation: int = 1):
         super().__init__()
         both, wide, high = (stride, stride), (1, stride), (stride, 1)
-        self.conv_7_7 = depthwise(channels, (7, 7), both)
-        self.conv_5_3 = depthwise(channels, (5, 3), both)
-        self.conv_3_5 = depthwise(channels, (3, 5), both)
-        self.conv_7_w = depthwise(channels, (1, 7), wide, bias=False)
-        self.conv_7_h = depthwise(channels, (7, 1), high, bias=False)
-        self.conv_5_w = depthwise(channels, (1, 5), wide, bias=False)
-        self.conv_5_h = depthwise(channels, (5, 1), high, bias=False)
+        self.conv_7_7 = depthwise(channels, (7, 7), both, dilation)
+        self.conv_5_3 = depthwise(channels, (5, 3), both, dilation)
+        self.conv_3_5 = depthwise(channels, (3, 5), both, dilation)
+        self.conv_7_w = depthwise(channels, (1, 7), wide, dilation, bias=False)
+        self.conv_7_h = depthwise(channels, (7, 1), high, dilation, bias=False)
+        self.conv_5_w = depthwise(channels, (1, 5), wide, dilation, bias=False)
+        self.conv_5_h = depthwise(channels, (5, 1), high, dilation, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, C, H, W)`` to ``(N, C, H / stride, W / stride)``, rounded up."""
@@ -88,7 +101,7 @@ class MediumMixer(nn.Module):
         return parallel + self.conv_7_h(self.conv_7_w(x)) + self.conv_5_h(self.conv_5_w(x))
 
     def kernel(self, read: layers.Read = layers.exact) -> tuple[Tensor, Tensor]:
-        """The mixer as one depthwise 7x7 convolution: weight and bias."""
+        """The mixer as one depthwise 7x7 convolution of its dilation: weight and bias."""
         parallel = [
             layers.conv_weights(conv, read)
             for conv in (self.conv_7_7, self.conv_5_3, self.conv_3_5)
@@ -113,17 +126,22 @@ class ChunkConv(nn.Module):
     L is a 1x11 and then an 11x1 convolution, and stays a pair when merged: the bias of
     the first meets the zero padding of the second, so no single 11x11 kernel is right
     at the border of the image.
+
+    Args:
+        channels: Channels in and out.
+        dilation: By which those of the convolutions are multiplied.
     """
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, dilation: int = 1):
         super().__init__()
         if channels % CHUNKS:
             raise ValueError(f'RepNeXt-M needs channels divisible by {CHUNKS}, got {channels}')
         chunk = channels // CHUNKS
-        self.conv_s = SmallMixer(chunk)
-        self.conv_m = MediumMixer(chunk)
+        self.conv_s = SmallMixer(chunk, dilation=dilation)
+        self.conv_m = MediumMixer(chunk, dilation=dilation)
         self.conv_l = nn.Sequential(
-            depthwise(chunk, (1, LARGE_SIZE)), depthwise(chunk, (LARGE_SIZE, 1))
+            depthwise(chunk, (1, LARGE_SIZE), dilation=dilation),
+            depthwise(chunk, (LARGE_SIZE, 1), dilation=dilation),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -190,7 +208,7 @@ def mix_merged(
 
 
 class CopyConv(nn.Module):
-    """Token mixer of a downsampling layer: S and M of all channels, both with stride 2.
+    """Token mixer of a downsampling layer: S and M of all channels, both with its stride.
 
     Args:
         conv_s: S, or the convolution that it was merged to.
@@ -203,7 +221,7 @@ class CopyConv(nn.Module):
         self.conv_m = conv_m
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps ``(N, C, H, W)`` to ``(N, 2C, H / 2, W / 2)``, rounded up."""
+        """Maps ``(N, C, H, W)`` to ``(N, 2C, H / stride, W / stride)``, rounded up."""
         return torch.cat((conv_act(x, self.conv_s), conv_act(x, self.conv_m)), dim=1)
 
     def merged_convs(
