@@ -21,7 +21,11 @@ from repnext_mm.visualization.saving import save_figure
 TEST_SHAPES = dict(mmdet=(800, 1280), mmseg=(512, 512), mmpretrain=(224, 224))
 """Height and width for the arithmetic by scope, those of most configs' tests."""
 
-TITLES = dict(mmdet='Detectors on COCO', mmseg='Segmentors on ADE20K', mmpretrain='Classifiers')
+TITLES = dict(
+    mmdet='Detectors on COCO',
+    mmseg='Segmentors on ADE20K and Cityscapes',
+    mmpretrain='Classifiers',
+)
 METAFILES = ('configs/metafile.yml', 'configs/baselines/metafile.yml')
 REFERENCE = 'mask_rcnn_convnext_tiny_coco'
 """The config to whose backbone measured ones are compared."""
@@ -108,8 +112,11 @@ def entry_of(model: Mapping[str, Any], root: Path) -> ZooEntry:
 
 
 def arithmetic_shape(cfg: Config) -> tuple[int, int]:
-    """Height and width for the arithmetic: those that a classifier's test pipeline makes, else
-    those of :data:`TEST_SHAPES`."""
+    """Height and width for the arithmetic: those that a classifier's test pipeline makes, a
+    segmentor's crops, else those of :data:`TEST_SHAPES`."""
+    if cfg.default_scope == 'mmseg':
+        height, width = cfg.model.data_preprocessor.size
+        return height, width
     if cfg.default_scope != 'mmpretrain':
         return TEST_SHAPES[cfg.default_scope]
     sizes = dict(Resize='scale', CenterCrop='crop_size')

@@ -150,14 +150,10 @@ class RepNeXt(FormAware):
         if stage == 0:
             return self.family.build_stem(self.in_channels, channels, self.norm_layer, *hidden)
         before, geometry = self.channels[stage - 1], self.geometries[stage]
-        return self.family.build_downsample(
-            before,
-            channels,
-            self.norm_layer,
-            *hidden,
-            stride=geometry.entry_stride,
-            dilation=geometry.entry_dilation,
-        )
+        spread: dict[str, int] = {}
+        if geometry.entry_stride == 1:
+            spread = dict(stride=1, dilation=geometry.entry_dilation)
+        return self.family.build_downsample(before, channels, self.norm_layer, *hidden, **spread)
 
     def _build_block(self, stage: int, number: int, drop_path_rate: float) -> nn.Module:
         """A block in training form; of a network pruned in the form ``'plain'``, in that."""
@@ -169,7 +165,8 @@ class RepNeXt(FormAware):
             assert self.family.build_plain_block is not None  # resolve_architecture made sure
             build = self.family.build_plain_block
             arguments = widths[number], *hidden, widths[number + 1]
-        return build(*arguments, dilation=self.geometries[stage].dilation)
+        dilation = self.geometries[stage].dilation
+        return build(*arguments, **(dict(dilation=dilation) if dilation > 1 else {}))
 
     def _hidden_channels(self, stage: int, number: int) -> tuple[int, ...]:
         """The width inside a block, or with -1 inside the layer before the stage's blocks.

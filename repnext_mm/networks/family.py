@@ -14,7 +14,8 @@ class Family(NamedTuple):
     """A family of networks: builders of its layers in training form, and their initial weights.
 
     Of a pruned network the builders of layers that have hidden channels get their number as a
-    last argument; else the family has its own.
+    last argument; else the family has its own. Stride and dilation are given by name, and only in
+    networks of another output stride than the published one.
     """
 
     build_stem: Callable[..., nn.Module]

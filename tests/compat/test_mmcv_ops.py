@@ -206,10 +206,10 @@ def test_max_pooling_is_refused():
 
 
 def test_other_operators_name_themselves_when_called():
-    from mmcv.ops import soft_nms
+    from mmcv.ops import box_iou_rotated
 
-    with pytest.raises(NotImplementedError, match=r"'softnms'.*MMCV_WITH_OPS=1"):
-        soft_nms(torch.zeros(1, 4), torch.zeros(1))
+    with pytest.raises(NotImplementedError, match=r"'box_iou_rotated'.*MMCV_WITH_OPS=1"):
+        box_iou_rotated(torch.zeros(1, 5), torch.zeros(1, 5))
 
 
 @pytest.fixture(scope='module')
