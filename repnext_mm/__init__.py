@@ -4,8 +4,8 @@ Importing this package registers its backbones, hooks and optimizer wrappers wit
 the scope ``repnext_mm`` and in the root, and calls :func:`install`, which changes the first five of
 these things in the process:
 
-- ``mmcv_ops``: where mmcv has no compiled extension ``mmcv._ext``, torchvision's NMS and RoIAlign
-  stand in for it.
+- ``mmcv_ops``: where mmcv has no compiled extension ``mmcv._ext``, operators of torch and
+  torchvision stand in for it.
 - ``checkpoint_loaders``: mmengine's loaders of checkpoints from paths and from http(s) URLs are
   replaced by ones that also read safetensors and RepNeXt checkpoints of other layouts.
 - ``log_history``: the classes of mmengine's log history count as data for ``torch.load``, so that

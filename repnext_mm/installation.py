@@ -30,7 +30,7 @@ def install(
     where mmengine or mmcv is missing.
 
     Args:
-        mmcv_ops: Offers a stand-in for ``mmcv._ext`` with torchvision's operators, at the end of
+        mmcv_ops: Offers a stand-in for ``mmcv._ext`` of torch's and torchvision's operators, at the end of
             ``sys.meta_path``, so that a compiled extension always comes first. See
             :mod:`repnext_mm.compat.mmcv_ops`.
         checkpoint_loaders: Replaces the loaders of mmengine's ``CheckpointLoader`` for paths, and

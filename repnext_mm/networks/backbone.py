@@ -10,6 +10,7 @@ from repnext_mm.deprecation import renamed_argument
 from repnext_mm.networks import layouts
 from repnext_mm.networks.architectures import ARCHITECTURES, resolve_architecture
 from repnext_mm.networks.family import NormLayer
+from repnext_mm.networks.scripting import Traced, scriptable
 from repnext_mm.networks.stage import Stage
 from repnext_mm.networks.strides import check_output_stride, stage_geometries
 from repnext_mm.reparam import TRAINING, FormAware
@@ -214,6 +215,10 @@ class RepNeXt(FormAware):
             x = stage(x) if outputs else stage(x, overwrite=are_maps_unseen(self.stem))
             outputs.append(x)
         return tuple(outputs[index] for index in self.out_indices)
+
+    def __prepare_scriptable__(self) -> Traced:
+        """What ``torch.jit.script`` compiles in the place of this network."""
+        return scriptable(self)
 
     @renamed_argument('deploy', 'form')
     def another_form(self, form: str) -> FormAware:

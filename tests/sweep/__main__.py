@@ -21,6 +21,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--limit', type=float, default=600, help='seconds for a method')
     parser.add_argument('--jobs', type=int, default=1, help='methods at a time')
     parser.add_argument('--again', action='store_true', help='also what the file has already')
+    parser.add_argument('--page', action='store_true', help='write the tables into the document')
     parser.add_argument('--show', action='store_true', help='print the tables of the file alone')
     return parser.parse_args()
 
@@ -31,6 +32,7 @@ def main() -> int:
     import torch
 
     import repnext_mm  # noqa: F401 (offers the operators)
+    from sweep.document import write_page
     from sweep.methods import METHODS
     from sweep.results import (
         by_method,
@@ -63,6 +65,8 @@ def main() -> int:
             print(f'{record["seconds"]:6.1f} s  {name}  {bad or WORKS}', flush=True)
     for table in (totals(records), failures(records), by_method(records, steps_in(records))):
         print('\n'.join(['', *table]))
+    if args.page:
+        write_page()
     return 0
 
 

@@ -74,8 +74,7 @@ def _detection_sample(method: Method, number: int) -> Any:
     label_map[size // 2 :] = STUFF + 1
     for mask, label in zip(masks, labels.tolist(), strict=True):
         label_map[mask == 1] = label
-    step = round(1 / method.seg_scale)
-    sample.gt_sem_seg = PixelData(sem_seg=torch.from_numpy(label_map[None, ::step, ::step].copy()))
+    sample.gt_sem_seg = PixelData(sem_seg=torch.from_numpy(label_map[None]))
     return sample
 
 

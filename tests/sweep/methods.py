@@ -32,9 +32,6 @@ class Method:
     channels: tuple[int, ...] = ()
     """Channels of these maps."""
 
-    seg_scale: float = 1.0
-    """Size of the semantic label map by that of the image."""
-
     classes: int = 4
     """Labels of the objects are below this."""
 
@@ -170,7 +167,7 @@ TWO_STAGE = [
         'crowddet/crowddet-rcnn_refine_r50_fpn_8xb2-30e_crowdhuman',
         classes=1,
     ),
-    *_detectors('htc/htc_r50_fpn_1x_coco', 'scnet/scnet_r50_fpn_1x_coco', seg_scale=1 / 8),
+    *_detectors('htc/htc_r50_fpn_1x_coco', 'scnet/scnet_r50_fpn_1x_coco'),
     # These take the last stage of a ResNet for the head; here all stages are the backbone's.
     *_detectors(
         'faster_rcnn/faster-rcnn_r50-caffe_c4-1x_coco', 'mask_rcnn/mask-rcnn_r50-caffe-c4_1x_coco'
@@ -257,9 +254,25 @@ HEADS = [
         'segmenter/segmenter_vit-t_mask_8xb1-160k_ade20k-512x512', strides=(16,), channels=(192,)
     ),
     *_segmentors(
-        'setr/setr_vit-l_mla_8xb1-80k_cityscapes-768x768',
         'setr/setr_vit-l_naive_8xb1-80k_cityscapes-768x768',
         'setr/setr_vit-l_pup_8xb1-80k_cityscapes-768x768',
+        strides=(4, 8, 16, 32),
+        channels=(1024,) * 4,
+    ),
+    # Four maps of one size, as a Vision Transformer has them, with mmseg's own neck for that.
+    *_segmentors(
+        'setr/setr_vit-l_mla_8xb1-80k_cityscapes-768x768',
+        strides=(4, 8, 16, 32),
+        channels=(1024,) * 4,
+        changes={
+            'neck': dict(
+                _delete_=True,
+                type='MultiLevelNeck',
+                in_channels=[1024] * 4,
+                out_channels=256,
+                scales=[0.25, 0.5, 1, 2],
+            )
+        },
     ),
     *_segmentors('stdc/stdc1_4xb12-80k_cityscapes-512x1024'),
     *_segmentors(
