@@ -72,12 +72,14 @@ def build(method: Method, parts: dict[str, Any]) -> None:
     cfg = small_config(method)
     model = build_model(Config(dict(model=cfg.model)))
     model.init_weights()
-    parts.update(cfg=cfg, model=model)
+    # Some heads keep maps of their last step, and cannot be copied after it.
+    parts.update(cfg=cfg, model=model, untrained=copy.deepcopy(model))
 
 
 def train(method: Method, parts: dict[str, Any]) -> None:
     """One step of SGD: losses and gradients are finite, and some of them reach our backbone."""
-    model = parts['model'].train()
+    model = parts['model']
+    model.train()  # which not every method's model returns
     batch = batch_for(method, hasattr(model, 'student'))
     weights = {name: p.detach().clone() for name, p in _backbone(model).named_parameters()}
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1e-3)
@@ -93,21 +95,22 @@ def train(method: Method, parts: dict[str, Any]) -> None:
 
 def predict(method: Method, parts: dict[str, Any]) -> None:
     """Predicts for both images."""
-    model = parts['model'].eval()
+    model = parts['model']
+    model.eval()
     with torch.no_grad():
         found = model.test_step(batch_for(method))
     if len(found) != 2:
         raise ArithmeticError(f'{len(found)} predictions for 2 images')
     for sample in found:
-        kinds = [name for name in sample if name.startswith('pred_')]
+        kinds = [name for name in list(sample.keys()) if name.startswith('pred_')]
         if not kinds:
             raise ArithmeticError(f'nothing is predicted: {sample.keys()}')
 
 
 def merge(method: Method, parts: dict[str, Any]) -> None:
     """The outputs of the merged model are those of the unmerged one, in float64."""
-    model = randomize(copy.deepcopy(parts['model'])).eval().double()
-    inner = _inner(model)
+    inner = randomize(_inner(parts['untrained'])).double()
+    inner.eval()
     merged = merged_copy(inner)
     images = torch.rand(1, 3, method.size, method.size, dtype=torch.float64)
     with torch.no_grad():
@@ -122,7 +125,8 @@ def export(method: Method, parts: dict[str, Any]) -> None:
     """The whole model becomes an ONNX file that predicts the same; the exporter makes sure of it."""
     from repnext_mm.export import ExportOptions, export_model
 
-    model = randomize(copy.deepcopy(_inner(parts['model']))).eval()
+    model = randomize(_inner(parts['untrained'])).float()
+    model.eval()
     shape = (method.size, method.size)
     with TemporaryDirectory() as folder:
         export_model(model, Path(folder) / 'model.onnx', options=ExportOptions(shape=shape))
