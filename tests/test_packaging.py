@@ -187,7 +187,7 @@ def sizes_by_form(backbone: str) -> dict[str, tuple[int, int]]:
 
     cfg = json.loads(backbone)
     if cfg['type'] != 'repnext_mm.RepNeXt':
-        forms = ['fused'] if cfg['name'].startswith('repvgg') else []
+        forms = ['fused'] if 'repvgg' in cfg.get('name', cfg['type']) else []
         return {form: size_of(cfg, form) for form in ('', *forms)}
     with torch.device('meta'):
         forms = inference_forms(RepNeXt(cfg['arch']))
@@ -221,6 +221,8 @@ def table_cell(name: str, row: str, column: str) -> str:
 def documented_results(name: str) -> list[float]:
     """What the docs say of a config's published results."""
     arch = re.search(r'm\d', name)
+    if name.startswith('pspnet'):
+        return [float(table_cell('baselines.md', f'[{name}]', 'published mIoU'))]
     if arch is None:
         method = {'mask': 'Mask R-CNN 3x', 'cascade': 'Cascade', 'upernet': 'UperNet 160k'}
         network = 'ConvNeXt-T' if 'convnext' in name else 'Swin-T'

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from helpers import assert_close, randomize
 from mmengine.config import Config
+from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
@@ -81,6 +82,7 @@ def train(method: Method, parts: dict[str, Any]) -> None:
     model = parts['model']
     model.train()  # which not every method's model returns
     batch = batch_for(method, hasattr(model, 'student'))
+    MessageHub.get_current_instance().update_info('iter', 0)  # as a Runner does
     weights = {name: p.detach().clone() for name, p in _backbone(model).named_parameters()}
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1e-3)
     logged = model.train_step(batch, OptimWrapper(optimizer))
