@@ -154,6 +154,8 @@ def feature_shapes(published: Any, size: int) -> list[torch.Size]:
     cfg = copy.deepcopy(published)
     replace_types(cfg, ('DCN', 'DCNv2'), 'Conv2d')
     cfg.pop('dcn', None)
+    if 'norm_cfg' in cfg:
+        cfg['norm_cfg'].pop('eps', None)  # NAS-FCOS has 0, which torch refuses by now
     with without_values(), torch.no_grad():
         network: nn.Module = MODELS.build(cfg)
         network.eval()

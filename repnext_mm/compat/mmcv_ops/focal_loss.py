@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from repnext_mm.compat.mmcv_ops.precision import gradients
+from repnext_mm.compat.mmcv_ops.precision import at_least_single, gradients
 
 
 def sigmoid_focal_loss_forward(
@@ -38,11 +38,12 @@ def sigmoid_focal_loss_backward(
 
 
 def _loss(input: Tensor, target: Tensor, weight: Tensor, gamma: float, alpha: float) -> Tensor:
-    classes = torch.arange(input.shape[1], device=input.device)
+    (scores,) = at_least_single(input)
+    classes = torch.arange(scores.shape[1], device=scores.device)
     positive = target[:, None] == classes
-    likelihood = F.logsigmoid(torch.where(positive, input, -input))
-    share = torch.where(positive, alpha, 1 - alpha).to(input.dtype)
-    loss = -share * (1 - likelihood.exp()).pow(gamma) * likelihood
+    margin = torch.where(positive, scores, -scores)
+    share = torch.where(positive, alpha, 1 - alpha).to(scores.dtype)
+    loss = -share * torch.sigmoid(-margin).pow(gamma) * F.logsigmoid(margin)
     return loss * _weights(weight, target)[:, None] if weight.numel() else loss
 
 

@@ -27,7 +27,9 @@ def gradients(
     """
     with torch.enable_grad():
         leaves = [tensor.detach().requires_grad_() for tensor in inputs]
+        output = function(*leaves)
+        gradient = grad_output.to(output.dtype)
         found = torch.autograd.grad(
-            function(*leaves), leaves, grad_output, allow_unused=True, materialize_grads=True
+            output, leaves, gradient, allow_unused=True, materialize_grads=True
         )
     return tuple(found)
