@@ -175,8 +175,8 @@ def operators(facts: Facts) -> Iterator[Diagnosis]:
         yield Diagnosis('error', 'operators', ('mmcv._ext', 'mmdet', 'mmseg'), message, mend)
     elif extension.absent:
         message = (
-            'mmcv has no compiled operators: NMS and RoIAlign of torchvision stand in, and other '
-            'operators of mmcv are missing'
+            "mmcv has no compiled operators: torch's and torchvision's stand in for those that mmdet and "
+            'mmseg need, but for deform_roi_pool and rotated boxes'
         )
         yield Diagnosis('note', 'operators', ('mmcv._ext',), message, mend)
 

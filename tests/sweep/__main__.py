@@ -59,7 +59,9 @@ def main() -> int:
 
         for method, record in run_all(chosen, steps, args.limit, args.jobs, examine):
             name = f'{method.package}/{method.name}'
-            records[name] = records.get(name, {}) | record
+            earlier = records.get(name, {})
+            where = {s: p for s, p in earlier.get('where', {}).items() if s not in record}
+            records[name] = earlier | record | dict(where=where | record['where'])
             write_records(args.output, records)
             bad = {step: record[step] for step in steps if record.get(step, WORKS) != WORKS}
             print(f'{record["seconds"]:6.1f} s  {name}  {bad or WORKS}', flush=True)
