@@ -63,6 +63,8 @@ def _detection_sample(method: Method, number: int) -> Any:
     sample.gt_instances = InstanceData(
         bboxes=boxes, labels=labels, masks=BitmapMasks(masks, size, size)
     )
+    if not method.masks:
+        del sample.gt_instances.masks
     sample.ignored_instances = InstanceData(
         bboxes=torch.zeros(0, 4),
         labels=torch.zeros(0, dtype=torch.long),

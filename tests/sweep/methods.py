@@ -32,6 +32,9 @@ class Method:
     channels: tuple[int, ...] = ()
     """Channels of these maps."""
 
+    masks: bool = True
+    """Whether the objects have masks, which most methods that need none ignore."""
+
     classes: int = 4
     """Labels of the objects are below this."""
 
@@ -83,7 +86,6 @@ ONE_STAGE = _detectors(
     'retinanet/retinanet_r50_fpn_1x_coco',
     'rpn/rpn_r50_fpn_1x_coco',
     'rpn/rpn_r50-caffe-c4_1x_coco',
-    'rtmdet/rtmdet_tiny_8xb32-300e_coco',
     'rtmdet/rtmdet-ins_tiny_8xb32-300e_coco',
     'sabl/sabl-retinanet_r50_fpn_1x_coco',
     'solo/decoupled-solo-light_r50_fpn_3x_coco',
@@ -101,6 +103,8 @@ ONE_STAGE = _detectors(
     'yolof/yolof_r50-c5_8xb8-1x_coco',
     'yolox/yolox_s_8xb8-300e_coco',
 )
+
+WITHOUT_MASKS = _detectors('rtmdet/rtmdet_tiny_8xb32-300e_coco', masks=False)
 
 SINGLE_SHOT = _detectors('ssd/ssd300_coco', 'pisa/ssd300_pisa_coco', size=300)
 
@@ -287,6 +291,7 @@ METHODS = {
     f'{method.package}/{method.name}': method
     for method in [
         *ONE_STAGE,
+        *WITHOUT_MASKS,
         *SINGLE_SHOT,
         *HOURGLASS,
         *DISTILLED,
