@@ -39,6 +39,19 @@ def short_options(name: str) -> dict:
     return next((options for start, options in SHORT.items() if name.startswith(start)), {})
 
 
+THIN: dict[str, dict] = dict(
+    ResNetV1c=dict(depth=18, base_channels=8, stem_channels=8),
+    dilated_repvgg=dict(
+        arch=dict(
+            num_blocks=[1, 1, 5, 1],
+            width_factor=[0.125] * 4,
+            group_layer_map=None,
+            se_cfg=None,
+        )
+    ),
+)
+"""Other backbones with 8, 16, 32 and 64 channels."""
+
 NARROWER = 16
 """By which the channels of necks and heads are divided: those that must agree agree as before."""
 WIDTHS = {'channels', 'conv_out_channels', 'feat_channels', 'in_channels', 'out_channels'}
@@ -85,6 +98,9 @@ def shorten(model: dict) -> None:
     backbone.pop('init_cfg', None)
     if type_name(backbone) == 'RepNeXt':
         set_channels(model, thin_stages(backbone))
+    elif type_name(backbone) in THIN:
+        backbone.update(THIN[type_name(backbone)])
+        set_channels(model, [8, 16, 32, 64])
     elif type_name(backbone) == 'RepLKNet':
         backbone.arch.layers = list(ONE_BLOCK)
     elif options := short_options(backbone.get('name', '')):
@@ -141,7 +157,8 @@ def set_channels(model: dict, channels: list[int]) -> None:
     if 'in_channels' in model.get('neck', {}):
         model.neck.in_channels = channels
     elif 'auxiliary_head' in model:
-        model.decode_head.in_channels = channels
+        several = isinstance(model.decode_head.in_channels, list)
+        model.decode_head.in_channels = channels if several else channels[-1]
         model.auxiliary_head.in_channels = channels[2]
     else:
         model.head.in_channels = channels[-1]
