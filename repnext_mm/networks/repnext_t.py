@@ -159,9 +159,8 @@ class Downsample(nn.Sequential, LiveMerging):
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, C_in, H, W)`` to ``(N, C, H // stride, W // stride)``."""
         if live := self.live_convs():
-            for pad in _size_keeping(self.conv).values():
-                x = pad(x)
-            return self.act(live[0](x))
+            kept = self.get_submodule('pad')(x) if 'pad' in self._modules else x
+            return self.act(live[0](kept))
         return super().forward(x)
 
     def merged_convs(self, read: layers.Read = layers.exact) -> tuple[layers.MergedConv, ...]:

@@ -48,6 +48,9 @@ def small_config(method: Method) -> Config:
     model = cfg.model
     _forget_weights(model)
     replace_types(model, ('SyncBN', 'MMSyncBN', 'NaiveSyncBN'), 'BN')
+    teacher = model.get('teacher_config')
+    if isinstance(teacher, str):  # by its path in the repository
+        model.teacher_config = str(folder / teacher.removeprefix('configs/'))
     place, key = _backbone_of(model)
     place[key] = backbone_like(place[key], method)
     _shrink(model)

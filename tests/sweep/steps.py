@@ -82,7 +82,8 @@ def train(method: Method, parts: dict[str, Any]) -> None:
     model = parts['model']
     model.train()  # which not every method's model returns
     batch = batch_for(method, hasattr(model, 'student'))
-    MessageHub.get_current_instance().update_info('iter', 0)  # as a Runner does
+    for counter in ('iter', 'epoch'):  # as a Runner does
+        MessageHub.get_current_instance().update_info(counter, 0)
     weights = {name: p.detach().clone() for name, p in _backbone(model).named_parameters()}
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1e-3)
     logged = model.train_step(batch, OptimWrapper(optimizer))
