@@ -6,4 +6,5 @@ _base_ = [
     './_base_/schedules/repvgg_40e.py',
 ]
 
+default_hooks = dict(checkpoint=dict(interval=1860))
 model = dict(backbone=__import__('repnext_mm.configs').configs.swap.repnext_weights('tiny'))

@@ -116,6 +116,7 @@ def test_naive_carafe_is_the_same(device):
     )
 
 
+@pytest.mark.filterwarnings('ignore:This overload of addmm:UserWarning')  # mmcv's
 @pytest.mark.parametrize('device', DEVICES)
 @pytest.mark.parametrize(('size', 'padding'), [((3, 3), 1), ((3, 1), (1, 0)), ((1, 1), 0)])
 def test_masked_convolution_is_the_convolution_where_the_mask_is(size, padding, device):

@@ -11,5 +11,4 @@ optim_wrapper = dict(
 param_scheduler = [
     dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=7440, by_epoch=False),
 ]
-default_hooks = dict(checkpoint=dict(interval=1860))
 auto_scale_lr = dict(enable=False, base_batch_size=16)

@@ -42,7 +42,7 @@ def _loss(input: Tensor, target: Tensor, weight: Tensor, gamma: float, alpha: fl
     classes = torch.arange(scores.shape[1], device=scores.device)
     positive = target[:, None] == classes
     margin = torch.where(positive, scores, -scores)
-    share = torch.where(positive, alpha, 1 - alpha).to(scores.dtype)
+    share = torch.where(positive, scores.new_tensor(alpha), scores.new_tensor(1 - alpha))
     loss = -share * torch.sigmoid(-margin).pow(gamma) * F.logsigmoid(margin)
     return loss * _weights(weight, target)[:, None] if weight.numel() else loss
 
