@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from repnext_mm.reparam import TRAINING
 
-SIDE = 64
+TRACED_SIDE = 64
 """Of the image that the trace is made with, in pixels."""
 
 
@@ -46,5 +46,5 @@ def scriptable(network: Any) -> Traced:
             'torch.compile'
         )
     like = next(network.parameters())
-    shape = (1, network.in_channels, SIDE, SIDE)
+    shape = (1, network.in_channels, TRACED_SIDE, TRACED_SIDE)
     return Traced(network, torch.zeros(shape, dtype=like.dtype, device=like.device))

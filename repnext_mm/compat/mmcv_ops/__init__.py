@@ -21,7 +21,7 @@ from repnext_mm.compat.packages import compile_advice
 
 EXTENSION = 'mmcv._ext'
 
-OPERATORS = {
+STAND_INS = {
     'attention': ('ms_deform_attn_forward', 'ms_deform_attn_backward'),
     'carafe': (
         'carafe_forward',
@@ -83,7 +83,7 @@ class _ExtensionLoader(importlib.abc.Loader):
 def stand_ins() -> dict[str, Callable[..., Any]]:
     """The operators of this folder by the names that mmcv calls them by."""
     found = {}
-    for file, names in OPERATORS.items():
+    for file, names in STAND_INS.items():
         module = importlib.import_module(f'{__name__}.{file}')
         found |= {name: getattr(module, name) for name in names}
     return found
