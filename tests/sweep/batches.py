@@ -70,8 +70,10 @@ def _detection_sample(method: Method, number: int) -> Any:
         labels=torch.zeros(0, dtype=torch.long),
         masks=BitmapMasks(np.zeros((0, size, size), np.uint8), size, size),
     )
-    proposals = torch.cat((boxes, boxes + 0.05 * size, boxes * 0.5))
-    sample.proposals = InstanceData(bboxes=proposals, scores=torch.linspace(1, 0.5, len(proposals)))
+    if method.proposals:
+        regions = torch.cat((boxes, boxes + 0.05 * size, boxes * 0.5))
+        scores = torch.linspace(1, 0.5, len(regions))
+        sample.proposals = InstanceData(bboxes=regions, scores=scores)
     label_map = np.full((size, size), STUFF, np.int64)
     label_map[size // 2 :] = STUFF + 1
     for mask, label in zip(masks, labels.tolist(), strict=True):

@@ -35,6 +35,9 @@ class Method:
     masks: bool = True
     """Whether the objects have masks, which most methods that need none ignore."""
 
+    proposals: bool = False
+    """Whether the images come with regions, which take the place of those that a method finds."""
+
     classes: int = 4
     """Labels of the objects are below this."""
 
@@ -135,7 +138,6 @@ TWO_STAGE = [
         'dcnv2/faster-rcnn_r50_fpn_mdpool_1x_coco',
         'double_heads/dh-faster-rcnn_r50_fpn_1x_coco',
         'dynamic_rcnn/dynamic-rcnn_r50_fpn_1x_coco',
-        'fast_rcnn/fast-rcnn_r50_fpn_1x_coco',
         'faster_rcnn/faster-rcnn_r50-caffe-dc5_1x_coco',
         'faster_rcnn/faster-rcnn_r50_fpn_1x_coco',
         'faster_rcnn/faster-rcnn_r50_fpn_ohem_1x_coco',
@@ -166,6 +168,7 @@ TWO_STAGE = [
         'simple_copy_paste/mask-rcnn_r50_fpn_rpn-2conv_4conv1fc_syncbn-all_32xb2-ssj-90k_coco',
         'sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco',
     ),
+    *_detectors('fast_rcnn/fast-rcnn_r50_fpn_1x_coco', proposals=True),
     *_detectors(
         'crowddet/crowddet-rcnn_r50_fpn_8xb2-30e_crowdhuman',
         'crowddet/crowddet-rcnn_refine_r50_fpn_8xb2-30e_crowdhuman',

@@ -82,7 +82,7 @@ class _ExtensionLoader(importlib.abc.Loader):
 
 def stand_ins() -> dict[str, Callable[..., Any]]:
     """The operators of this folder by the names that mmcv calls them by."""
-    found = {}
+    found: dict[str, Callable[..., Any]] = {}
     for file, names in STAND_INS.items():
         module = importlib.import_module(f'{__name__}.{file}')
         found |= {name: getattr(module, name) for name in names}
