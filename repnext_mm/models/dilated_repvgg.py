@@ -32,6 +32,9 @@ def dilated_repvgg(dilated_layers: int | None = None, **options: Any) -> nn.Modu
         dict(type='mmpretrain.RepVGG', strides=STRIDES, dilations=DILATIONS, **options)
     )
     stages = [getattr(network, name) for name in network.stages]
+    for block in (network.stem, *(block for stage in stages for block in stage)):
+        # mmpretrain merges by the name 'BN' alone; a synchronized one is the same when merged.
+        block.norm_cfg = dict(block.norm_cfg, type=block.norm_cfg['type'].replace('Sync', ''))
     blocks = [block for stage in stages for block in stage if block.dilation > 1]
     count = len(blocks) if dilated_layers is None else dilated_layers
     if not isinstance(count, int) or not 0 <= count <= len(blocks):

@@ -31,11 +31,15 @@ def dilations(built: torch.nn.Module) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ('layers', 'expected'),
-    [(None, [1] * 3 + [2] * 6 + [4]), (5, [1] * 5 + [2] * 4 + [4]), (0, [1] * 10)],
+    ('layers', 'norm', 'expected'),
+    [
+        (None, 'SyncBN', [1] * 3 + [2] * 6 + [4]),
+        (5, 'BN', [1] * 5 + [2] * 4 + [4]),
+        (0, 'BN', [1] * 10),
+    ],
 )
-def test_so_many_of_the_last_layers_are_dilated_also_when_merged(layers, expected):
-    built = network(dilated_layers=layers)
+def test_so_many_of_the_last_layers_are_dilated_also_when_merged(layers, norm, expected):
+    built = network(dilated_layers=layers, norm_cfg=dict(type=norm))
     assert dilations(built) == expected
     merged = reparameterize_model(built)
     assert dilations(merged) == expected

@@ -87,8 +87,13 @@ def carafe_naive_backward(
     scale_factor: int,
 ) -> None:
     """The gradients of :func:`carafe_naive_forward`; writes into the last two tensors."""
-    sizes = dict(kernel_size=kernel_size, group_size=group_size, scale_factor=scale_factor)
-    found = gradients(partial(_reassembled, **sizes), (features, masks), grad_output)
+    reassemble = partial(
+        _reassembled,
+        kernel_size=kernel_size,
+        group_size=group_size,
+        scale_factor=scale_factor,
+    )
+    found = gradients(reassemble, (features, masks), grad_output)
     grad_input.copy_(found[0])
     grad_masks.copy_(found[1])
 
