@@ -52,7 +52,7 @@ def _detectors(*configs: str, **options: Any) -> list[Method]:
 
 
 def _segmentors(*configs: str, **options: Any) -> list[Method]:
-    return [Method('mmseg', config, **options) for config in configs]
+    return [Method('mmseg', config, **(dict(size=64) | options)) for config in configs]
 
 
 ONE_STAGE = _detectors(

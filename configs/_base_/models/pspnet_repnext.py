@@ -1,7 +1,7 @@
 # PSPNet at output stride 8 as in mmseg's pspnet_r50-d8, for PSPNet's own crops of 713x713.
 num_classes = 19
 norm_cfg = dict(type='SyncBN', requires_grad=True)
-head = dict(dropout_ratio=0.1, num_classes=num_classes, norm_cfg=norm_cfg, align_corners=True)
+head = dict(dropout_ratio=0.1, num_classes=num_classes, norm_cfg=norm_cfg, align_corners=False)
 
 model = dict(
     type='EncoderDecoder',
