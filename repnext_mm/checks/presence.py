@@ -39,6 +39,12 @@ DATA_HELP = {
         'ADE20K comes from http://sceneparsing.csail.mit.edu (ADEChallengeData2016.zip): unpack it '
         'into data/ade, or name its folder with ADE_ROOT=FOLDER'
     ),
+    ('CITYSCAPES_ROOT', 'cityscapes'): (
+        'Cityscapes comes from https://www.cityscapes-dataset.com/downloads: unpack '
+        'leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip into data/cityscapes, or name their '
+        "folder with CITYSCAPES_ROOT=FOLDER, and make the label maps with cityscapesscripts' "
+        'csCreateTrainIdLabelImgs'
+    ),
     ('IMAGENET_ROOT', 'imagenet'): (
         'ImageNet-1k comes from https://image-net.org/download: put train/ and val/, with one '
         'folder for each class, into data/imagenet, or name their folder with IMAGENET_ROOT=FOLDER'
