@@ -20,6 +20,7 @@ ROOTS = {
     'COCO_ROOT': 'mask_rcnn_repnext_tiny_coco.py',
     'ADE_ROOT': 'upernet_repnext_tiny_ade20k.py',
     'IMAGENET_ROOT': 'repnext_tiny_imagenet.py',
+    'CITYSCAPES_ROOT': 'pspnet_repnext_tiny_cityscapes.py',
     'IMAGEWOOF_ROOT': 'repnext_tiny_imagewoof.py',
     'CIFAR100_ROOT': 'repnext_tiny_cifar100.py',
     'SHAPES_ROOT': 'demo/mask_rcnn_repnext_slim_shapes.py',
