@@ -57,7 +57,7 @@ def small_config(method: Method) -> Config:
     if method.package == 'mmseg':
         model.data_preprocessor.pop('test_cfg', None)
         model.data_preprocessor.size = (method.size, method.size)
-        model.test_cfg = dict(mode='whole')
+        model.test_cfg = dict(model.get('test_cfg') or {}, mode='whole')
     elif model.get('data_preprocessor'):
         model.data_preprocessor.pop('batch_augments', None)
     cfg.merge_from_dict({f'model.{name}': value for name, value in method.changes.items()})
@@ -163,4 +163,6 @@ def feature_shapes(published: Any, size: int) -> list[torch.Size]:
         network: nn.Module = MODELS.build(cfg)
         network.eval()
         outputs = network(torch.empty(1, 3, size, size))
+    if not all(isinstance(output, torch.Tensor) for output in outputs):
+        raise ValueError('its backbone puts out more than feature maps, such as class tokens')
     return [output.shape for output in outputs]

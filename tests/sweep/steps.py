@@ -157,9 +157,11 @@ def _outputs(model: Any, images: Tensor) -> Any:
     if head is None or getattr(model, 'encoder', None) is not None:
         return features
     try:
+        if isinstance(head, nn.ModuleList):  # mmseg's cascades
+            return features, model.encode_decode(images, [dict(img_shape=images.shape[2:])])
         return features, head(features)
-    except (TypeError, ValueError):  # heads that need to know more of the images
-        return features
+    except (TypeError, ValueError, RuntimeError):
+        return features  # heads that need to know more of the images, or know no double precision
 
 
 def _check_equal(actual: Tensor, expected: Tensor) -> None:
