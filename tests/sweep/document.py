@@ -4,8 +4,7 @@ import json
 from pathlib import Path
 
 from repnext_mm.files import write_text
-from sweep.methods import METHODS
-from sweep.results import Records, failures, totals
+from sweep.results import failures, read_records, totals
 
 DOCS = Path(__file__).resolve().parents[2] / 'docs'
 PAGE = DOCS / 'existing_projects.md'
@@ -20,11 +19,9 @@ def section() -> str:
     parts = []
     for title, path in FILES.items():
         if path.is_file():
-            content = json.loads(path.read_text())
-            records: Records = content['methods']
-            versions = ', '.join(f'{name} {number}' for name, number in content['packages'].items())
-            found = len(set(records) & set(METHODS))
-            parts.append(f'**{title}**, {found} methods ({versions}):')
+            records, packages = read_records(path), json.loads(path.read_text())['packages']
+            versions = ', '.join(f'{name} {number}' for name, number in packages.items())
+            parts.append(f'**{title}**, {len(records)} methods ({versions}):')
             parts.append('\n'.join(totals(records)))
             parts.append('\n'.join(failures(records)))
     return '\n\n'.join(parts)

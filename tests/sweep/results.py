@@ -17,8 +17,9 @@ MARKS = {True: 'yes', False: 'no', None: ''}
 
 
 def read_records(path: Path) -> Records:
-    """The records of an earlier run; none if there is no file."""
-    return json.loads(path.read_text())['methods'] if path.is_file() else {}
+    """The records of an earlier run, of methods that there still are; none if there is no file."""
+    records: Records = json.loads(path.read_text())['methods'] if path.is_file() else {}
+    return {name: record for name, record in records.items() if name in METHODS}
 
 
 def write_records(path: Path, records: Records) -> None:
