@@ -21,7 +21,7 @@ HIDDEN = 8
 
 SMALLER = dict(
     num_queries=40,
-    num_proposals=40,
+    num_proposals=30,
     stacked_convs=1,
     num_points=112,
     max_per_img=30,
