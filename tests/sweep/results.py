@@ -62,7 +62,7 @@ def failures(records: Records) -> list[str]:
         record = records.get(name, {})
         for step in STEPS:
             if record.get(step, WORKS) != WORKS:
-                text = record[step].replace('|', '\\|')
+                text = record[step].partition('. ')[0].replace('|', '\\|')
                 lines.append(f'| `{name}` | {step} | {text} |')
     return lines
 
