@@ -30,6 +30,12 @@ COMMANDS = {
     ),
     'predict': Command(f'{ROOM}.predict', 'find out what is in images and videos'),
     'export': Command(f'{ROOM}.export', 'write a trained model as ONNX, OpenVINO or PyTorch file'),
+    'serve': Command(
+        'repnext_mm.serve.__main__', 'serve an exported file over HTTP, with a page', 'run_service'
+    ),
+    'web': Command(
+        'repnext_mm.web.__main__', 'write a page that runs an exported file in the browser', 'run_packing'
+    ),
     'quantize': Command(f'{ROOM}.quantize', 'make an ONNX file one of 8 bits'),
     'check': Command(f'{ROOM}.check_dataset', 'look for trouble in the data of a config'),
     'convert': Command(f'{ROOM}.convert_dataset', 'convert a data set of another format'),

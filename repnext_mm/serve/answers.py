@@ -1,0 +1,127 @@
+"""What a network finds in a picture, as JSON or as a picture."""
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from repnext_mm.compat import require_extra
+from repnext_mm.runtime import Classifier, Detections, Detector, ExportedNetwork, Segmentor
+from repnext_mm.serve.wishes import Wishes
+
+JPEG_QUALITY_OF_ANSWERS = 90
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The body of an answer."""
+
+    content: bytes
+    media_type: str
+
+
+def answer_for(reader: ExportedNetwork, pixels: np.ndarray, wishes: Wishes) -> Answer:
+    """Predicts what is in a picture.
+
+    Args:
+        reader: The network.
+        pixels: ``(H, W, 3)`` uint8, RGB.
+        wishes: What is asked for; they fit the task.
+    """
+    return ANSWERS[reader.task](reader, pixels, wishes)
+
+
+def _of_detector(reader: Detector, pixels: np.ndarray, wishes: Wishes) -> Answer:
+    start = perf_counter()
+    found = reader(pixels, score_threshold=wishes.score_threshold)
+    if wishes.limit is not None:
+        masks = None if found.masks is None else found.masks[: wishes.limit]
+        found = Detections(*(part[: wishes.limit] for part in found[:3]), masks)
+    if wishes.format != 'json':
+        return _picture(reader.draw(pixels, found), wishes.format)
+    objects = [_object(found, i, reader, wishes.masks == 'rle') for i in range(len(found.scores))]
+    return _json(reader, pixels, start, objects=objects)
+
+
+def _object(found: Detections, number: int, reader: Detector, with_mask: bool) -> dict[str, Any]:
+    left, top, right, bottom = found.boxes[number].tolist()
+    label = int(found.labels[number])
+    entry: dict[str, Any] = dict(
+        label=label,
+        name=_name(reader, label),
+        score=round(float(found.scores[number]), 6),
+        bbox=[round(value, 3) for value in (left, top, right - left, bottom - top)],
+        area=round((right - left) * (bottom - top), 1),
+    )
+    if found.masks is not None:
+        entry['area'] = int(found.masks[number].sum())
+        if with_mask:
+            entry['segmentation'] = _runs(found.masks[number])
+    return entry
+
+
+def _of_segmentor(reader: Segmentor, pixels: np.ndarray, wishes: Wishes) -> Answer:
+    start = perf_counter()
+    labels = reader(pixels)
+    if wishes.format == 'labels':
+        kind = np.uint8 if labels.max() < 256 else np.uint16
+        return _picture(labels.astype(kind), 'png')
+    if wishes.format != 'json':
+        return _picture(reader.draw(pixels, labels), wishes.format)
+    counts = np.bincount(labels.ravel())
+    classes = []
+    for label in np.flatnonzero(counts).tolist():
+        entry = dict(label=label, name=_name(reader, label), pixels=int(counts[label]))
+        entry['share'] = round(entry['pixels'] / labels.size, 6)
+        if wishes.masks == 'rle':
+            entry['segmentation'] = _runs(labels == label)
+        classes.append(entry)
+    return _json(reader, pixels, start, classes=classes)
+
+
+def _of_classifier(reader: Classifier, pixels: np.ndarray, wishes: Wishes) -> Answer:
+    start = perf_counter()
+    found = reader(pixels)
+    order = np.argsort(-found, kind='stable')[: wishes.top].tolist()
+    scores = [
+        dict(label=label, name=_name(reader, label), score=round(float(found[label]), 6))
+        for label in order
+    ]
+    return _json(reader, pixels, start, scores=scores)
+
+
+ANSWERS: dict[str, Callable[[Any, np.ndarray, Wishes], Answer]] = {
+    Detector.task: _of_detector,
+    Segmentor.task: _of_segmentor,
+    Classifier.task: _of_classifier,
+}
+"""By task."""
+
+
+def _name(reader: ExportedNetwork, label: int) -> str:
+    return reader.classes[label] if label < len(reader.classes) else str(label)
+
+
+def _runs(mask: np.ndarray) -> dict[str, Any]:
+    """A mask ``(H, W)`` as COCO's compressed runs."""
+    coco = require_extra('pycocotools.mask', 'serve', 'writing masks as runs')
+    runs = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return dict(size=list(runs['size']), counts=runs['counts'].decode())
+
+
+def _json(reader: ExportedNetwork, pixels: np.ndarray, start: float, **found: Any) -> Answer:
+    height, width = pixels.shape[:2]
+    seconds = round(perf_counter() - start, 4)
+    entries = dict(task=reader.task, width=width, height=height, seconds=seconds)
+    return Answer(json.dumps(entries | found).encode(), 'application/json')
+
+
+def _picture(picture: np.ndarray, kind: str) -> Answer:
+    content = io.BytesIO()
+    Image.fromarray(picture).save(content, kind, quality=JPEG_QUALITY_OF_ANSWERS)
+    return Answer(content.getvalue(), f'image/{kind}')

@@ -1,0 +1,109 @@
+"""The picture in a request: as its body, or as a file of a form. Nothing is written to a disk."""
+
+import io
+from collections.abc import AsyncGenerator
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from repnext_mm.runtime.images import image_module
+from repnext_mm.serve.limits import Limits, Refusal, too_large, too_many_pixels
+
+FORM = 'multipart/form-data'
+RAW = ('', 'application/octet-stream', 'application/x-www-form-urlencoded')
+"""Types of a body that is a picture, besides ``image/...``; the last is what curl says by itself."""
+
+PICTURES = ('JPEG', 'PNG', 'WEBP', 'BMP', 'TIFF', 'GIF', 'PPM', 'JPEG2000')
+"""Formats of Pillow that OpenCV reads too."""
+
+HOW = 'send a JPEG, PNG or WebP file as the body, or as the only file of a form'
+
+
+class FormInMemory(MultiPartParser):
+    """A parser of forms whose files stay in memory, however long they are."""
+
+    spool_max_size = 0
+
+
+async def read_content(request: Request, limits: Limits) -> bytes:
+    """Reads the picture's file from a request.
+
+    Raises:
+        Refusal: If the body is too long (413), of another type (415), or a form without exactly
+            one file (422).
+    """
+    declared = request.headers.get('content-length', '')
+    if declared.isdigit() and int(declared) > limits.max_bytes:
+        raise too_large(int(declared), limits.max_bytes)
+    kind = request.headers.get('content-type', '').partition(';')[0].strip().lower()
+    stream = limited(request, limits.max_bytes)
+    if kind == FORM:
+        return await _file_of_form(request, stream)
+    if kind not in RAW and not kind.startswith('image/'):
+        raise Refusal(415, f'a body of the type {kind!r} is no picture', HOW)
+    content = b''.join([chunk async for chunk in stream])
+    if not content:
+        raise Refusal(422, 'the body is empty', HOW)
+    return content
+
+
+async def limited(request: Request, most: int) -> AsyncGenerator[bytes, None]:
+    """The chunks of a body.
+
+    Raises:
+        Refusal: As soon as there are more than ``most`` bytes.
+    """
+    length = 0
+    async for chunk in request.stream():
+        length += len(chunk)
+        if length > most:
+            raise too_large(None, most)
+        yield chunk
+
+
+async def _file_of_form(request: Request, stream: AsyncGenerator[bytes, None]) -> bytes:
+    try:
+        form = await FormInMemory(request.headers, stream, max_files=1, max_fields=8).parse()
+    except MultiPartException as error:
+        raise Refusal(422, f'the form cannot be read: {error.message}', HOW) from error
+    files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+    if len(files) != 1:
+        raise Refusal(422, f'the form has {len(files)} files', HOW)
+    content = await files[0].read()
+    await form.close()
+    return content
+
+
+def check_picture(content: bytes, limits: Limits) -> None:
+    """Looks at the header of a picture, before anything is decoded.
+
+    Raises:
+        Refusal: If it is no picture (415), or has too many pixels (413).
+    """
+    try:
+        with Image.open(io.BytesIO(content), formats=PICTURES) as picture:
+            width, height = picture.size
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise Refusal(
+            413, f'the picture is too large: {error}', 'send a smaller one', limit='max_pixels'
+        ) from error
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise Refusal(415, 'the file is no picture that can be read', HOW) from error
+    if width * height > limits.max_pixels:
+        raise too_many_pixels(width, height, limits.max_pixels)
+
+
+def decode_picture(content: bytes) -> np.ndarray:
+    """The picture ``(H, W, 3)`` uint8, RGB, as the readers of files decode it.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    cv2 = image_module('cv2')
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError('it is damaged')
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
