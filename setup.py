@@ -48,6 +48,14 @@ CAM = ['grad-cam>=1.5.4,<1.5.6']
 of the opencv-python that the mm packages bring."""
 DATA = ['pillow>=10.1', 'pycocotools', 'pyyaml', 'rich']
 """For ``tools/convert_dataset.py`` and ``tools/predict.py``; the mm packages bring all of it."""
+SERVE = [
+    'starlette>=1.0',
+    'uvicorn>=0.30',
+    'python-multipart>=0.0.20',
+    'prometheus-client>=0.20',
+    'pycocotools',
+]
+"""For ``python -m repnext_mm.serve``, besides the runtime of the file."""
 TRACKERS = ('tensorboard', 'wandb', 'mlflow', 'swanlab')
 """For ``tools/train.py --track``, an extra of its name for each."""
 DEV = ['build', 'hypothesis', 'mypy', 'pytest', 'pytest-timeout', 'pytest-xdist', 'ruff']
@@ -121,6 +129,7 @@ setup(
         'Topic :: Scientific/Engineering :: Image Recognition',
     ],
     packages=find_packages(include=['repnext_mm', 'repnext_mm.*']),
+    package_data={'repnext_mm.viewer': ['assets/*']},
     python_requires='>=3.10',
     install_requires=['filelock', 'numpy', 'safetensors'],
     extras_require={
@@ -135,6 +144,7 @@ setup(
         'pruning': PRUNING,
         'cam': CAM,
         'data': DATA,
+        'serve': SERVE,
         **{name: [name] for name in TRACKERS},
         'dev': DEV,
     },

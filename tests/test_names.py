@@ -27,6 +27,10 @@ OPTIONS_ALLOWED = {
     'own_data/apply.py',  # says what the log of the training tool means
     'own_data/look_at_images.py',  # says which option names another folder
     'own_data/suggest.py',  # recommends options of the tools, with the reason
+    'serve/__main__.py',  # defines its own
+    'serve/limits.py',  # says which ones allow more
+    'web/__main__.py',  # defines its own
+    'web/onnxruntime_web.py',  # npm's
     'doctor/__main__.py',  # defines its own
     'doctor/examination.py',  # pip's
     'doctor/mm_packages.py',  # pip's

@@ -34,7 +34,9 @@ COMMANDS = {
         'repnext_mm.serve.__main__', 'serve an exported file over HTTP, with a page', 'run_service'
     ),
     'web': Command(
-        'repnext_mm.web.__main__', 'write a page that runs an exported file in the browser', 'run_packing'
+        'repnext_mm.web.__main__',
+        'write a page that runs an exported file in the browser',
+        'run_packing',
     ),
     'quantize': Command(f'{ROOM}.quantize', 'make an ONNX file one of 8 bits'),
     'check': Command(f'{ROOM}.check_dataset', 'look for trouble in the data of a config'),

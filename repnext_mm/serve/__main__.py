@@ -15,10 +15,9 @@ from types import FrameType
 
 from repnext_mm.border import ToolParser, program_name, run_tool, say, tell_progress
 from repnext_mm.compat import require_extra
-from repnext_mm.serve.limits import Limits
+from repnext_mm.serve.limits import USUAL_LIMITS, ServiceLimits
 
-PACKAGES = ('starlette', 'uvicorn', 'python_multipart', 'prometheus_client')
-USUAL = Limits()
+SERVING_PACKAGES = ('starlette', 'uvicorn', 'python_multipart', 'prometheus_client')
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -29,14 +28,14 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument('--runtime', help='onnxruntime or openvino')
     parser.add_argument('--name', help='what the page calls it; the name of the file')
     for option, value, text in (
-        ('--max-megabytes', USUAL.max_bytes / 2**20, 'of a request'),
-        ('--max-megapixels', USUAL.max_pixels / 1e6, 'of a picture'),
-        ('--timeout', USUAL.max_seconds, 'seconds for a request, with its wait'),
+        ('--max-megabytes', USUAL_LIMITS.max_bytes / 2**20, 'of a request'),
+        ('--max-megapixels', USUAL_LIMITS.max_pixels / 1e6, 'of a picture'),
+        ('--timeout', USUAL_LIMITS.max_seconds, 'seconds for a request, with its wait'),
     ):
         parser.add_argument(option, type=float, default=value, help=f'{text}; {value:g}')
     for option, count, text in (
-        ('--concurrency', USUAL.concurrency, 'pictures that are computed at a time'),
-        ('--waiting', USUAL.waiting, 'requests that may wait'),
+        ('--concurrency', USUAL_LIMITS.concurrency, 'pictures that are computed at a time'),
+        ('--waiting', USUAL_LIMITS.waiting, 'requests that may wait'),
     ):
         parser.add_argument(option, type=int, default=count, help=f'{text}; {count}')
     args = parser.parse_args(arguments)
@@ -51,14 +50,14 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def run_service(arguments: Sequence[str] | None = None) -> int:
     """Serves until SIGTERM or Ctrl-C, then lets what is computed come to its end."""
     args = parse_arguments(arguments)
-    for package in PACKAGES:
+    for package in SERVING_PACKAGES:
         require_extra(package, 'serve', 'serving over HTTP')
     import uvicorn
 
     from repnext_mm.runtime import open_reader
     from repnext_mm.serve.app import build_app
 
-    limits = Limits(
+    limits = ServiceLimits(
         int(args.max_megabytes * 2**20),
         int(args.max_megapixels * 1e6),
         args.timeout,

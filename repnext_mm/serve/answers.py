@@ -12,7 +12,7 @@ from PIL import Image
 
 from repnext_mm.compat import require_extra
 from repnext_mm.runtime import Classifier, Detections, Detector, ExportedNetwork, Segmentor
-from repnext_mm.serve.wishes import Wishes
+from repnext_mm.serve.answer_options import AnswerOptions
 
 JPEG_QUALITY_OF_ANSWERS = 90
 
@@ -25,26 +25,27 @@ class Answer:
     media_type: str
 
 
-def answer_for(reader: ExportedNetwork, pixels: np.ndarray, wishes: Wishes) -> Answer:
+def answer_for(reader: ExportedNetwork, pixels: np.ndarray, options: AnswerOptions) -> Answer:
     """Predicts what is in a picture.
 
     Args:
         reader: The network.
         pixels: ``(H, W, 3)`` uint8, RGB.
-        wishes: What is asked for; they fit the task.
+        options: What is asked for; they fit the task.
     """
-    return ANSWERS[reader.task](reader, pixels, wishes)
+    return ANSWERS[reader.task](reader, pixels, options)
 
 
-def _of_detector(reader: Detector, pixels: np.ndarray, wishes: Wishes) -> Answer:
+def _of_detector(reader: Detector, pixels: np.ndarray, options: AnswerOptions) -> Answer:
     start = perf_counter()
-    found = reader(pixels, score_threshold=wishes.score_threshold)
-    if wishes.limit is not None:
-        masks = None if found.masks is None else found.masks[: wishes.limit]
-        found = Detections(*(part[: wishes.limit] for part in found[:3]), masks)
-    if wishes.format != 'json':
-        return _picture(reader.draw(pixels, found), wishes.format)
-    objects = [_object(found, i, reader, wishes.masks == 'rle') for i in range(len(found.scores))]
+    found = reader(pixels, score_threshold=options.score_threshold)
+    if options.limit is not None:
+        chosen = slice(options.limit)
+        masks = None if found.masks is None else found.masks[chosen]
+        found = Detections(found.boxes[chosen], found.scores[chosen], found.labels[chosen], masks)
+    if options.format != 'json':
+        return _picture(reader.draw(pixels, found), options.format)
+    objects = [_object(found, i, reader, options.masks == 'rle') for i in range(len(found.scores))]
     return _json(reader, pixels, start, objects=objects)
 
 
@@ -65,29 +66,29 @@ def _object(found: Detections, number: int, reader: Detector, with_mask: bool) -
     return entry
 
 
-def _of_segmentor(reader: Segmentor, pixels: np.ndarray, wishes: Wishes) -> Answer:
+def _of_segmentor(reader: Segmentor, pixels: np.ndarray, options: AnswerOptions) -> Answer:
     start = perf_counter()
     labels = reader(pixels)
-    if wishes.format == 'labels':
+    if options.format == 'labels':
         kind = np.uint8 if labels.max() < 256 else np.uint16
         return _picture(labels.astype(kind), 'png')
-    if wishes.format != 'json':
-        return _picture(reader.draw(pixels, labels), wishes.format)
+    if options.format != 'json':
+        return _picture(reader.draw(pixels, labels), options.format)
     counts = np.bincount(labels.ravel())
     classes = []
     for label in np.flatnonzero(counts).tolist():
         entry = dict(label=label, name=_name(reader, label), pixels=int(counts[label]))
         entry['share'] = round(entry['pixels'] / labels.size, 6)
-        if wishes.masks == 'rle':
+        if options.masks == 'rle':
             entry['segmentation'] = _runs(labels == label)
         classes.append(entry)
     return _json(reader, pixels, start, classes=classes)
 
 
-def _of_classifier(reader: Classifier, pixels: np.ndarray, wishes: Wishes) -> Answer:
+def _of_classifier(reader: Classifier, pixels: np.ndarray, options: AnswerOptions) -> Answer:
     start = perf_counter()
     found = reader(pixels)
-    order = np.argsort(-found, kind='stable')[: wishes.top].tolist()
+    order = np.argsort(-found, kind='stable')[: options.top].tolist()
     scores = [
         dict(label=label, name=_name(reader, label), score=round(float(found[label]), 6))
         for label in order
@@ -95,7 +96,7 @@ def _of_classifier(reader: Classifier, pixels: np.ndarray, wishes: Wishes) -> An
     return _json(reader, pixels, start, scores=scores)
 
 
-ANSWERS: dict[str, Callable[[Any, np.ndarray, Wishes], Answer]] = {
+ANSWERS: dict[str, Callable[[Any, np.ndarray, AnswerOptions], Answer]] = {
     Detector.task: _of_detector,
     Segmentor.task: _of_segmentor,
     Classifier.task: _of_classifier,

@@ -16,13 +16,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from repnext_mm.runtime import ExportedNetwork
+from repnext_mm.serve.answer_options import AnswerOptions, read_options
 from repnext_mm.serve.answers import Answer, answer_for
 from repnext_mm.serve.bodies import check_picture, decode_picture, read_content
-from repnext_mm.serve.limits import Limits, Refusal, too_slow
-from repnext_mm.serve.metrics import METRICS_TYPE, Metrics
+from repnext_mm.serve.limits import USUAL_LIMITS, RefusedError, ServiceLimits, too_slow
+from repnext_mm.serve.metrics import METRICS_TYPE, ServiceMetrics
 from repnext_mm.serve.turns import Turns
-from repnext_mm.serve.wishes import Wishes, read_wishes
-from repnext_mm.viewer import MEDIA_TYPES_OF_FILES, OF_SERVICE, describe, page_files
+from repnext_mm.viewer import MEDIA_TYPES_OF_FILES, OF_SERVICE, describe_network, page_files
 
 PAGE_HEADERS = {
     'Content-Security-Policy': "frame-ancestors 'none'",
@@ -44,13 +44,13 @@ class Service:
         limits: What is taken at most.
     """
 
-    def __init__(self, reader: ExportedNetwork, name: str, limits: Limits):
-        self.reader = reader
+    def __init__(self, reader: ExportedNetwork, name: str, limits: ServiceLimits):
+        self.reader: Any = reader
         self.limits = limits
         self.turns = Turns(limits)
         self.is_ready = False
-        self.metrics = Metrics(lambda: self.turns.present, lambda: self.is_ready)
-        self.description = describe(reader, name) | dict(limits=vars(limits))
+        self.metrics = ServiceMetrics(lambda: self.turns.present, lambda: self.is_ready)
+        self.description = describe_network(reader, name) | dict(limits=vars(limits))
         self.page = page_files(OF_SERVICE)
 
     def routes(self) -> list[Route]:
@@ -111,31 +111,31 @@ class Service:
         with self.metrics.request() as note:
             try:
                 answer = await self._in_time(request)
-            except Refusal as refusal:
+            except RefusedError as refusal:
                 note(refusal.status)
                 raise
             note(200)
         return Response(answer.content, media_type=answer.media_type)
 
     async def _in_time(self, request: Request) -> Answer:
-        wishes = read_wishes(request.query_params, self.reader.task)
+        options = read_options(request.query_params, self.reader.task)
         content = None
         try:
             with anyio.fail_after(self.limits.max_seconds):
                 async with self.turns.turn() as turn:
                     content = await read_content(request, self.limits)
-                    return await turn.compute(self._compute, content, wishes)
+                    return await turn.compute(self._compute, content, options)
         except TimeoutError as error:
             raise too_slow(self.limits.max_seconds, content is not None) from error
 
-    def _compute(self, content: bytes, wishes: Wishes) -> Answer:
+    def _compute(self, content: bytes, options: AnswerOptions) -> Answer:
         start = perf_counter()
         check_picture(content, self.limits)
         try:
             pixels = decode_picture(content)
-            answer = answer_for(self.reader, pixels, wishes)
+            answer = answer_for(self.reader, pixels, options)
         except ValueError as error:
-            raise Refusal(
+            raise RefusedError(
                 422, f'the picture cannot be looked at: {error}', 'send another one'
             ) from error
         self.metrics.pixels.inc(pixels.shape[0] * pixels.shape[1])
@@ -143,7 +143,9 @@ class Service:
         return answer
 
 
-def build_app(reader: ExportedNetwork, name: str, limits: Limits = Limits()) -> Starlette:
+def build_app(
+    reader: ExportedNetwork, name: str, limits: ServiceLimits = USUAL_LIMITS
+) -> Starlette:
     """The application, for uvicorn and other ASGI servers.
 
     Args:
@@ -153,7 +155,7 @@ def build_app(reader: ExportedNetwork, name: str, limits: Limits = Limits()) -> 
     """
     service = Service(reader, name, limits)
     handlers: dict[Any, Any] = {
-        Refusal: _refused,
+        RefusedError: _refused,
         HTTPException: _not_there,
         Exception: _failed,
     }
@@ -162,7 +164,7 @@ def build_app(reader: ExportedNetwork, name: str, limits: Limits = Limits()) -> 
     )
 
 
-async def _refused(_: Request, refusal: Refusal) -> Response:
+async def _refused(_: Request, refusal: RefusedError) -> Response:
     headers = {'Retry-After': '1'} if refusal.status == 429 else {}
     return JSONResponse(refusal.to_json(), refusal.status, headers)
 
@@ -170,9 +172,11 @@ async def _refused(_: Request, refusal: Refusal) -> Response:
 async def _not_there(request: Request, error: HTTPException) -> Response:
     message = f'{request.method} {request.url.path}: {error.detail}'
     remedy = 'POST pictures to /predict; the page is at /, the state at /health and /metrics'
-    return await _refused(request, Refusal(error.status_code, message, remedy))
+    return await _refused(request, RefusedError(error.status_code, message, remedy))
 
 
 async def _failed(request: Request, _: Exception) -> Response:
-    refusal = Refusal(500, 'the service failed', 'its log says why; send it to whoever runs it')
+    refusal = RefusedError(
+        500, 'the service failed', 'its log says why; send it to whoever runs it'
+    )
     return await _refused(request, refusal)

@@ -10,7 +10,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from repnext_mm.runtime.images import image_module
-from repnext_mm.serve.limits import Limits, Refusal, too_large, too_many_pixels
+from repnext_mm.serve.limits import RefusedError, ServiceLimits, too_large, too_many_pixels
 
 FORM = 'multipart/form-data'
 RAW = ('', 'application/octet-stream', 'application/x-www-form-urlencoded')
@@ -28,11 +28,11 @@ class FormInMemory(MultiPartParser):
     spool_max_size = 0
 
 
-async def read_content(request: Request, limits: Limits) -> bytes:
+async def read_content(request: Request, limits: ServiceLimits) -> bytes:
     """Reads the picture's file from a request.
 
     Raises:
-        Refusal: If the body is too long (413), of another type (415), or a form without exactly
+        RefusedError: If the body is too long (413), of another type (415), or a form without exactly
             one file (422).
     """
     declared = request.headers.get('content-length', '')
@@ -43,10 +43,10 @@ async def read_content(request: Request, limits: Limits) -> bytes:
     if kind == FORM:
         return await _file_of_form(request, stream)
     if kind not in RAW and not kind.startswith('image/'):
-        raise Refusal(415, f'a body of the type {kind!r} is no picture', HOW)
+        raise RefusedError(415, f'a body of the type {kind!r} is no picture', HOW)
     content = b''.join([chunk async for chunk in stream])
     if not content:
-        raise Refusal(422, 'the body is empty', HOW)
+        raise RefusedError(422, 'the body is empty', HOW)
     return content
 
 
@@ -54,7 +54,7 @@ async def limited(request: Request, most: int) -> AsyncGenerator[bytes, None]:
     """The chunks of a body.
 
     Raises:
-        Refusal: As soon as there are more than ``most`` bytes.
+        RefusedError: As soon as there are more than ``most`` bytes.
     """
     length = 0
     async for chunk in request.stream():
@@ -68,30 +68,30 @@ async def _file_of_form(request: Request, stream: AsyncGenerator[bytes, None]) -
     try:
         form = await FormInMemory(request.headers, stream, max_files=1, max_fields=8).parse()
     except MultiPartException as error:
-        raise Refusal(422, f'the form cannot be read: {error.message}', HOW) from error
+        raise RefusedError(422, f'the form cannot be read: {error.message}', HOW) from error
     files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
     if len(files) != 1:
-        raise Refusal(422, f'the form has {len(files)} files', HOW)
+        raise RefusedError(422, f'the form has {len(files)} files', HOW)
     content = await files[0].read()
     await form.close()
     return content
 
 
-def check_picture(content: bytes, limits: Limits) -> None:
+def check_picture(content: bytes, limits: ServiceLimits) -> None:
     """Looks at the header of a picture, before anything is decoded.
 
     Raises:
-        Refusal: If it is no picture (415), or has too many pixels (413).
+        RefusedError: If it is no picture (415), or has too many pixels (413).
     """
     try:
         with Image.open(io.BytesIO(content), formats=PICTURES) as picture:
             width, height = picture.size
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise Refusal(
+        raise RefusedError(
             413, f'the picture is too large: {error}', 'send a smaller one', limit='max_pixels'
         ) from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise Refusal(415, 'the file is no picture that can be read', HOW) from error
+        raise RefusedError(415, 'the file is no picture that can be read', HOW) from error
     if width * height > limits.max_pixels:
         raise too_many_pixels(width, height, limits.max_pixels)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Limits:
+class ServiceLimits:
     """What a service takes at most."""
 
     max_bytes: int = 20 * 2**20
@@ -24,7 +24,10 @@ class Limits:
     """Requests that may wait for their turn; more of them are sent away."""
 
 
-class Refusal(Exception):
+USUAL_LIMITS = ServiceLimits()
+
+
+class RefusedError(Exception):
     """A request that is not answered, and what to do about it.
 
     Args:
@@ -47,7 +50,7 @@ class Refusal(Exception):
         return dict(error=entries | self.details)
 
 
-def too_large(got: int | None, allowed: int) -> Refusal:
+def too_large(got: int | None, allowed: int) -> RefusedError:
     """For a body that is longer than allowed.
 
     Args:
@@ -55,7 +58,7 @@ def too_large(got: int | None, allowed: int) -> Refusal:
         allowed: The most bytes.
     """
     length = 'more than that' if got is None else f'{got:,} bytes'
-    return Refusal(
+    return RefusedError(
         413,
         f'the body may have {allowed:,} bytes, and has {length}',
         'send a smaller picture, or start the service with a larger --max-megabytes',
@@ -64,9 +67,9 @@ def too_large(got: int | None, allowed: int) -> Refusal:
     )
 
 
-def too_many_pixels(width: int, height: int, allowed: int) -> Refusal:
+def too_many_pixels(width: int, height: int, allowed: int) -> RefusedError:
     """For a picture that is larger than allowed."""
-    return Refusal(
+    return RefusedError(
         413,
         f'a picture may have {allowed:,} pixels, and this one has {width} x {height}',
         'send a smaller picture, or start the service with a larger --max-megapixels',
@@ -75,9 +78,9 @@ def too_many_pixels(width: int, height: int, allowed: int) -> Refusal:
     )
 
 
-def too_busy(allowed: int) -> Refusal:
+def too_busy(allowed: int) -> RefusedError:
     """For a request beyond those that may wait."""
-    return Refusal(
+    return RefusedError(
         429,
         f'{allowed} requests are being computed or wait already',
         'send it again later; --concurrency and --waiting of the service allow more',
@@ -86,11 +89,11 @@ def too_busy(allowed: int) -> Refusal:
     )
 
 
-def too_slow(seconds: float, body_is_there: bool) -> Refusal:
+def too_slow(seconds: float, body_is_there: bool) -> RefusedError:
     """For a request that took too long: its body (408), or its answer (504)."""
     what = 'the answer' if body_is_there else 'the body of the request'
     remedy = 'send a smaller picture or fewer at a time' if body_is_there else 'send it faster'
-    return Refusal(
+    return RefusedError(
         504 if body_is_there else 408,
         f'{what} was not there after {seconds:g} seconds',
         f'{remedy}, or start the service with a longer --timeout',

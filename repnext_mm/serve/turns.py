@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
-from repnext_mm.serve.limits import Limits, too_busy
+from repnext_mm.serve.limits import ServiceLimits, too_busy
 
 
 class Turns:
@@ -17,7 +17,7 @@ class Turns:
         limits: How many of each.
     """
 
-    def __init__(self, limits: Limits):
+    def __init__(self, limits: ServiceLimits):
         self.most = limits.concurrency + limits.waiting
         self.pool = ThreadPoolExecutor(limits.concurrency, 'network')
         self.lock = threading.Lock()
@@ -32,7 +32,7 @@ class Turns:
         """Takes a place.
 
         Raises:
-            Refusal: If all are taken.
+            RefusedError: If all are taken.
         """
         with self.lock:
             if self.present >= self.most:

@@ -9,7 +9,7 @@ INSTANCES = 64
 """Colours for objects where there is one class; then they begin again."""
 
 
-def describe(reader: ExportedNetwork, name: str) -> dict[str, Any]:
+def describe_network(reader: ExportedNetwork, name: str) -> dict[str, Any]:
     """A network's task, classes and colours, as plain values.
 
     Args:

@@ -14,7 +14,7 @@ PACKAGE = 'onnxruntime-web'
 TESTED = '1.30.0'
 """The version of the package with which the page is tested; others may work."""
 
-FILES = (
+RUNTIME_FILES = (
     'ort.wasm.min.mjs',
     'ort-wasm-simd-threaded.mjs',
     'ort-wasm-simd-threaded.wasm',
@@ -42,16 +42,18 @@ def read_package(place: Path) -> dict[str, bytes]:
         return _complete(_read_archive(place), place)
     folders = (place, place / 'dist', place / 'node_modules' / PACKAGE / 'dist')
     for folder in folders:
-        if (folder / FILES[0]).is_file():
-            paths = [folder / name for name in FILES]
+        if (folder / RUNTIME_FILES[0]).is_file():
+            paths = [folder / name for name in RUNTIME_FILES]
             paths.append(folder.parent / 'package.json')
-            return _complete({path.name: path.read_bytes() for path in paths if path.is_file()}, place)
+            return _complete(
+                {path.name: path.read_bytes() for path in paths if path.is_file()}, place
+            )
     raise FileNotFoundError(f'{place} is no archive or folder of {PACKAGE}: {GET_IT} writes one')
 
 
 def _read_archive(path: Path) -> dict[str, bytes]:
     """The files of an archive; nothing is unpacked to the disk."""
-    wanted = {f'package/dist/{name}': name for name in FILES} | {
+    wanted = {f'package/dist/{name}': name for name in RUNTIME_FILES} | {
         'package/package.json': 'package.json'
     }
     found = {}
@@ -62,14 +64,12 @@ def _read_archive(path: Path) -> dict[str, bytes]:
                 if file is not None:
                     found[wanted[member.name]] = file.read()
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise ValueError(
-            f'{path} is no archive of npm ({error}): {GET_IT} writes one'
-        ) from error
+        raise ValueError(f'{path} is no archive of npm ({error}): {GET_IT} writes one') from error
     return found
 
 
 def _complete(found: dict[str, bytes], place: Path) -> dict[str, bytes]:
-    missing = [name for name in FILES if name not in found]
+    missing = [name for name in RUNTIME_FILES if name not in found]
     if missing:
         raise FileNotFoundError(
             f'{place} has no {missing[0]}: {PACKAGE} {TESTED} has it, get it with {GET_IT}'

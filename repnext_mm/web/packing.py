@@ -7,7 +7,7 @@ from typing import Any
 
 from repnext_mm.files import replaced_folder
 from repnext_mm.runtime import open_reader
-from repnext_mm.viewer import IN_BROWSER, describe, page_files
+from repnext_mm.viewer import IN_BROWSER, describe_network, page_files
 
 MODEL = 'model.onnx'
 RUNTIME = 'onnxruntime'
@@ -37,7 +37,7 @@ def pack(model: Path, runtime: Mapping[str, bytes], folder: Path, name: str | No
         raise ValueError(f'{model} is no ONNX file, and the browser runs no other: export to one')
     reader = open_reader(model, 'onnxruntime')
     check_rules(reader.metadata, model)
-    description = describe(reader, name or model.stem)
+    description = describe_network(reader, name or model.stem)
     description |= dict(file=MODEL, spec=reader.metadata)
     with replaced_folder(folder) as draft:
         contents = page_files(IN_BROWSER)

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from repnext_mm.serve.limits import Refusal
+from repnext_mm.serve.limits import RefusedError
 
-FORMATS = {
+ANSWER_FORMATS = {
     'detection': ('json', 'png', 'jpeg'),
     'segmentation': ('json', 'png', 'jpeg', 'labels'),
     'classification': ('json',),
@@ -15,11 +15,11 @@ FORMATS = {
 
 
 @dataclass(frozen=True)
-class Wishes:
+class AnswerOptions:
     """What a request asks for."""
 
     format: str = 'json'
-    """Of :data:`FORMATS`."""
+    """Of :data:`ANSWER_FORMATS`."""
 
     masks: str = 'none'
     """``'rle'`` for masks as COCO's compressed runs."""
@@ -42,7 +42,7 @@ PARAMETERS = {
 """Query parameters by task."""
 
 
-def read_wishes(query: Mapping[str, str], task: str) -> Wishes:
+def read_options(query: Mapping[str, str], task: str) -> AnswerOptions:
     """Reads the query parameters of a request.
 
     Args:
@@ -50,23 +50,23 @@ def read_wishes(query: Mapping[str, str], task: str) -> Wishes:
         task: Of the network.
 
     Raises:
-        Refusal: With status 422, if a parameter is unknown or has a value that is not allowed.
+        RefusedError: With status 422, if a parameter is unknown or has a value that is not allowed.
     """
     known = PARAMETERS[task]
     found: dict[str, Any] = {}
     for name, text in query.items():
         if name not in known:
-            raise Refusal(
+            raise RefusedError(
                 422,
                 f'there is no query parameter {name!r} for {task}',
                 f'leave it out, or use one of {", ".join(known)}',
             )
         found[name] = _parsed(name, text, task)
-    return Wishes(**found)
+    return AnswerOptions(**found)
 
 
 def _parsed(name: str, text: str, task: str) -> Any:
-    choices = {'format': FORMATS[task], 'masks': ('none', 'rle')}
+    choices = {'format': ANSWER_FORMATS[task], 'masks': ('none', 'rle')}
     if name in choices:
         if text not in choices[name]:
             raise _wrong(name, text, f'one of {", ".join(choices[name])}')
@@ -88,5 +88,5 @@ def _number(
     return value
 
 
-def _wrong(name: str, text: str, allowed: str) -> Refusal:
-    return Refusal(422, f'{name}={text!r} is not allowed', f'give {allowed}')
+def _wrong(name: str, text: str, allowed: str) -> RefusedError:
+    return RefusedError(422, f'{name}={text!r} is not allowed', f'give {allowed}')
