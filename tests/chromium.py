@@ -7,6 +7,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,16 @@ OPTIONS = (
     '--hide-scrollbars',
     '--remote-debugging-pipe',
 )
+WITH_PIPES = """
+import os, sys
+for number, end in enumerate(sys.argv[1:3]):
+    os.dup2(int(end), 1000 + number)
+os.dup2(1000, 3)
+os.dup2(1001, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""Chromium reads from the descriptor 3 and writes to 4, which may be others' in this process."""
+
 PATIENCE = 120
 """Seconds for an answer, on a machine that does other things too."""
 
@@ -74,7 +85,9 @@ class Browser:
         while b'\0' not in self.rest:
             ready, _, _ = select.select([self.reading], [], [], max(0.0, end - time.monotonic()))
             assert ready, 'Chromium does not answer'
-            self.rest += os.read(self.reading, 1 << 20)
+            chunk = os.read(self.reading, 1 << 20)
+            assert chunk, 'Chromium has ended'
+            self.rest += chunk
         message, _, self.rest = self.rest.partition(b'\0')
         return json.loads(message)
 
@@ -127,9 +140,9 @@ def chromium(folder: Path) -> Iterator[Browser]:
     """A browser that keeps its own files in a folder, and ends with the context."""
     theirs_in, ours_out = os.pipe()
     ours_in, theirs_out = os.pipe()
-    command = f'exec "$0" "$@" 3<&{theirs_in} 4>&{theirs_out}'
+    trampoline = [sys.executable, '-IS', '-c', WITH_PIPES, str(theirs_in), str(theirs_out)]
     process = subprocess.Popen(
-        ['sh', '-c', command, CHROMIUM, *OPTIONS, f'--user-data-dir={folder}', 'about:blank'],
+        [*trampoline, CHROMIUM, *OPTIONS, f'--user-data-dir={folder}', 'about:blank'],
         pass_fds=(theirs_in, theirs_out),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
