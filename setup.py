@@ -53,7 +53,6 @@ SERVE = [
     'uvicorn>=0.30',
     'python-multipart>=0.0.20',
     'prometheus-client>=0.20',
-    'pycocotools',
 ]
 """For ``python -m repnext_mm.serve``, besides the runtime of the file."""
 TRACKERS = ('tensorboard', 'wandb', 'mlflow', 'swanlab')

@@ -33,15 +33,19 @@ from repnext_mm.version import __version__
 __all__ = ['__version__']
 
 
+WITHOUT_TORCH = {f'repnext_mm.{room}' for room in ('doctor', 'commands', 'serve', 'web')}
+"""What runs with ``python -m`` in environments without the heavy packages."""
+
+
 def _is_for_the_command_line() -> bool:
-    """Whether ``repnext-mm`` or the doctor imports this.
+    """Whether ``repnext-mm`` or one of :data:`WITHOUT_TORCH` imports this.
 
     The doctor has to run in any environment, and ``repnext-mm`` answers at once where its command
     needs none of the heavy packages; for other commands it imports this again.
     """
     if sys.argv[:1] == ['-m']:
         asked = {argument.removeprefix('-m') for argument in sys.orig_argv}
-        return bool(asked & {'repnext_mm.doctor', 'repnext_mm.commands'})
+        return bool(asked & WITHOUT_TORCH)
     return bool(sys.argv) and re.split(r'[\\/]', sys.argv[0])[-1] in (
         'repnext-mm',
         'repnext-mm.exe',

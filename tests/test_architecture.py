@@ -81,7 +81,9 @@ def test_an_upward_import_is_found(rooms):
     assert ('reparam', 'models') in upward({**rooms, 'reparam': changed})
 
 
-@pytest.mark.parametrize('room', ['reparam', 'networks', 'runtime', 'quantization', 'viewer', 'serve', 'web'])
+@pytest.mark.parametrize(
+    'room', ['reparam', 'networks', 'runtime', 'quantization', 'viewer', 'serve', 'web']
+)
 def test_room_imports_no_mm_package(room, docs):
     """Nor does what it imports of ours, apart from ``compat``, which asks what is there."""
     from rooms import PACKAGE, imported_mm_packages

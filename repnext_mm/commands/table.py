@@ -31,12 +31,16 @@ COMMANDS = {
     'predict': Command(f'{ROOM}.predict', 'find out what is in images and videos'),
     'export': Command(f'{ROOM}.export', 'write a trained model as ONNX, OpenVINO or PyTorch file'),
     'serve': Command(
-        'repnext_mm.serve.__main__', 'serve an exported file over HTTP, with a page', 'run_service'
+        'repnext_mm.serve.__main__',
+        'serve an exported file over HTTP, with a page',
+        'run_service',
+        True,
     ),
     'web': Command(
         'repnext_mm.web.__main__',
         'write a page that runs an exported file in the browser',
         'run_packing',
+        True,
     ),
     'quantize': Command(f'{ROOM}.quantize', 'make an ONNX file one of 8 bits'),
     'check': Command(f'{ROOM}.check_dataset', 'look for trouble in the data of a config'),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from repnext_mm.runtime.masks import MaskKind
 from repnext_mm.serve.limits import RefusedError
 
 ANSWER_FORMATS = {
@@ -21,7 +22,7 @@ class AnswerOptions:
     format: str = 'json'
     """Of :data:`ANSWER_FORMATS`."""
 
-    masks: str = 'none'
+    masks: MaskKind = 'none'
     """``'rle'`` for masks as COCO's compressed runs."""
 
     score_threshold: float = 0.0

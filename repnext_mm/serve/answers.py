@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from repnext_mm.compat import require_extra
-from repnext_mm.runtime import Classifier, Detections, Detector, ExportedNetwork, Segmentor
+from repnext_mm.runtime import Classifier, Detector, ExportedNetwork, Segmentor
+from repnext_mm.runtime.detections import FoundObject
+from repnext_mm.runtime.masks import decode_mask, encode_mask
 from repnext_mm.serve.answer_options import AnswerOptions
 
 JPEG_QUALITY_OF_ANSWERS = 90
@@ -38,31 +39,32 @@ def answer_for(reader: ExportedNetwork, pixels: np.ndarray, options: AnswerOptio
 
 def _of_detector(reader: Detector, pixels: np.ndarray, options: AnswerOptions) -> Answer:
     start = perf_counter()
-    found = reader(pixels, score_threshold=options.score_threshold)
-    if options.limit is not None:
-        chosen = slice(options.limit)
-        masks = None if found.masks is None else found.masks[chosen]
-        found = Detections(found.boxes[chosen], found.scores[chosen], found.labels[chosen], masks)
-    if options.format != 'json':
+    most, limit = reader.details.max_per_image, options.limit
+    is_drawn = options.format != 'json'
+    found = reader(
+        pixels,
+        score_threshold=max(options.score_threshold, reader.details.score_threshold),
+        max_per_image=min(limit, most) if limit and most else limit,
+        masks='bitmaps' if is_drawn else options.masks,
+    )
+    if is_drawn:
         return _picture(reader.draw(pixels, found), options.format)
-    objects = [_object(found, i, reader, options.masks == 'rle') for i in range(len(found.scores))]
+    objects = [_object(entry) for entry in found.objects()]
     return _json(reader, pixels, start, objects=objects)
 
 
-def _object(found: Detections, number: int, reader: Detector, with_mask: bool) -> dict[str, Any]:
-    left, top, right, bottom = found.boxes[number].tolist()
-    label = int(found.labels[number])
+def _object(found: FoundObject) -> dict[str, Any]:
+    left, top, right, bottom = found.box.tolist()
     entry: dict[str, Any] = dict(
-        label=label,
-        name=_name(reader, label),
-        score=round(float(found.scores[number]), 6),
+        label=found.label,
+        name=found.name,
+        score=round(found.score, 6),
         bbox=[round(value, 3) for value in (left, top, right - left, bottom - top)],
         area=round((right - left) * (bottom - top), 1),
     )
-    if found.masks is not None:
-        entry['area'] = int(found.masks[number].sum())
-        if with_mask:
-            entry['segmentation'] = _runs(found.masks[number])
+    if isinstance(found.mask, dict):
+        entry['area'] = int(decode_mask(found.mask, found.mask['size']).sum())
+        entry['segmentation'] = found.mask
     return entry
 
 
@@ -80,7 +82,7 @@ def _of_segmentor(reader: Segmentor, pixels: np.ndarray, options: AnswerOptions)
         entry = dict(label=label, name=_name(reader, label), pixels=int(counts[label]))
         entry['share'] = round(entry['pixels'] / labels.size, 6)
         if options.masks == 'rle':
-            entry['segmentation'] = _runs(labels == label)
+            entry['segmentation'] = encode_mask(labels == label, labels.shape)
         classes.append(entry)
     return _json(reader, pixels, start, classes=classes)
 
@@ -106,13 +108,6 @@ ANSWERS: dict[str, Callable[[Any, np.ndarray, AnswerOptions], Answer]] = {
 
 def _name(reader: ExportedNetwork, label: int) -> str:
     return reader.classes[label] if label < len(reader.classes) else str(label)
-
-
-def _runs(mask: np.ndarray) -> dict[str, Any]:
-    """A mask ``(H, W)`` as COCO's compressed runs."""
-    coco = require_extra('pycocotools.mask', 'serve', 'writing masks as runs')
-    runs = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
-    return dict(size=list(runs['size']), counts=runs['counts'].decode())
 
 
 def _json(reader: ExportedNetwork, pixels: np.ndarray, start: float, **found: Any) -> Answer:

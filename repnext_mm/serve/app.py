@@ -16,9 +16,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from repnext_mm.runtime import ExportedNetwork
+from repnext_mm.runtime.images import read_image
 from repnext_mm.serve.answer_options import AnswerOptions, read_options
 from repnext_mm.serve.answers import Answer, answer_for
-from repnext_mm.serve.bodies import check_picture, decode_picture, read_content
+from repnext_mm.serve.bodies import check_picture, read_content
 from repnext_mm.serve.limits import USUAL_LIMITS, RefusedError, ServiceLimits, too_slow
 from repnext_mm.serve.metrics import METRICS_TYPE, ServiceMetrics
 from repnext_mm.serve.turns import Turns
@@ -132,7 +133,7 @@ class Service:
         start = perf_counter()
         check_picture(content, self.limits)
         try:
-            pixels = decode_picture(content)
+            pixels = read_image(content)
             answer = answer_for(self.reader, pixels, options)
         except ValueError as error:
             raise RefusedError(

@@ -3,13 +3,11 @@
 import io
 from collections.abc import AsyncGenerator
 
-import numpy as np
 from PIL import Image, UnidentifiedImageError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from repnext_mm.runtime.images import image_module
 from repnext_mm.serve.limits import RefusedError, ServiceLimits, too_large, too_many_pixels
 
 FORM = 'multipart/form-data'
@@ -94,16 +92,3 @@ def check_picture(content: bytes, limits: ServiceLimits) -> None:
         raise RefusedError(415, 'the file is no picture that can be read', HOW) from error
     if width * height > limits.max_pixels:
         raise too_many_pixels(width, height, limits.max_pixels)
-
-
-def decode_picture(content: bytes) -> np.ndarray:
-    """The picture ``(H, W, 3)`` uint8, RGB, as the readers of files decode it.
-
-    Raises:
-        ValueError: If it is damaged.
-    """
-    cv2 = image_module('cv2')
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError('it is damaged')
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

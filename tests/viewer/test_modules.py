@@ -171,10 +171,7 @@ def test_masks_are_pasted_as_in_python(compute):
         [dict(floats=value.ravel().tolist()), 28, box.tolist(), 97, 71, 0.5]
         for value, box in zip(values, boxes, strict=True)
     ]
-    import torch
-
-    expected = paste_masks(torch.from_numpy(values), torch.from_numpy(boxes), (71, 97), 0.5)
-    expected = np.asarray(expected)
+    expected = paste_masks(values, boxes, (71, 97), 0.5)
     found = np.zeros_like(expected)
     for target, mask in zip(found, compute('masks.js', 'pasteMask', *calls), strict=True):
         data = np.frombuffer(base64.b64decode(mask['data']['bytes']), np.uint8)

@@ -18,16 +18,17 @@ async function detect(run, spec, prepared, { width, height }) {
   const isPadded =
     fitted.image.width !== prepared.image.width || fitted.image.height !== prepared.image.height;
   const outputs = await run(fitted.image);
-  const scale = [0, 1].map((axis) => Math.fround(prepared.scale[axis] * fitted.scale[axis]));
+  const sides = [prepared.image.width, prepared.image.height];
   const { boxes, scores, labels, masks } = outputs;
   const side = masks ? masks.dims[2] : 0;
   const objects = [];
   for (let i = 0; i < scores.data.length; i++) {
-    let box = [0, 1, 2, 3].map((k) => Math.fround(boxes.data[4 * i + k] / scale[k % 2]));
+    let box = divided(boxes.data.subarray(4 * i, 4 * i + 4), fitted.scale);
     if (isPadded) {
-      box = box.map((value, k) => Math.min(Math.max(value, 0), k % 2 ? height : width));
+      box = box.map((value, k) => Math.min(Math.max(value, 0), sides[k % 2]));
       if (box[2] <= box[0] || box[3] <= box[1]) continue; // nothing is in what was added
     }
+    box = divided(box, prepared.scale);
     const values = masks?.data.subarray(i * side * side, (i + 1) * side * side);
     objects.push({
       label: Number(labels.data[i]),
@@ -37,6 +38,11 @@ async function detect(run, spec, prepared, { width, height }) {
     });
   }
   return { objects };
+}
+
+/** A box divided by the scales of width and height, in float32. */
+function divided(box, scale) {
+  return Array.from(box, (value, k) => Math.fround(value / Math.fround(scale[k % 2])));
 }
 
 async function classify(run, spec, prepared) {
