@@ -9,6 +9,7 @@ from helpers import randomize
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
+from noise import noise  # noqa: F401 (what tests look at with these models)
 from small_configs import CONFIGS, as_list, narrow_detector, read, shrink
 
 from repnext_mm.checkpoints.loading import build_model
@@ -67,14 +68,6 @@ def stretch(model: Any) -> None:
     for head in heads if isinstance(heads, torch.nn.ModuleList) else [heads]:
         head.fc_cls.weight.normal_(std=0.5)
         head.fc_reg.weight.normal_(std=0.05)
-
-
-def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """An image ``(H, W, 3)`` uint8 of coarse and fine noise."""
-    random = np.random.default_rng(seed)
-    coarse = random.integers(0, 200, (height // 8 + 1, width // 8 + 1, 3))
-    image = coarse.repeat(8, 0).repeat(8, 1)[:height, :width]
-    return (image + random.integers(0, 56, image.shape)).astype(np.uint8)
 
 
 def predict(model: Any, task: str, image: np.ndarray) -> Any:

@@ -45,6 +45,7 @@ def test_wheel_carries_configs_tools_and_index(wheel):
         'repnext_mm/.mim/tools/train.py',
         'repnext_mm/.mim/tools/dist_train.sh',
         'repnext_mm/networks/repnext_t.py',
+        'repnext_mm/viewer/assets/index.html',
     }
     assert expected <= names
     assert not [name for name in names if name.startswith('tests') or '__pycache__' in name]

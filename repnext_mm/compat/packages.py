@@ -8,10 +8,15 @@ leaves a mixture of both, so this package requires neither and works with either
 import importlib
 import importlib.metadata
 import importlib.util
+import os
 import sys
 from collections.abc import Collection
 from types import ModuleType
 from typing import Any
+
+os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')
+# ONNX Runtime from 1.31 on sends data about its use to its makers' host, and keeps files in the home
+# folder, unless this is set before it is imported. A user's own value stays.
 
 INSTALL = "pip install 'repnext-mm[onedl]'"
 """The command that installs everything; ``[openmmlab]`` instead of ``[onedl]`` for the classic packages."""

@@ -15,7 +15,8 @@ from repnext_mm.runtime.detections import FoundObject
 from repnext_mm.runtime.masks import decode_mask, encode_mask
 from repnext_mm.serve.answer_options import AnswerOptions
 
-JPEG_QUALITY_OF_ANSWERS = 90
+SAVING = dict(quality=90, subsampling=0)
+"""Of JPEG; thin lines keep their colours so."""
 
 
 @dataclass(frozen=True)
@@ -119,5 +120,5 @@ def _json(reader: ExportedNetwork, pixels: np.ndarray, start: float, **found: An
 
 def _picture(picture: np.ndarray, kind: str) -> Answer:
     content = io.BytesIO()
-    Image.fromarray(picture).save(content, kind, quality=JPEG_QUALITY_OF_ANSWERS)
+    Image.fromarray(picture).save(content, kind, **SAVING)
     return Answer(content.getvalue(), f'image/{kind}')

@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import PurePath
 from time import perf_counter
 from typing import Any
@@ -57,14 +57,14 @@ class Service:
     def routes(self) -> list[Route]:
         """The addresses of the service."""
         return [
-            Route('/', self.file),
+            Route('/', self.page_file('index.html')),
+            *(Route(f'/{name}', self.page_file(name)) for name in self.page),
             Route('/model', self.model),
             Route('/predict', self.predict, methods=['POST']),
             Route('/health', self.health),
             Route('/health/live', self.live),
             Route('/health/ready', self.health),
             Route('/metrics', self.numbers),
-            Route('/{file}', self.file),
         ]
 
     @contextlib.asynccontextmanager
@@ -82,13 +82,14 @@ class Service:
         except Exception:
             log.exception('the network does not run, and the service never becomes ready')
 
-    async def file(self, request: Request) -> Response:
-        """A file of the page."""
-        name = request.path_params.get('file') or 'index.html'
-        if name not in self.page:
-            raise HTTPException(404)
+    def page_file(self, name: str) -> Callable[[Request], Awaitable[Response]]:
+        """The endpoint that gives a file of the page."""
         kind = MEDIA_TYPES_OF_FILES[PurePath(name).suffix]
-        return Response(self.page[name], media_type=kind, headers=PAGE_HEADERS)
+
+        async def give(_: Request) -> Response:
+            return Response(self.page[name], media_type=kind, headers=PAGE_HEADERS)
+
+        return give
 
     async def model(self, _: Request) -> Response:
         """What the network is, and the limits."""

@@ -16,7 +16,7 @@ RESIZED_ALIKE = {
     'cv2': ('bilinear',),
     'pillow': ('box', 'bilinear', 'hamming', 'bicubic', 'lanczos'),
 }
-"""Interpolations of each backend that the page computes bit by bit as Python does."""
+"""Interpolations of each backend that the page has; see ``resizing.js`` for how alike they are."""
 
 
 def pack(model: Path, runtime: Mapping[str, bytes], folder: Path, name: str | None = None) -> None:

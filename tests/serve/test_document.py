@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import cv2
 import pytest
-from exports import noise
+from noise import noise
 from serving import TestClient, build_app
 from tiny_networks import tiny_detector
 
@@ -38,7 +38,7 @@ def client(tmp_path_factory):
 @pytest.fixture
 def image(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    cv2.imwrite('image.jpg', noise(30, 40))
+    cv2.imwrite('image.jpg', 190 + noise(30, 40) // 4)
     return tmp_path / 'image.jpg'
 
 

@@ -19,6 +19,7 @@ from repnext_mm.serve.__main__ import listen, parse_arguments, run_service
 
 SLOW_AND_HEARD = """
 import sys, time
+sys.argv[0] = 'repnext-mm'  # as its command, which needs no torch
 from repnext_mm.runtime import Classifier
 answer = Classifier.__call__
 
@@ -47,7 +48,7 @@ def test_sigterm_ends_it_after_the_last_answer(tmp_path):
     empty = tmp_path / 'empty'
     empty.mkdir()
     environment = os.environ | dict(
-        TMPDIR=str(empty), PYTHONDONTWRITEBYTECODE='1', PYTHONWARNINGS='ignore'
+        HOME=str(empty), TMPDIR=str(empty), PYTHONDONTWRITEBYTECODE='1', PYTHONWARNINGS='ignore'
     )
     process = subprocess.Popen(
         [sys.executable, '-c', SLOW_AND_HEARD, model, '--port', '0'],

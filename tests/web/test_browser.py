@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 import pytest
 from chromium import CHROMIUM, chromium
-from exports import DETECTORS, noise, small_config, small_model
+from exports import DETECTORS, small_config, small_model
+from noise import noise
 from pycocotools import mask as coco_mask
 from tiny_networks import tiny_classifier, tiny_detector, tiny_segmentor
 

@@ -1,4 +1,5 @@
-// Resizes images as OpenCV and Pillow do, bit by bit: networks see in the browser what they see in Python.
+// Resizes images as OpenCV and Pillow do: networks see in the browser what they see in Python.
+// Bit by bit, unless Pillow resizes a tall image downwards first: then within one level.
 //
 // An image is {data, width, height}: Uint8Array of height * width * 3 values, RGB.
 
@@ -162,7 +163,7 @@ function pillowWindows(length, newLength, filter) {
     const values = Array.from({ length: end - first }, (_, k) => filter.at((k + first - centre + 0.5) * (1 / widening)));
     const total = values.reduce((sum, value) => sum + value, 0);
     const weights = values.map((value) => {
-      const scaled = (value * (total === 0 ? 1 : 1 / total)) * PILLOW_ONE;
+      const scaled = (total === 0 ? value : value / total) * PILLOW_ONE;
       return Math.trunc(scaled + (scaled < 0 ? -0.5 : 0.5));
     });
     return { first, weights };
