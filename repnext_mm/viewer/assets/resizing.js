@@ -1,5 +1,5 @@
 // Resizes images as OpenCV and Pillow do: networks see in the browser what they see in Python.
-// Bit by bit, unless Pillow resizes a tall image downwards first: then within one level.
+// Bit by bit, unless Pillow resizes a tall image downwards first: then nearly.
 //
 // An image is {data, width, height}: Uint8Array of height * width * 3 values, RGB.
 
