@@ -16,6 +16,7 @@ from serving import TestClient, as_file, build_app
 from tiny_networks import CHANNELS, tiny_classifier, tiny_detector, tiny_segmentor
 
 from repnext_mm.runtime import open_reader
+from repnext_mm.serve.bodies import PICTURES
 from repnext_mm.serve.limits import USUAL_LIMITS, ServiceLimits
 
 WRITERS = dict(detection=tiny_detector, segmentation=tiny_segmentor, classification=tiny_classifier)
@@ -77,6 +78,12 @@ def test_objects_are_those_of_the_reader(serve, readers, image):
         mask = expected.masks[number]
         assert mask.any() and np.array_equal(decoded(entry['segmentation']), mask)
         assert entry['area'] == mask.sum()
+
+
+@pytest.mark.parametrize('kind', PICTURES)
+def test_pictures_of_these_formats_are_read(serve, image, kind):
+    answer = serve('detection').post('/predict', content=as_file(image, kind))
+    assert answer.status_code == 200 and answer.json()['width'] == 40, answer.text
 
 
 @pytest.mark.parametrize('kind', ['png', 'jpeg'])
