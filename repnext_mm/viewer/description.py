@@ -25,7 +25,7 @@ def describe_network(reader: ExportedNetwork, name: str) -> dict[str, Any]:
         colours=[_hexadecimal(colour) for colour in reader.colours(count)],
         instance_colours=[_hexadecimal(colour) for colour in class_colours(INSTANCES)],
         score_threshold=details.get('score_threshold'),
-        has_masks=details.get('mask_threshold') is not None,
+        has_masks=details.get('mask_threshold') is not None or 'mask_frame' in details,
     )
 
 

@@ -50,11 +50,16 @@ def pack(model: Path, runtime: Mapping[str, bytes], folder: Path, name: str | No
 
 
 def check_rules(metadata: Mapping[str, Any], model: Path) -> None:
-    """Makes sure that the page can resize images as the file's metadata say.
+    """Makes sure that the page can do with images and masks what the metadata of a file say.
 
     Raises:
-        ValueError: If it cannot.
+        ValueError: If it cannot, or has no way to read its masks.
     """
+    if metadata.get('mask_frame', 'box') != 'box':
+        raise ValueError(
+            f'{model} puts out masks of whole images, which the page cannot read: serve it with '
+            'python -m repnext_mm.serve'
+        )
     for rule in metadata['resize'] or ():
         backend, interpolation = rule.get('backend'), rule.get('interpolation')
         if backend is not None and interpolation not in RESIZED_ALIKE.get(backend, ()):

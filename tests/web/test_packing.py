@@ -124,6 +124,12 @@ def test_other_interpolations_are_refused(model):
         check_rules(open_reader(model).metadata | dict(resize=[rule]), model)
 
 
+def test_masks_of_whole_images_are_refused(model):
+    metadata = open_reader(model).metadata | dict(mask_frame='image')
+    with pytest.raises(ValueError, match=r'masks of whole images.*repnext_mm\.serve'):
+        check_rules(metadata, model)
+
+
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match='no ONNX file'):
         pack(tmp_path / 'model.xml', CONTENTS, tmp_path / 'web')
