@@ -12,12 +12,13 @@ export const PLACE = 'Pictures go to the service that shows this page, which kee
  */
 export async function openNetwork() {
   const description = await answerOf(await fetch('model'));
-  return { description, predict };
+  const address = description.task === 'classification' ? 'predict' : 'predict?masks=rle';
+  return { description, predict: (picture) => predict(address, picture) };
 }
 
-async function predict(picture) {
+async function predict(address, picture) {
   const headers = { 'Content-Type': picture.type || 'application/octet-stream' };
-  const answer = await answerOf(await fetch('predict?masks=rle', { method: 'POST', body: picture, headers }));
+  const answer = await answerOf(await fetch(address, { method: 'POST', body: picture, headers }));
   if (answer.objects) {
     const objects = answer.objects.map(({ segmentation, ...object }) => ({
       ...object,
