@@ -170,7 +170,7 @@ function countedClasses(objects) {
 
 function paint() {
   const stage = $('canvas').parentElement;
-  const room = Math.max(window.innerHeight - (entries.length > 1 ? 310 : 220), 320);
+  const room = Math.max(window.innerHeight - (entries.length > 1 ? 300 : 220), 320);
   const scale = fittingScale(current.picture, stage.clientWidth, room);
   draw($('canvas'), scale, window.devicePixelRatio || 1);
   current.scale = scale;
