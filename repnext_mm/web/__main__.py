@@ -34,6 +34,8 @@ def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace
 def run_packing(arguments: Sequence[str] | None = None) -> int:
     """Writes the folder, and says how to look at it."""
     args = read_arguments(arguments)
+    if args.output.exists():  # before anything is downloaded
+        raise FileExistsError(f'{args.output} is there already: remove it, or name another folder')
     here = Path('node_modules') / PACKAGE
     if args.download:
         runtime = download_package()

@@ -35,18 +35,21 @@ def pack(model: Path, runtime: Mapping[str, bytes], folder: Path, name: str | No
     """
     if model.suffix != '.onnx':
         raise ValueError(f'{model} is no ONNX file, and the browser runs no other: export to one')
-    reader = open_reader(model, 'onnxruntime')
+    if not model.is_file():
+        raise FileNotFoundError(f'there is no exported file {model}: the export tool writes them')
+    content = model.read_bytes()
+    reader = open_reader(content, 'onnxruntime')  # its bytes alone, as the browser gets them
     check_rules(reader.metadata, model)
     description = describe_network(reader, name or model.stem)
     description |= dict(file=MODEL, spec=reader.metadata)
     with replaced_folder(folder) as draft:
         contents = page_files(IN_BROWSER)
         contents['model.json'] = json.dumps(description).encode()
-        contents[MODEL] = model.read_bytes()
-        contents |= {f'{RUNTIME}/{file}': content for file, content in runtime.items()}
+        contents[MODEL] = content
+        contents |= {f'{RUNTIME}/{file}': data for file, data in runtime.items()}
         (draft / RUNTIME).mkdir()
-        for file, content in contents.items():
-            (draft / file).write_bytes(content)
+        for file, data in contents.items():
+            (draft / file).write_bytes(data)
 
 
 def check_rules(metadata: Mapping[str, Any], model: Path) -> None:

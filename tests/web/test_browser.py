@@ -23,7 +23,6 @@ from repnext_mm.export import ExportOptions, export_model
 from repnext_mm.export.tasks.detection import compare_detections
 from repnext_mm.runtime import Detections, open_reader
 from repnext_mm.runtime.size_rules import CenterCrop, Resize, ResizeEdge
-from repnext_mm.viewer import MEDIA_TYPES_OF_FILES
 from repnext_mm.web import pack, read_package
 
 ONNXRUNTIME_WEB = os.environ.get('ONNXRUNTIME_WEB')
@@ -51,9 +50,7 @@ PREDICT = """
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder, and says nothing."""
-
-    extensions_map = MEDIA_TYPES_OF_FILES | {'': 'application/octet-stream'}
+    """Serves a folder as ``python -m http.server`` does, and says nothing."""
 
     def log_message(self, *arguments):
         """Nothing."""

@@ -131,6 +131,8 @@ def test_masks_of_whole_images_are_refused(model):
 
 
 def test_other_files_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no exported file'):
+        pack(tmp_path / 'missing.onnx', CONTENTS, tmp_path / 'web')
     with pytest.raises(ValueError, match='no ONNX file'):
         pack(tmp_path / 'model.xml', CONTENTS, tmp_path / 'web')
     features = write_network(tmp_path / 'features.onnx', 'features', [], {}, {}, ())
