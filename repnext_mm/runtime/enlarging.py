@@ -21,10 +21,13 @@ class Axis:
     share: np.ndarray
     """Of the upper one, from 0 to 1, float32."""
 
+    length: int
+    """How many old places there are."""
+
     @property
     def is_same(self) -> bool:
         """Whether the new places are the old ones."""
-        return not self.share.any() and bool((self.lower == np.arange(len(self.lower))).all())
+        return not self.share.any() and np.array_equal(self.lower, np.arange(self.length))
 
 
 def axis(old: int, new: int, align_corners: bool) -> Axis:
@@ -42,7 +45,7 @@ def axis(old: int, new: int, align_corners: bool) -> Axis:
         places = ((places + np.float32(0.5)) * np.float32(old / new) - np.float32(0.5)).clip(0)
     lower = np.minimum(places.astype(np.int64), old - 1)
     share = (places - lower).clip(0, 1).astype(np.float32)
-    return Axis(lower, np.minimum(lower + 1, old - 1), share)
+    return Axis(lower, np.minimum(lower + 1, old - 1), share, old)
 
 
 def enlarge_scores(scores: np.ndarray, size: tuple[int, int], align_corners: bool) -> np.ndarray:
