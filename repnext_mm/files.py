@@ -46,6 +46,16 @@ def check_place(path: str | Path) -> None:
         raise FileExistsError(f'{path} is no file but a device or a pipe: name a file')
 
 
+def check_new_folder(path: str | Path) -> None:
+    """Makes sure that nothing is where a folder is to be written.
+
+    Raises:
+        FileExistsError: If something is.
+    """
+    if Path(path).exists():
+        raise FileExistsError(f'{path} is there already: remove it, or name another folder')
+
+
 @contextmanager
 def replaced(path: str | Path) -> Iterator[Path]:
     """Gives a draft to write, which becomes ``path`` at the end if nothing was raised.
@@ -140,8 +150,7 @@ def replaced_folder(path: str | Path) -> Iterator[Path]:
         FileExistsError: If there is something at ``path``, before or after it was filled.
     """
     path = Path(path)
-    if path.exists():
-        raise FileExistsError(f'{path} is there already: remove it, or name another folder')
+    check_new_folder(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with draft_folder(path.parent) as drafts:
         folder = drafts / path.name

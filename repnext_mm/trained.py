@@ -137,12 +137,12 @@ def plain_copy(source: Runner | nn.Module) -> nn.Module:
         TypeError: As :func:`merged_copy`.
         ValueError: As :func:`merged_copy`, but for what concerns merging.
     """
-    model = independent_copy(_trained_model(source))
+    model = independent_copy(trained_model(source))
     model.eval()  # in mmpretrain it does not return the model
     return model
 
 
-def _trained_model(source: Runner | nn.Module) -> nn.Module:
+def trained_model(source: Runner | nn.Module) -> nn.Module:
     """The module that holds the weights to export, out of all wrappers."""
     if isinstance(source, Runner):
         source = _average(source) or source.model
@@ -152,7 +152,7 @@ def _trained_model(source: Runner | nn.Module) -> nn.Module:
         )
     averaged = isinstance(source, BaseAveragedModel | AveragedModel)
     inner: Any = source.module if averaged else unwrapped(source)
-    return source if inner is source else _trained_model(inner)
+    return source if inner is source else trained_model(inner)
 
 
 def _average(runner: Runner) -> nn.Module | None:

@@ -60,6 +60,11 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--half', action='store_true', help='float16')
     parser.add_argument(
+        '--float-input',
+        action='store_true',
+        help='take float32 images (N, 3, H, W) from 0 to 255 instead of uint8 (N, H, W, 3)',
+    )
+    parser.add_argument(
         '--argmax', action='store_true', help='segmentors put out classes instead of logits'
     )
     args = parser.parse_args()
@@ -83,6 +88,7 @@ def export_options(args: argparse.Namespace, cfg: Config) -> ExportOptions:
         static=args.static,
         opset=args.opset,
         half=args.half,
+        float_input=args.float_input,
         argmax=args.argmax,
     )
 
@@ -104,7 +110,7 @@ def print_report(report: Report) -> None:
         )
     if report.spec.details.get('choice'):
         print(f'Chosen by time: form {report.spec.form}, {report.spec.details["choice"]}')
-    print(f'Written to {report.path} ({report.path.stat().st_size / 1e6:.1f} MB)')
+    print(f'Written to {report.path} ({report.size / 1e6:.1f} MB)')
 
 
 def difference_text(differences: Mapping[str, float]) -> str:

@@ -29,7 +29,9 @@ COMMANDS = {
         f'{ROOM}.analyze', 'classes, sizes, errors, thresholds and images behind a test'
     ),
     'predict': Command(f'{ROOM}.predict', 'find out what is in images and videos'),
-    'export': Command(f'{ROOM}.export', 'write a trained model as ONNX, OpenVINO or PyTorch file'),
+    'export': Command(
+        f'{ROOM}.export', 'write a trained model as a file of ONNX, OpenVINO, Core ML ...'
+    ),
     'serve': Command(
         'repnext_mm.serve.__main__',
         'serve an exported file over HTTP, with a page',
@@ -52,6 +54,9 @@ COMMANDS = {
     'convert-checkpoint': Command(f'{ROOM}.convert_checkpoint', 'convert one of another layout'),
     'prune': Command(f'{ROOM}.prune', 'remove channels of a trained network'),
     'benchmark': Command(f'{ROOM}.benchmark', 'measure speed and memory'),
+    'targets': Command(
+        f'{ROOM}.compare_targets', 'export to every format, and compare size, difference and speed'
+    ),
     'experiment': Command(f'{ROOM}.experiment', 'fill a table of several configs'),
     'prepare': Command(f'{ROOM}.prepare_data', 'prepare a small published data set'),
     'configs': Command(f'{ROOM}.configs', 'list the configs that are installed', is_light=True),

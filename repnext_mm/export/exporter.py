@@ -11,13 +11,16 @@ from torch import nn
 
 from repnext_mm.export.comparison import Comparison
 from repnext_mm.export.fastest import fastest_file
-from repnext_mm.export.formats import FORMATS, format_of
+from repnext_mm.export.formats import FORMATS, check_format, format_of, settled
 from repnext_mm.export.options import ExportOptions
 from repnext_mm.export.preparation import prepare
 from repnext_mm.export.proof import prove
-from repnext_mm.files import check_place, replaced
+from repnext_mm.export.tasks import task_of
+from repnext_mm.files import check_new_folder, check_place, replaced, replaced_folder
 from repnext_mm.reparam.forms import AUTO
 from repnext_mm.runtime import FileSpec
+from repnext_mm.runtime.pairs import files_of
+from repnext_mm.trained import trained_model
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,11 @@ class Report:
     def metadata(self) -> dict[str, Any]:
         """The contract as the plain values that stand in the file."""
         return self.spec.to_json()
+
+    @property
+    def size(self) -> int:
+        """The bytes of all files that belong to it."""
+        return sum(file.stat().st_size for file in files_of(self.path))
 
 
 def export_model(
@@ -52,8 +60,8 @@ def export_model(
     Args:
         model: A detector of mmdet, a segmentor of mmseg, a classifier of mmpretrain, or, with a
             ``data_preprocessor``, anything with a backbone; or a Runner with such a model.
-        path: File to write. Its ending says the format: ``.onnx``, ``.xml`` (OpenVINO) or
-            ``.pt2`` (``torch.export``).
+        path: File to write. Its ending says the format, as in
+            :data:`repnext_mm.export.formats.FORMATS`.
         cfg: The model's config: for the size rules of its test pipeline, for class names and
             for images of its test data to compare with.
         options: What to export.
@@ -70,13 +78,16 @@ def export_model(
     path = Path(path)
     options = options or ExportOptions()
     options = replace(options, format=format_of(path, options.format))
-    check_place(path)
+    options = settled(options)
+    check_format(task_of(trained_model(model), options.part), options)
+    folder = FORMATS[str(options.format)].folder
+    (check_new_folder if folder else check_place)(path)
     if options.form == AUTO:
         choice = fastest_file(model, cfg, options)
         options = replace(options, form=choice.form)
         metadata |= dict(choice=choice.to_json())
     ready = prepare(model, cfg, options, dataset_meta, **metadata)
-    with replaced(path) as draft:
+    with replaced_folder(path) if folder else replaced(path) as draft:
         FORMATS[str(options.format)].write(ready.job, draft)
         comparisons = prove(ready.task, ready.model, ready.job.graph, draft, ready.images)
         check_equal(comparisons, options)

@@ -1,49 +1,22 @@
 """Writing a traced graph in each of the formats."""
 
-import logging
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
 
 from repnext_mm.compat import require_extra, require_openvino
+from repnext_mm.export.job import INPUT, Job, quiet
+from repnext_mm.export.options import ExportOptions
 from repnext_mm.export.size_free import SubsamplingBySlicing
-from repnext_mm.export.tasks import ExportGraph
+from repnext_mm.export.tasks import Task
+from repnext_mm.export.writers.coreml import write_coreml
+from repnext_mm.export.writers.litert import write_litert
+from repnext_mm.export.writers.ncnn import write_ncnn
 from repnext_mm.runtime.pairs import UNKNOWN, WEIGHTS_KEY, bind_weights
-from repnext_mm.runtime.spec import KEY, FileSpec
-
-INPUT = 'images'
-
-
-class Job(NamedTuple):
-    """A file to be written."""
-
-    graph: ExportGraph
-    """The module to trace."""
-
-    images: Tensor
-    """``(N, H, W, 3)`` uint8; the graph is traced with them."""
-
-    dynamic: bool
-    """Whether height and width, and the batch where the graph allows it, stay open."""
-
-    opset: int
-    """ONNX opset version."""
-
-    half: bool
-    """Whether weights are float16."""
-
-    spec: FileSpec
-    """The contract to write into the file."""
-
-    @property
-    def module(self) -> nn.Module:
-        """The graph as torch's exporters want it."""
-        return cast(nn.Module, self.graph)
+from repnext_mm.runtime.spec import KEY
 
 
 class Format(NamedTuple):
@@ -52,18 +25,29 @@ class Format(NamedTuple):
     suffix: str
     write: Callable[[Job, Path], None]
 
+    fixed: Mapping[str, Any] = {}
+    """Options that all files of this kind have, whatever is asked for."""
+
+    refused: Mapping[str, str] = {}
+    """What files of this kind cannot hold, and why: keys of :func:`asked_of`."""
+
+    casts: bool = False
+    """Whether the writer makes float16 of a graph in float32 itself."""
+
+    folder: bool = False
+    """Whether such a file is a folder."""
+
 
 def write_onnx(job: Job, path: Path) -> None:
     """Writes ONNX with standard operators only."""
     onnx = require_extra('onnx', 'onnx', 'exporting to ONNX')
     axes: dict[str, Mapping[int, str]] = {}
     if job.dynamic:
-        open_axes = {1: 'height', 2: 'width'}
+        open_axes = dict(zip(job.graph.image.side_axes, ('height', 'width'), strict=True))
         axes[INPUT] = ({0: 'batch'} if job.graph.dynamic_batch else {}) | open_axes
     axes |= job.graph.dynamic_axes if job.dynamic else job.graph.static_axes
-    with warnings.catch_warnings(), torch.no_grad():
-        # The tracer warns of every comparison in Python; what it got is run and compared.
-        warnings.simplefilter('ignore')
+    # The tracer warns of every comparison in Python; what it got is run and compared.
+    with quiet(), torch.no_grad():
         torch.onnx.export(
             job.module,
             (job.images,),
@@ -102,7 +86,7 @@ def write_torch_export(job: Job, path: Path) -> None:
     images = job.images
     shapes: dict[int, Any] = {}
     if job.dynamic:
-        shapes = {1: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC}
+        shapes = dict.fromkeys(job.graph.image.side_axes, torch.export.Dim.DYNAMIC)
         if job.graph.dynamic_batch:
             shapes[0] = torch.export.Dim.DYNAMIC
             images = torch.cat([images, images])  # a batch of one would stay one
@@ -111,25 +95,86 @@ def write_torch_export(job: Job, path: Path) -> None:
         torch.export.save(program, str(path), extra_files={KEY: job.spec.to_text()})
 
 
-@contextmanager
-def quiet(name: str) -> Iterator[None]:
-    """No warnings at all, and only errors of one logger."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logger.setLevel(level)
-
-
+NO_DETECTORS = {
+    'detection': 'it has no operators for a number of objects that depends on the image, as after '
+    'non-maximum suppression'
+}
 FORMATS = {
     'onnx': Format('.onnx', write_onnx),
     'openvino': Format('.xml', write_openvino),
     'torch-export': Format('.pt2', write_torch_export),
+    'coreml': Format(
+        '.mlpackage',
+        write_coreml,
+        fixed=dict(static=True, float_input=True),
+        refused=NO_DETECTORS,
+        casts=True,
+        folder=True,
+    ),
+    'litert': Format(
+        '.tflite',
+        write_litert,
+        fixed=dict(static=True),
+        refused=NO_DETECTORS | {'half': 'its runtime computes in float32 on processors'},
+    ),
+    'ncnn': Format(
+        '.param',
+        write_ncnn,
+        fixed=dict(static=True, float_input=True),
+        refused=NO_DETECTORS | {'argmax': 'ncnn has no operator for the class of a pixel'},
+        casts=True,
+    ),
 }
+"""By name."""
+
+
+def settled(options: ExportOptions) -> ExportOptions:
+    """The options with those that every file of the format has."""
+    return replace(options, **FORMATS[str(options.format)].fixed)
+
+
+def casts_itself(name: str | None) -> bool:
+    """Whether files of a format, or of none yet, get float16 from a graph in float32."""
+    return name is not None and FORMATS[name].casts
+
+
+def asked_of(task: Task[Any, Any], options: ExportOptions) -> dict[str, bool]:
+    """What an export asks a format for, of what some formats cannot hold."""
+    return {
+        'detection': task.name == 'detection',
+        'half': options.half,
+        'argmax': options.argmax,
+    }
+
+
+def check_format(task: Task[Any, Any], options: ExportOptions) -> None:
+    """Makes sure that a format can hold what is to be exported.
+
+    Args:
+        task: What the model does.
+        options: With or without a format.
+
+    Raises:
+        ValueError: If it cannot; the message says why, and what to do.
+    """
+    if options.format is None:
+        return
+    asked = asked_of(task, options)
+    for what, reason in FORMATS[options.format].refused.items():
+        if asked[what]:
+            name, advice = REFUSALS[what]
+            raise ValueError(f'{name} cannot be exported to {options.format}: {reason}. {advice}')
+
+
+REFUSALS = {
+    'detection': (
+        'a whole detector',
+        'Export its backbone and neck (part="backbone-neck"), or the whole to ONNX',
+    ),
+    'half': ('float16', 'Leave half out'),
+    'argmax': ('argmax', 'Leave it out, and take the largest of the logits'),
+}
+"""Names of what is refused, and what to do instead."""
 
 
 def format_of(path: Path, name: str | None) -> str:

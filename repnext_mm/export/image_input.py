@@ -24,6 +24,8 @@ class ImageInput(nn.Module):
         size_divisor: Heights and widths are padded to multiples of it.
         pad_value: What normalized images are padded with.
         dtype: What the network computes in.
+        float_input: Images are float32 ``(N, 3, H, W)``, for runtimes and converters that
+            take nothing else, and not uint8 ``(N, H, W, 3)``.
     """
 
     mean: Tensor
@@ -37,6 +39,7 @@ class ImageInput(nn.Module):
         size_divisor: int = 1,
         pad_value: float = 0.0,
         dtype: torch.dtype = torch.float32,
+        float_input: bool = False,
     ):
         super().__init__()
         self.normalized = mean is not None
@@ -47,10 +50,26 @@ class ImageInput(nn.Module):
         self.size_divisor = size_divisor
         self.pad_value = pad_value
         self.dtype = dtype
+        self.float_input = float_input
+
+    @property
+    def side_axes(self) -> tuple[int, int]:
+        """The axes of height and width among those of the images."""
+        return (2, 3) if self.float_input else (1, 2)
+
+    def size(self, images: Tensor) -> torch.Size:
+        """Height and width of images as the graph takes them."""
+        first, last = self.side_axes
+        return images.shape[first : last + 1]
+
+    def arrange(self, pixels: Tensor) -> Tensor:
+        """Images ``(N, H, W, 3)`` uint8 as the graph takes them."""
+        return pixels.permute(0, 3, 1, 2).float().contiguous() if self.float_input else pixels
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images ``(N, H, W, 3)`` uint8 to ``(N, 3, H', W')``, normalized and padded."""
-        images = images.permute(0, 3, 1, 2)
+        """Images as the graph takes them to ``(N, 3, H', W')``, normalized and padded."""
+        if not self.float_input:
+            images = images.permute(0, 3, 1, 2)
         if self.reverse_channels:
             images = images[:, [2, 1, 0]]
         images = images.float()
@@ -80,10 +99,13 @@ class ImageInput(nn.Module):
             size_divisor=self.size_divisor,
             static_shape=static_shape,
             batch=batch,
+            float_input=self.float_input,
         )
 
 
-def image_input(preprocessor: Any, dtype: torch.dtype = torch.float32) -> ImageInput:
+def image_input(
+    preprocessor: Any, dtype: torch.dtype = torch.float32, float_input: bool = False
+) -> ImageInput:
     """The input of a model with this data preprocessor of mmengine, mmdet, mmseg or mmpretrain.
 
     Its images are BGR when they reach it, as OpenMMLab's pipelines load them, so a model
@@ -110,6 +132,7 @@ def image_input(preprocessor: Any, dtype: torch.dtype = torch.float32) -> ImageI
         size_divisor=divisor,
         pad_value=pad_value,
         dtype=dtype,
+        float_input=float_input,
     )
 
 

@@ -42,6 +42,9 @@ class ExportOptions:
     half: bool = False
     """Convolutions and linear layers in float16; boxes are still computed in float32."""
 
+    float_input: bool = False
+    """Take float32 images ``(N, 3, H, W)`` from 0 to 255, RGB, not uint8 ``(N, H, W, 3)``."""
+
     argmax: bool = False
     """Segmentors put out classes instead of logits."""
 

@@ -12,8 +12,9 @@ from mmengine.runner import Runner
 from torch import nn
 
 from repnext_mm.export.data import TestData, read_test_data
-from repnext_mm.export.formats import Job
+from repnext_mm.export.formats import casts_itself
 from repnext_mm.export.image_input import image_input
+from repnext_mm.export.job import Job
 from repnext_mm.export.options import ExportOptions
 from repnext_mm.export.size_free import make_size_free
 from repnext_mm.export.tasks import ExportGraph, Task, task_of
@@ -75,7 +76,7 @@ def prepare(
     spec = describe(model, graph, task, data, options, shape)
     spec = FileSpec.from_json(spec.to_json() | metadata)
     images = data.sample(shapes_to_compare(shape, options.static))
-    traced = torch.from_numpy(images[0][None])
+    traced = graph.image.arrange(torch.from_numpy(images[0][None]))
     job = Job(graph, traced, not options.static, options.opset, options.half, spec)
     return ReadyModel(model, task, job, images)
 
@@ -127,7 +128,10 @@ def build_graph(model: nn.Module, task: Task, options: ExportOptions) -> ExportG
     dtype = torch.float16 if options.half else torch.float32
     for name, value in model.state_dict().items():
         check_range(value, dtype, name, 'export the model in float32 (half=False)')
-    image = image_input(getattr(model, 'data_preprocessor', None), dtype)
+    if casts_itself(options.format):
+        dtype = torch.float32
+    preprocessor = getattr(model, 'data_preprocessor', None)
+    image = image_input(preprocessor, dtype, options.float_input)
     model = copy.deepcopy(model)
     model.to(dtype)
     make_size_free(model)

@@ -57,6 +57,7 @@ FILE_ENTRIES: dict[str, tuple[TypeTest, str]] = {
 """For each entry of a file what it takes, and a word for that."""
 
 INPUT_ENTRIES: dict[str, tuple[TypeTest, str]] = {
+    'layout': (lambda value: value in ('NHWC', 'NCHW'), 'NHWC or NCHW'),
     'mean': (listing(is_number), 'a list of numbers'),
     'std': (listing(is_number), 'a list of numbers'),
     'network_channel_order': (is_text, 'a text'),

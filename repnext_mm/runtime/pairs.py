@@ -1,4 +1,4 @@
-"""An ``.xml`` of OpenVINO and its ``.bin``, which belong together: the one has the hash of the other."""
+"""Files that belong together: an ``.xml`` of OpenVINO, or a ``.param`` of ncnn, has the hash of its ``.bin``."""
 
 import re
 from pathlib import Path
@@ -11,17 +11,27 @@ WEIGHTS_KEY = 'repnext_mm_weights_sha256'
 ENTRY = re.compile(rb'<%s value="([0-9a-f]{64})"' % WEIGHTS_KEY.encode())
 """As OpenVINO writes it."""
 
+PAIRED = ('.xml', '.param')
+"""Endings of files with a ``.bin``."""
+
 UNKNOWN = '0' * 64
-"""Stands in the ``.xml`` until the ``.bin`` is written."""
+"""Stands in the file until the ``.bin`` is written."""
 
 
 def weights_of(path: Path) -> Path:
-    """The ``.bin`` of an ``.xml``."""
+    """The ``.bin`` of an ``.xml`` or ``.param``."""
     return path.with_suffix('.bin')
 
 
+def files_of(path: Path) -> list[Path]:
+    """All files of an exported model: those in a folder, a pair, or one."""
+    if path.is_dir():
+        return sorted(file for file in path.rglob('*') if file.is_file())
+    return [path, weights_of(path)] if path.suffix in PAIRED else [path]
+
+
 def bind_weights(path: Path) -> None:
-    """Writes the hash of the ``.bin`` into an ``.xml`` that has :data:`UNKNOWN` in its place.
+    """Writes the hash of the ``.bin`` into a file that has :data:`UNKNOWN` in its place.
 
     Raises:
         ValueError: If it has not.
@@ -33,10 +43,10 @@ def bind_weights(path: Path) -> None:
 
 
 def check_weights(path: Path) -> None:
-    """Makes sure that the weights beside an ``.xml`` are those that were written with it.
+    """Makes sure that the weights beside a file are those that were written with it.
 
     Args:
-        path: The ``.xml``; one of an earlier version has no hash.
+        path: The ``.xml`` or ``.param``; one of an earlier version has no hash.
 
     Raises:
         ValueError: If they are others, or missing.

@@ -77,7 +77,7 @@ class Session(ABC):
 
     @abstractmethod
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Runs a batch ``(N, H, W, 3)`` uint8, RGB; the outputs by name."""
+        """Runs a batch as the file takes it (:class:`InputSpec`); the outputs by name."""
 
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Checks the input and runs it.
@@ -104,7 +104,7 @@ class Session(ABC):
         if self.process != os.getpid():
             self.wake()
             self.process = os.getpid()
-        return self.run(np.ascontiguousarray(images))
+        return self.run(self.spec.input.arrange(images))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _opened, (type(self), self.source, self.options)
@@ -130,7 +130,7 @@ if hasattr(os, 'register_at_fork'):
 
 def _opened(kind: type[Session], source: ModelSource, options: dict[str, Any]) -> Session:
     """A session in the process where a pickle arrives."""
-    if source.path is not None and not source.place.is_file():
+    if source.path is not None and not source.place.exists():
         raise FileNotFoundError(
             f'this reader was opened from {source.place}, which is not there (any more): a copy '
             'opens the file again. Keep the file, or open readers from its bytes'

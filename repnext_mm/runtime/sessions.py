@@ -1,9 +1,13 @@
 """Exported files, opened in the runtime that reads them."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
+from repnext_mm.runtime.coreml_session import CoreMlSession, MlProgramSession
+from repnext_mm.runtime.litert_session import LiteRtSession
+from repnext_mm.runtime.ncnn_session import NcnnSession
 from repnext_mm.runtime.onnxruntime_session import OnnxRuntimeSession
 from repnext_mm.runtime.openvino_session import OpenVinoSession
 from repnext_mm.runtime.session import Session, read_spec
@@ -12,10 +16,19 @@ from repnext_mm.runtime.torch_session import ExportedProgramSession
 
 __all__ = ['SESSIONS', 'ModelSource', 'Session', 'can_run_code', 'open_session', 'read_spec']
 
+PACKAGES: dict[str, type[Session]] = {'ml-program': MlProgramSession}
+if sys.platform == 'darwin':
+    PACKAGES = {'coreml': CoreMlSession} | PACKAGES
+FOLDERS = ('.mlpackage',)
+"""The endings of files that are folders."""
+
 SESSIONS: dict[str, dict[str, type[Session]]] = {
     '.onnx': {'onnxruntime': OnnxRuntimeSession, 'openvino': OpenVinoSession},
     '.xml': {'openvino': OpenVinoSession},
     '.pt2': {'torch': ExportedProgramSession},
+    '.mlpackage': PACKAGES,
+    '.tflite': {'litert': LiteRtSession},
+    '.param': {'ncnn': NcnnSession},
 }
 """For each ending of a file the runtimes that read it, the default one first."""
 
@@ -49,7 +62,8 @@ def open_session(
     suffix = source.suffix
     if suffix not in SESSIONS:
         raise ValueError(f'{source} is no exported file: those end in {tuple(SESSIONS)}')
-    if source.path is not None and not source.path.is_file():
+    place = source.path
+    if place and not (place.is_dir() if suffix in FOLDERS else place.is_file()):
         raise FileNotFoundError(f'there is no exported file {source}: tools/export.py writes them')
     runtimes = SESSIONS[suffix]
     if runtime is not None and runtime not in runtimes:

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+import numpy as np
+
 from repnext_mm.reparam.forms import TRAINING
 from repnext_mm.runtime.entry_types import FILE_ENTRIES, INPUT_ENTRIES, check_types
 from repnext_mm.runtime.size_rules import SizeRule, rule_from_json
@@ -23,7 +25,7 @@ VERSION = 2
 
 @dataclass(frozen=True)
 class InputSpec:
-    """The images that a file takes: ``(N, H, W, 3)`` uint8, RGB.
+    """The images that a file takes: ``(N, H, W, 3)`` uint8, RGB, unless :attr:`float_input` is set.
 
     Normalization, the order of the network's channels and padding to multiples are in the graph.
     """
@@ -46,6 +48,15 @@ class InputSpec:
     batch: int | None = None
     """The only number of images at a time; None for any."""
 
+    float_input: bool = False
+    """The file takes float32 ``(N, 3, H, W)`` from 0 to 255, RGB. Sessions convert."""
+
+    def arrange(self, images: np.ndarray) -> np.ndarray:
+        """Images ``(N, H, W, 3)`` uint8, RGB, as the file takes them, in one block of memory."""
+        if self.float_input:
+            return np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32)
+        return np.ascontiguousarray(images)
+
     @property
     def padding_colour(self) -> tuple[float, float, float]:
         """The RGB colour, 0 to 255, that normalization turns into zero."""
@@ -56,8 +67,8 @@ class InputSpec:
     def to_json(self) -> dict[str, Any]:
         """A dict of plain values, with the properties that all files share."""
         return dict(
-            layout='NHWC',
-            dtype='uint8',
+            layout='NCHW' if self.float_input else 'NHWC',
+            dtype='float32' if self.float_input else 'uint8',
             channel_order='RGB',
             normalization='in the graph',
             mean=list(self.mean),
@@ -80,6 +91,7 @@ class InputSpec:
             size_divisor=entries['size_divisor'],
             static_shape=None if static is None else (static[0], static[1]),
             batch=entries['batch'],
+            float_input=entries.get('layout') == 'NCHW',
         )
 
 

@@ -83,7 +83,7 @@ class DenseGraph(nn.Module):
         Returns:
             Boxes ``(K, 4)`` as x1, y1, x2, y2 in pixels, scores ``(K,)`` and labels ``(K,)`` int64.
         """
-        height, width = images.shape[1:3]
+        height, width = self.image.size(images)
         zero = torch.zeros(1, device=images.device)
         limits = torch.cat([zero + side for side in (width, height) * 2])
         features = self.neck(self.backbone(self.image(images)))

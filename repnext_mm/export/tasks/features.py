@@ -37,7 +37,7 @@ class FeaturesTask(Task[Session, tuple[Tensor, ...]]):
             layers.append(model.neck)
         network = nn.Sequential(*layers)
         with torch.no_grad():
-            maps = network(image(torch.zeros((1, 64, 64, 3), dtype=torch.uint8)))
+            maps = network(image(image.arrange(torch.zeros((1, 64, 64, 3), dtype=torch.uint8))))
         maps = maps if isinstance(maps, tuple | list) else (maps,)
         return FeatureGraph(network, image, len(maps), pooled=maps[-1].dim() < 4)
 
@@ -49,7 +49,7 @@ class FeaturesTask(Task[Session, tuple[Tensor, ...]]):
 
     @torch.no_grad()
     def predict(self, model: Any, image: np.ndarray) -> tuple[Tensor, ...]:
-        return model(torch.from_numpy(image[None]))
+        return model(model.image.arrange(torch.from_numpy(image[None])))
 
     def read(self, reader: Session, image: np.ndarray) -> tuple[Tensor, ...]:
         return tuple(map(torch.from_numpy, reader(image[None]).values()))

@@ -131,7 +131,7 @@ class SegmentorGraph(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images ``(N, H, W, 3)`` uint8 to logits ``(N, C, H, W)`` or labels ``(N, H, W)`` int64."""
-        height, width = images.shape[1:3]
+        height, width = self.image.size(images)
         inputs = self.image(images)
         logits = self.head(self.neck(self.backbone(inputs))).float()
         logits = F.interpolate(

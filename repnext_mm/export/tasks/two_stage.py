@@ -100,7 +100,7 @@ class TwoStageGraph(nn.Module):
             Boxes ``(K, 4)`` as x1, y1, x2, y2 in pixels, scores ``(K,)``, labels ``(K,)`` int64
             and, if there is a mask head, the probability of the mask in its box ``(K, 28, 28)``.
         """
-        height, width = images.shape[1:3]
+        height, width = self.image.size(images)
         zero = torch.zeros(1, device=images.device)
         limits = torch.cat([zero + side for side in (width, height) * 2])
         features = list(self.neck(self.backbone(self.image(images))))

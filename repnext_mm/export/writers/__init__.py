@@ -1,0 +1,1 @@
+"""Writers of the formats that are converted by packages of their own."""

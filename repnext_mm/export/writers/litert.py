@@ -1,0 +1,29 @@
+"""LiteRT's ``.tflite``, by litert-torch."""
+
+import zipfile
+from pathlib import Path
+
+from repnext_mm.compat import require_extra
+from repnext_mm.export.job import Job, silent
+from repnext_mm.runtime.litert_session import CONTRACT
+
+
+def write_litert(job: Job, path: Path) -> None:
+    """Writes a flatbuffer, and behind it an archive with the file's contract.
+
+    That is how TensorFlow Lite packs labels into a model: runtimes read the front alone, and
+    ``unzip`` the back alone.
+
+    Args:
+        job: In float32.
+        path: Of the file.
+
+    Raises:
+        ImportError: If litert-torch is not installed.
+    """
+    litert_torch = require_extra('litert_torch', 'litert', 'exporting to LiteRT')
+    with silent('torch.export'):
+        content = litert_torch.convert(job.module, (job.images,)).model_content()
+    path.write_bytes(content)
+    with zipfile.ZipFile(path, 'a') as archive:
+        archive.writestr(CONTRACT, job.spec.to_text())
