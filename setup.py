@@ -36,6 +36,10 @@ OPENMMLAB = [
 ]
 ONNX = ['onnx>=1.16', 'onnxruntime>=1.20']
 OPENVINO = ['onnx>=1.16', 'openvino>=2026.1']
+COREML = ['coremltools>=9.0']
+NCNN = ['ncnn>=1.0.20261020', 'pnnx>=20261020']
+LITERT = ['ai-edge-litert>=2.3']
+"""To run LiteRT's files; what writes them is in requirements/litert.txt."""
 RUNTIME = ['onnxruntime>=1.20', 'opencv-python-headless', 'pillow>=10.1', 'matplotlib']
 """To use exported ONNX files where none of the mm packages is installed."""
 COCO = ['faster-coco-eval>=1.8']
@@ -137,6 +141,9 @@ setup(
         'openmmlab': OPENMMLAB,
         'onnx': ONNX,
         'openvino': OPENVINO,
+        'coreml': COREML,
+        'ncnn': NCNN,
+        'litert': LITERT,
         'runtime': RUNTIME,
         'coco': COCO,
         'analysis': ANALYSIS,

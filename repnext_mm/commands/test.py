@@ -70,7 +70,8 @@ def add_test_options(parser: argparse.ArgumentParser) -> None:
         '--layout', choices=LAYOUTS, help='of the merged weights; what --form auto has chosen'
     )
     parser.add_argument(
-        '--runtime', help='for an exported file: onnxruntime (the default for ONNX) or openvino'
+        '--runtime',
+        help='for an exported file: openvino for ONNX, where onnxruntime is the default',
     )
     add_trust_option(parser)
     parser.add_argument(
@@ -83,9 +84,11 @@ def add_test_options(parser: argparse.ArgumentParser) -> None:
 
 def check_test_options(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Ends the program if options and file do not fit; sets ``args.exported``."""
-    if not args.checkpoint.startswith(('http:', 'https:')) and not Path(args.checkpoint).is_file():
-        parser.error(f'there is no checkpoint {args.checkpoint!r}')
     args.exported = is_exported(args.checkpoint)
+    path = Path(args.checkpoint)  # a package of Core ML is a folder
+    there = path.exists() if args.exported else path.is_file()
+    if not there and not args.checkpoint.startswith(('http:', 'https:')):
+        parser.error(f'there is no checkpoint {args.checkpoint!r}')
     if args.exported and (args.form or args.layout or args.tta):
         parser.error(
             'an exported file has one form, and takes images as they are: leave --form, --layout '

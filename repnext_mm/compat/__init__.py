@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from repnext_mm.compat.coreml import require_coremltools
 from repnext_mm.compat.openvino import require_openvino
 from repnext_mm.compat.packages import conv_module_type, is_installed, require, require_extra
 
@@ -20,6 +21,7 @@ __all__ = [
     'read_config',
     'read_yaml_as_data',
     'require',
+    'require_coremltools',
     'require_extra',
     'require_openvino',
     'trust_mmengine_checkpoints',

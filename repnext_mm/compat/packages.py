@@ -51,13 +51,14 @@ def require(package: str, purpose: str) -> ModuleType:
         ) from error
 
 
-def require_extra(package: str, extra: str, purpose: str) -> ModuleType:
+def require_extra(package: str, extra: str, purpose: str, command: str | None = None) -> ModuleType:
     """Imports a package that one of this package's extras brings.
 
     Args:
         package: Import name, such as ``'onnxruntime'``.
         extra: Such as ``'onnx'``.
         purpose: What it is needed for, for the error message.
+        command: What installs it, where that is no extra.
 
     Raises:
         ImportError: If it is not installed; the message says how to install it.
@@ -68,7 +69,8 @@ def require_extra(package: str, extra: str, purpose: str) -> ModuleType:
         if error.name != package:
             raise
         raise ImportError(
-            f"{purpose} needs {package}, which is not installed: pip install 'repnext-mm[{extra}]'"
+            f'{purpose} needs {package}, which is not installed: '
+            + (command or f"pip install 'repnext-mm[{extra}]'")
         ) from error
 
 

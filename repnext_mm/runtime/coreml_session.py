@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from repnext_mm.compat import require_extra
+from repnext_mm.compat import require_coremltools
 from repnext_mm.runtime.session import Session, named_errors, read_spec
 
 
@@ -14,7 +14,7 @@ class PackageSession(Session):
     """A ``.mlpackage``, whose contract stands among the entries that its author may add."""
 
     def open(self) -> None:
-        coremltools = require_extra('coremltools', 'coreml', f'running {self.source}')
+        coremltools = require_coremltools(f'running {self.source}')
         with named_errors(self.source):
             self.description = coremltools.utils.load_spec(str(self.source.place))
         entries = self.description.description.metadata.userDefined

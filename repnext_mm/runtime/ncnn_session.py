@@ -59,6 +59,11 @@ class NcnnSession(Session):
         if num_threads is not None:
             options.num_threads = num_threads
 
+    def wake(self) -> None:
+        """Goes on with one thread: OpenMP's others stay behind in a fork."""
+        self.options = self.options | dict(num_threads=1)
+        self.open()
+
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
         found = {}
         with self.net.create_extractor() as extractor:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from repnext_mm.compat import require_extra
+from repnext_mm.compat import require_coremltools
 from repnext_mm.export.job import INPUT, Job, silent, traced
 from repnext_mm.runtime.spec import KEY
 
@@ -21,7 +21,7 @@ def write_coreml(job: Job, path: Path) -> None:
         ImportError: If coremltools is not installed.
         ValueError: If it cannot convert the graph.
     """
-    coremltools = require_extra('coremltools', 'coreml', 'exporting to Core ML')
+    coremltools = require_coremltools('exporting to Core ML')
     precision = coremltools.precision
     image = coremltools.ImageType(
         name=INPUT, shape=tuple(job.images.shape), color_layout=coremltools.colorlayout.RGB

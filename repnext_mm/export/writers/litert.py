@@ -7,6 +7,9 @@ from repnext_mm.compat import require_extra
 from repnext_mm.export.job import Job, silent
 from repnext_mm.runtime.litert_session import CONTRACT
 
+INSTALL = 'pip install --no-deps -r requirements/litert.txt (in a clone)'
+"""Its own requirements would bring transformers, beside which mmpretrain cannot be imported."""
+
 
 def write_litert(job: Job, path: Path) -> None:
     """Writes a flatbuffer, and behind it an archive with the file's contract.
@@ -21,7 +24,7 @@ def write_litert(job: Job, path: Path) -> None:
     Raises:
         ImportError: If litert-torch is not installed.
     """
-    litert_torch = require_extra('litert_torch', 'litert', 'exporting to LiteRT')
+    litert_torch = require_extra('litert_torch', 'litert', 'exporting to LiteRT', INSTALL)
     with silent('torch.export'):
         content = litert_torch.convert(job.module, (job.images,)).model_content()
     path.write_bytes(content)

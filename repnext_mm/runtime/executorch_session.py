@@ -1,0 +1,38 @@
+"""ExecuTorch's programs in ExecuTorch."""
+
+import threading
+
+import numpy as np
+
+from repnext_mm.compat import require_extra
+from repnext_mm.runtime.session import Session, named_errors, read_spec
+from repnext_mm.runtime.spec import KEY
+
+INSTALL = 'pip install --no-deps -r requirements/executorch.txt (in a clone)'
+"""Its versions each belong to one of torch, and its own requirements would change others."""
+
+
+class ExecuTorchSession(Session):
+    """A ``.pte`` in ExecuTorch, on the CPU. Threads that share it wait for each other."""
+
+    def open(self) -> None:
+        require_extra('executorch', 'executorch', f'running {self.source}', INSTALL)
+        from executorch.runtime import Runtime
+
+        with named_errors(self.source):
+            program = Runtime.get().load_program(str(self.source.place))
+            entries = program.load_method(KEY).execute([]) if KEY in program.method_names else ['']
+        self.spec = read_spec({KEY: entries[0]}, self.source)
+        with named_errors(self.source):
+            self.method = program.load_method('forward')
+        self.lock = threading.Lock()
+        self.output_names = self.spec.outputs
+
+    def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        import torch
+
+        with self.lock:  # the outputs are in memory of the method
+            outputs = [
+                value.numpy().copy() for value in self.method.execute([torch.from_numpy(images)])
+            ]
+        return dict(zip(self.output_names, outputs, strict=True))
