@@ -13,6 +13,7 @@ from repnext_mm.export.options import ExportOptions
 from repnext_mm.export.size_free import SubsamplingBySlicing
 from repnext_mm.export.tasks import Task
 from repnext_mm.export.writers.coreml import write_coreml
+from repnext_mm.export.writers.executorch import write_executorch
 from repnext_mm.export.writers.litert import write_litert
 from repnext_mm.export.writers.ncnn import write_ncnn
 from repnext_mm.runtime.pairs import UNKNOWN, WEIGHTS_KEY, bind_weights
@@ -99,6 +100,7 @@ NO_DETECTORS = {
     'detection': 'it has no operators for a number of objects that depends on the image, as after '
     'non-maximum suppression'
 }
+NO_HALF = {'half': 'its files are written in float32 alone'}
 FORMATS = {
     'onnx': Format('.onnx', write_onnx),
     'openvino': Format('.xml', write_openvino),
@@ -115,7 +117,13 @@ FORMATS = {
         '.tflite',
         write_litert,
         fixed=dict(static=True),
-        refused=NO_DETECTORS | {'half': 'its runtime computes in float32 on processors'},
+        refused=NO_DETECTORS | NO_HALF,
+    ),
+    'executorch': Format(
+        '.pte',
+        write_executorch,
+        fixed=dict(static=True),
+        refused=NO_DETECTORS | NO_HALF,
     ),
     'ncnn': Format(
         '.param',

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from repnext_mm.runtime.coreml_session import CoreMlSession, MlProgramSession
+from repnext_mm.runtime.executorch_session import ExecuTorchSession
 from repnext_mm.runtime.litert_session import LiteRtSession
 from repnext_mm.runtime.ncnn_session import NcnnSession
 from repnext_mm.runtime.onnxruntime_session import OnnxRuntimeSession
@@ -28,6 +29,7 @@ SESSIONS: dict[str, dict[str, type[Session]]] = {
     '.pt2': {'torch': ExportedProgramSession},
     '.mlpackage': PACKAGES,
     '.tflite': {'litert': LiteRtSession},
+    '.pte': {'executorch': ExecuTorchSession},
     '.param': {'ncnn': NcnnSession},
 }
 """For each ending of a file the runtimes that read it, the default one first."""

@@ -19,11 +19,17 @@ from repnext_mm.runtime import pairs
 from repnext_mm.runtime.sessions import SESSIONS
 
 SHAPE = (64, 96)
-PACKAGES = {'coreml': 'coremltools', 'litert': 'litert_torch', 'ncnn': 'pnnx'}
+PACKAGES = {
+    'coreml': 'coremltools',
+    'executorch': 'executorch',
+    'litert': 'litert_torch',
+    'ncnn': 'pnnx',
+}
 TARGETS = tuple(PACKAGES)
 REPRESENTATIVES = [
     ('coreml', CLASSIFIERS[0], 'model', True),
     pytest.param('coreml', SEGMENTORS[0], 'model', False, marks=pytest.mark.slow),
+    ('executorch', CLASSIFIERS[0], 'model', False),
     ('litert', DETECTORS[0], 'backbone', False),
     ('ncnn', SEGMENTORS[2], 'model', False),
     ('ncnn', DETECTORS[0], 'backbone', True),
@@ -55,7 +61,7 @@ def test_a_target_computes_what_torch_does(target, name, part, half, tmp_path):
     spec = open_session(path).spec
     assert spec == report.spec and spec.input.static_shape == SHAPE and spec.input.batch == 1
     assert spec.precision == ('float16' if half else 'float32')
-    assert spec.input.float_input == (target != 'litert')
+    assert spec.input.float_input == (target in ('coreml', 'ncnn'))
     others = [file for file in tmp_path.iterdir() if file not in (path, pairs.weights_of(path))]
     assert others == [] and report.size > path.stat().st_size / 2
     if part == 'model':  # another image than the exporter's
@@ -181,14 +187,14 @@ def test_every_format_has_a_runtime_and_an_ending_of_its_own():
 
 @pytest.mark.parametrize(('floats', 'sides'), [(False, (1, 2)), (True, (2, 3))])
 def test_programs_of_torch_leave_the_sides_open(floats, sides, tmp_path, monkeypatch):
-    class Asked(Exception):
+    class AskedError(Exception):
         pass
 
     def ask(module, args, dynamic_shapes, **options):
-        raise Asked(sorted(dynamic_shapes[0]), tuple(args[0].shape))
+        raise AskedError(sorted(dynamic_shapes[0]), tuple(args[0].shape))
 
     monkeypatch.setattr(torch.export, 'export', ask)
-    with pytest.raises(Asked) as asked:
+    with pytest.raises(AskedError) as asked:
         export(DETECTORS[0], tmp_path / 'model.pt2', part='backbone', float_input=floats)
     shape = (2, 3, *SHAPE) if floats else (2, *SHAPE, 3)
     assert asked.value.args == ([0, *sides], shape)
