@@ -76,7 +76,8 @@ def prepare(
     spec = describe(model, graph, task, data, options, shape)
     spec = FileSpec.from_json(spec.to_json() | metadata)
     images = data.sample(shapes_to_compare(shape, options.static))
-    traced = graph.image.arrange(torch.from_numpy(images[0][None]))
+    pixels = np.stack(images[:1])  # a new axis alone would have a stride of zero
+    traced = graph.image.arrange(torch.from_numpy(pixels))
     job = Job(graph, traced, not options.static, options.opset, options.half, spec)
     return ReadyModel(model, task, job, images)
 

@@ -71,6 +71,12 @@ class MlProgramSession(PackageSession):
         (self.function,) = program.functions.values()
         check_operators(self.function)
 
+    def wake(self) -> None:
+        """Goes on with one thread of torch: the others stay behind in a fork."""
+        import torch
+
+        torch.set_num_threads(1)
+
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
         from repnext_mm.runtime.ml_program import evaluate
 

@@ -15,6 +15,8 @@ INSTALL = 'pip install --no-deps -r requirements/executorch.txt (in a clone)'
 class ExecuTorchSession(Session):
     """A ``.pte`` in ExecuTorch, on the CPU. Threads that share it wait for each other."""
 
+    native = ('method',)
+
     def open(self) -> None:
         require_extra('executorch', 'executorch', f'running {self.source}', INSTALL)
         from executorch.runtime import Runtime
@@ -31,8 +33,8 @@ class ExecuTorchSession(Session):
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
         import torch
 
+        # In order of the axes, also where one has a length of one.
+        given = torch.from_numpy(images).clone(memory_format=torch.contiguous_format)
         with self.lock:  # the outputs are in memory of the method
-            outputs = [
-                value.numpy().copy() for value in self.method.execute([torch.from_numpy(images)])
-            ]
+            outputs = [value.numpy().copy() for value in self.method.execute([given])]
         return dict(zip(self.output_names, outputs, strict=True))

@@ -31,6 +31,8 @@ class LiteRtSession(Session):
         num_threads: None for LiteRT's own choice, one.
     """
 
+    native = ('interpreter',)
+
     def __init__(self, source: ModelSource | Path, *, num_threads: int | None = None):
         super().__init__(source, num_threads=num_threads)
 

@@ -34,6 +34,8 @@ class NcnnSession(Session):
         num_threads: None for ncnn's own choice.
     """
 
+    native = ('net',)
+
     def __init__(self, source: ModelSource | Path, *, num_threads: int | None = None):
         super().__init__(source, num_threads=num_threads)
 
@@ -67,6 +69,7 @@ class NcnnSession(Session):
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
         found = {}
         with self.net.create_extractor() as extractor:
+            # A Mat of an array does not keep it: `images` must outlive it.
             extractor.input('images', self.matrix(images[0]).clone())
             for name in self.output_names:
                 status, output = extractor.extract(name)
