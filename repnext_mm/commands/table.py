@@ -54,8 +54,8 @@ COMMANDS = {
     'convert-checkpoint': Command(f'{ROOM}.convert_checkpoint', 'convert one of another layout'),
     'prune': Command(f'{ROOM}.prune', 'remove channels of a trained network'),
     'benchmark': Command(f'{ROOM}.benchmark', 'measure speed and memory'),
-    'targets': Command(
-        f'{ROOM}.compare_targets', 'export to every format, and compare size, difference and speed'
+    'formats': Command(
+        f'{ROOM}.compare_formats', 'export to every format, and compare size, difference and speed'
     ),
     'experiment': Command(f'{ROOM}.experiment', 'fill a table of several configs'),
     'prepare': Command(f'{ROOM}.prepare_data', 'prepare a small published data set'),

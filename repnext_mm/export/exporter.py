@@ -19,7 +19,7 @@ from repnext_mm.export.tasks import task_of
 from repnext_mm.files import check_new_folder, check_place, replaced, replaced_folder
 from repnext_mm.reparam.forms import AUTO
 from repnext_mm.runtime import FileSpec
-from repnext_mm.runtime.pairs import files_of
+from repnext_mm.runtime.pairs import check_pair, files_of
 from repnext_mm.trained import trained_model
 
 
@@ -71,7 +71,8 @@ def export_model(
 
     Raises:
         ImportError: If a package is missing; the message names the extra that brings it.
-        OSError: If the place of the file is taken (:func:`~repnext_mm.files.check_place`).
+        OSError: If the place of the file is taken (:func:`~repnext_mm.files.check_place`), or that of
+            its weights.
         ValueError: If the model cannot be exported so, or the file computes something else; the
             message says where. No file is left then.
     """
@@ -82,6 +83,7 @@ def export_model(
     check_format(task_of(trained_model(model), options.part), options)
     folder = FORMATS[str(options.format)].folder
     (check_new_folder if folder else check_place)(path)
+    check_pair(path)
     if options.form == AUTO:
         choice = fastest_file(model, cfg, options)
         options = replace(options, form=choice.form)

@@ -30,6 +30,21 @@ def files_of(path: Path) -> list[Path]:
     return [path, weights_of(path)] if path.suffix in PAIRED else [path]
 
 
+def check_pair(path: Path) -> None:
+    """Makes sure that the ``.bin`` of a file that is to be written is not that of another one.
+
+    Raises:
+        FileExistsError: If it is.
+    """
+    others = [path.with_suffix(suffix) for suffix in PAIRED if suffix != path.suffix]
+    taken = [other.name for other in others if path.suffix in PAIRED and other.exists()]
+    if taken:
+        raise FileExistsError(
+            f'{path} cannot be written: its weights would take the place of those of {taken[0]}, in '
+            f'{weights_of(path).name}. Choose another name, such as model.ncnn.param'
+        )
+
+
 def bind_weights(path: Path) -> None:
     """Writes the hash of the ``.bin`` into a file that has :data:`UNKNOWN` in its place.
 

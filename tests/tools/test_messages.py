@@ -8,7 +8,7 @@ USAGES = {
     'benchmark.py': ['missing.py'],
     'benchmark_gpu.py': ['--budget', '-1'],
     'check_dataset.py': ['missing.py'],
-    'compare_targets.py': ['missing.py'],
+    'compare_formats.py': ['missing.py'],
     'convert_checkpoint.py': ['missing.pth', 'x.pth'],
     'convert_dataset.py': ['missing', '--from', 'masks', '--output', 'data'],
     'demo.py': ['--work-dir', 'any.pth/inside'],

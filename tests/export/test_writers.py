@@ -114,6 +114,13 @@ def test_a_package_in_the_way_is_told_before_anything_is_computed(tmp_path, monk
         export(CLASSIFIERS[0], tmp_path / 'model.mlpackage')
 
 
+def test_weights_of_another_file_are_not_replaced(tmp_path, monkeypatch):
+    monkeypatch.setattr(exporter, 'prepare', None)
+    (tmp_path / 'model.xml').touch()
+    with pytest.raises(FileExistsError, match=r'those of model\.xml, in model\.bin'):
+        export(CLASSIFIERS[0], tmp_path / 'model.param')
+
+
 def test_a_file_that_computes_something_else_is_not_kept(tmp_path, monkeypatch):
     needs('ncnn')
 
@@ -200,21 +207,21 @@ def test_programs_of_torch_leave_the_sides_open(floats, sides, tmp_path, monkeyp
     assert asked.value.args == ([0, *sides], shape)
 
 
-def test_the_tool_compares_targets(tmp_path):
+def test_the_tool_compares_formats(tmp_path):
     options = [option for option in SLIM if option.startswith('model')]
     result = run_inside(
-        'compare_targets.py', CONFIG, '--part', 'backbone', '--formats', 'onnx', 'litert',
+        'compare_formats.py', CONFIG, '--part', 'backbone', '--formats', 'onnx', 'litert',
         '--precisions', 'float32', 'float16', '--shape', *SHAPE, '--rounds', 1,
         '--work-dir', tmp_path, '--cfg-options', *options,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr[-3000:]
-    rows = json.loads((tmp_path / 'targets' / 'targets.json').read_text())['results']
+    rows = json.loads((tmp_path / 'formats' / 'formats.json').read_text())['results']
     assert [row['format'] for row in rows] == ['onnx'] * 2 + ['litert'] * 2
     for row in rows[:2]:
         assert row['bytes'] > 1000 and row['seconds'] > 0 and row['speed'] > 0
         assert row['differences'][0]['features'] < (1e-4 if row['precision'] == 'float32' else 0.05)
     assert 'float16 cannot be exported to litert' in rows[3]['failure']
-    text = (tmp_path / 'targets' / 'targets.md').read_text()
+    text = (tmp_path / 'formats' / 'formats.md').read_text()
     assert '|   onnx |   float16 |' in text and 'command: ' in text
 
 

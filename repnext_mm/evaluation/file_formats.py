@@ -1,4 +1,4 @@
-"""One model in every file format that is installed: size, difference from torch, and speed."""
+"""One model in every file format whose packages are installed: size, difference from torch, and speed."""
 
 import logging
 import shutil
@@ -25,7 +25,7 @@ TORCH = 'torch'
 
 
 @dataclass(frozen=True)
-class Target:
+class FileKind:
     """A format in a precision."""
 
     format: str
@@ -38,10 +38,10 @@ class Target:
 
 
 @dataclass(frozen=True)
-class TargetResult:
-    """What became of a target."""
+class FileResult:
+    """What became of an export."""
 
-    target: Target
+    kind: FileKind
     report: Report | None = None
     failure: str = ''
     """Why there is no file."""
@@ -50,13 +50,13 @@ class TargetResult:
 
     def row(self) -> dict[str, object]:
         """A row of the table."""
-        target, report = self.target, self.report
+        kind, report = self.kind, self.report
         row: dict[str, object] = dict(
-            format=target.format, precision=target.precision, runtime='', MB='', difference=''
+            format=kind.format, precision=kind.precision, runtime='', MB='', difference=''
         )
         if report is not None:
             row |= dict(
-                runtime=default_runtime(target.format),
+                runtime=default_runtime(kind.format),
                 MB=f'{report.size / 1e6:.2f}',
                 difference=difference_text(report),
             )
@@ -68,8 +68,8 @@ class TargetResult:
         timing = self.timing
         comparisons = self.report.comparisons if self.report else ()
         return dict(
-            format=self.target.format,
-            precision=self.target.precision,
+            format=self.kind.format,
+            precision=self.kind.precision,
             bytes=self.report.size if self.report else None,
             differences=[dict(row.differences) for row in comparisons],
             seconds=timing.median if timing else None,
@@ -92,15 +92,15 @@ def difference_text(report: Report) -> str:
     return ', '.join(f'{name} {value:.1e}' for name, value in largest.items())
 
 
-def compare_targets(
+def compare_formats(
     model: nn.Module,
     cfg: Config,
-    targets: Sequence[Target],
+    kinds: Sequence[FileKind],
     options: ExportOptions,
     folder: Path,
     rounds: int,
-) -> list[TargetResult]:
-    """Exports a model to each target, and times the files and the merged model in turn.
+) -> list[FileResult]:
+    """Exports a model to each kind, and times the files and the merged model in turn.
 
     Every file takes one image of one size, so that they do the same. They are read by the first
     runtime of their kind, with its defaults.
@@ -108,24 +108,24 @@ def compare_targets(
     Args:
         model: As for :func:`repnext_mm.export.exporter.export_model`.
         cfg: The model's config.
-        targets: What to write.
-        options: Form, part and size; the rest follows from the target.
+        kinds: What to write.
+        options: Form, part and size; the rest follows from the kind.
         folder: Where the files stay.
         rounds: Timed rounds.
 
     Returns:
-        A result for each target, in order; one that cannot be written says why.
+        A result for each kind, in order; one that cannot be written says why.
     """
     ready = prepare(model, cfg, replace(options, static=True))
     image, graph = ready.images[0][None], ready.job.module
-    results = [_exported(model, cfg, target, options, folder) for target in targets]
+    results = [_exported(model, cfg, kind, options, folder) for kind in kinds]
     runs: dict[str, Callable[[], object]] = {TORCH: partial(_run, graph, torch.from_numpy(image))}
     for result in results:
         if result.report is not None:
             session = open_session(result.report.path, trust=True)  # just written
-            runs[result.target.name] = partial(session, image)
+            runs[result.kind.name] = partial(session, image)
     timings = take_turns(runs, rounds)
-    return [replace(result, timing=timings.get(result.target.name)) for result in results]
+    return [replace(result, timing=timings.get(result.kind.name)) for result in results]
 
 
 @torch.inference_mode()
@@ -134,15 +134,15 @@ def _run(graph: nn.Module, images: Tensor) -> object:
 
 
 def _exported(
-    model: nn.Module, cfg: Config, target: Target, options: ExportOptions, folder: Path
-) -> TargetResult:
-    path = folder / f'model_{target.precision}{FORMATS[target.format].suffix}'
-    half = target.precision == 'float16'
+    model: nn.Module, cfg: Config, kind: FileKind, options: ExportOptions, folder: Path
+) -> FileResult:
+    path = folder / f'{kind.format}_{kind.precision}{FORMATS[kind.format].suffix}'
+    half = kind.precision == 'float16'
     if path.is_dir():
         shutil.rmtree(path)  # of an earlier run
-    asked = replace(options, format=target.format, half=half, static=True)
+    asked = replace(options, format=kind.format, half=half, static=True)
     try:
-        return TargetResult(target, export_model(model, path, cfg, asked))
+        return FileResult(kind, export_model(model, path, cfg, asked))
     except (ImportError, ValueError) as error:
-        print_log(f'{target.name}: {error}', 'current', logging.WARNING)
-        return TargetResult(target, failure=str(error))
+        print_log(f'{kind.name}: {error}', 'current', logging.WARNING)
+        return FileResult(kind, failure=str(error))

@@ -1,6 +1,6 @@
 """Exports a model to every format that is installed, and compares size, difference and speed.
 
-Writes the files, and targets.md and targets.json about them, to the work dir. Speeds are relative to
+Writes the files, and formats.md and formats.json about them, to the work dir. Speeds are relative to
 the merged model in torch, measured in turn in one run, for one image of one size.
 """
 
@@ -17,7 +17,7 @@ from mmengine.registry import init_default_scope
 from repnext_mm.border import program_name
 from repnext_mm.checkpoints.loading import build_model, load_parts
 from repnext_mm.evaluation.benchmark.machine import LoadWatch, describe_machine
-from repnext_mm.evaluation.targets import PRECISIONS, Target, compare_targets
+from repnext_mm.evaluation.file_formats import PRECISIONS, FileKind, compare_formats
 from repnext_mm.export.formats import FORMATS
 from repnext_mm.export.options import PARTS, ExportOptions
 from repnext_mm.export.tasks import task_of
@@ -60,17 +60,17 @@ def main() -> int:
         load_parts(model, args.checkpoint, task_of(model, args.part).parts_of(args.part))
     shape = tuple(args.shape) if args.shape else None
     options = ExportOptions(form=args.form, part=args.part, shape=shape)
-    targets = [Target(*pair) for pair in product(args.formats, args.precisions)]
-    folder = Path(cfg.work_dir) / 'targets'
-    results = compare_targets(model, cfg, targets, options, folder, args.rounds)
+    kinds = [FileKind(*pair) for pair in product(args.formats, args.precisions)]
+    folder = Path(cfg.work_dir) / 'formats'
+    results = compare_formats(model, cfg, kinds, options, folder, args.rounds)
     header = describe_machine() | dict(
-        command=' '.join([program_name('tools/compare_targets.py'), *sys.argv[1:]]),
+        command=' '.join([program_name('tools/compare_formats.py'), *sys.argv[1:]]),
         busy=watch.warnings(),
     )
     table = format_table([result.row() for result in results])
     content = dict(header=header, results=[result.to_json() for result in results])
     lines = [f'- {name}: {value}' for name, value in header.items()]
-    write_text(folder / 'targets.json', to_json(content) + '\n')
-    write_text(folder / 'targets.md', '\n'.join([*lines, '', table, '']))
+    write_text(folder / 'formats.json', to_json(content) + '\n')
+    write_text(folder / 'formats.md', '\n'.join([*lines, '', table, '']))
     print(f'{table}\nWritten to {folder}')
     return 0 if any(result.report for result in results) else 1
