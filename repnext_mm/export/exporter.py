@@ -81,16 +81,17 @@ def export_model(
     options = replace(options, format=format_of(path, options.format))
     options = settled(options)
     check_format(task_of(trained_model(model), options.part), options)
-    folder = FORMATS[str(options.format)].folder
-    (check_new_folder if folder else check_place)(path)
+    row = FORMATS[str(options.format)]
+    (check_new_folder if row.folder else check_place)(path)
     check_pair(path)
+    row.require()
     if options.form == AUTO:
         choice = fastest_file(model, cfg, options)
         options = replace(options, form=choice.form)
         metadata |= dict(choice=choice.to_json())
     ready = prepare(model, cfg, options, dataset_meta, **metadata)
-    with replaced_folder(path) if folder else replaced(path) as draft:
-        FORMATS[str(options.format)].write(ready.job, draft)
+    with replaced_folder(path) if row.folder else replaced(path) as draft:
+        row.write(ready.job, draft)
         comparisons = prove(ready.task, ready.model, ready.job.graph, draft, ready.images)
         check_equal(comparisons, options)
     return Report(path, ready.job.spec, comparisons)

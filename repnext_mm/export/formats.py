@@ -12,10 +12,7 @@ from repnext_mm.export.job import INPUT, Job, quiet
 from repnext_mm.export.options import ExportOptions
 from repnext_mm.export.size_free import SubsamplingBySlicing
 from repnext_mm.export.tasks import Task
-from repnext_mm.export.writers.coreml import write_coreml
-from repnext_mm.export.writers.executorch import write_executorch
-from repnext_mm.export.writers.litert import write_litert
-from repnext_mm.export.writers.ncnn import write_ncnn
+from repnext_mm.export.writers import coreml, executorch, litert, ncnn
 from repnext_mm.runtime.pairs import UNKNOWN, WEIGHTS_KEY, bind_weights
 from repnext_mm.runtime.spec import KEY
 
@@ -25,6 +22,10 @@ class Format(NamedTuple):
 
     suffix: str
     write: Callable[[Job, Path], None]
+
+    require: Callable[[], object] = lambda: None
+    """Imports the packages that writing and comparing take, where these are not at hand anyway; raises
+    an ImportError that says what to install."""
 
     fixed: Mapping[str, Any] = {}
     """Options that all files of this kind have, whatever is asked for."""
@@ -107,7 +108,8 @@ FORMATS = {
     'torch-export': Format('.pt2', write_torch_export),
     'coreml': Format(
         '.mlpackage',
-        write_coreml,
+        coreml.write_coreml,
+        coreml.require_converter,
         fixed=dict(static=True, float_input=True),
         refused=NO_DETECTORS,
         casts=True,
@@ -115,19 +117,22 @@ FORMATS = {
     ),
     'litert': Format(
         '.tflite',
-        write_litert,
+        litert.write_litert,
+        litert.require_converter,
         fixed=dict(static=True),
         refused=NO_DETECTORS | NO_HALF,
     ),
     'executorch': Format(
         '.pte',
-        write_executorch,
+        executorch.write_executorch,
+        executorch.require_converter,
         fixed=dict(static=True),
         refused=NO_DETECTORS | NO_HALF,
     ),
     'ncnn': Format(
         '.param',
-        write_ncnn,
+        ncnn.write_ncnn,
+        ncnn.require_converter,
         fixed=dict(static=True, float_input=True),
         refused=NO_DETECTORS | {'argmax': 'ncnn has no operator for the class of a pixel'},
         casts=True,

@@ -4,6 +4,7 @@ import functools
 import json
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -98,7 +99,10 @@ def test_what_a_format_cannot_hold_is_refused(target, options, message, tmp_path
 
 @pytest.mark.parametrize('target', TARGETS)
 def test_a_missing_package_is_named_with_its_extra(target, tmp_path, monkeypatch):
+    for module in {*PACKAGES.values(), 'ai_edge_litert', 'ncnn'} - {PACKAGES[target]}:
+        monkeypatch.setitem(sys.modules, module, ModuleType(module))
     monkeypatch.setitem(sys.modules, PACKAGES[target], None)
+    monkeypatch.setattr(exporter, 'prepare', None)
     path = tmp_path / f'model{FORMATS[target].suffix}'
     with pytest.raises(
         ImportError, match=rf'{PACKAGES[target]}.*({target}\.txt|repnext-mm\[{target}\])'

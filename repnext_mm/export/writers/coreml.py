@@ -1,10 +1,20 @@
 """Core ML's ``.mlpackage``, an ML program, by coremltools."""
 
 from pathlib import Path
+from types import ModuleType
 
 from repnext_mm.compat import require_coremltools
 from repnext_mm.export.job import INPUT, Job, silent, traced
 from repnext_mm.runtime.spec import KEY
+
+
+def require_converter() -> ModuleType:
+    """Imports coremltools, which writes packages and reads them.
+
+    Raises:
+        ImportError: If it is not installed.
+    """
+    return require_coremltools('exporting to Core ML')
 
 
 def write_coreml(job: Job, path: Path) -> None:
@@ -21,7 +31,7 @@ def write_coreml(job: Job, path: Path) -> None:
         ImportError: If coremltools is not installed.
         ValueError: If it cannot convert the graph.
     """
-    coremltools = require_coremltools('exporting to Core ML')
+    coremltools = require_converter()
     precision = coremltools.precision
     image = coremltools.ImageType(
         name=INPUT, shape=tuple(job.images.shape), color_layout=coremltools.colorlayout.RGB

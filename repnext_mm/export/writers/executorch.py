@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
+from types import ModuleType
 
 import torch
 
@@ -15,6 +16,15 @@ from repnext_mm.runtime.spec import KEY
 
 COMPILER = 'FLATC_EXECUTABLE'
 """The environment variable in which executorch looks for the compiler of flatbuffers."""
+
+
+def require_converter() -> ModuleType:
+    """Imports executorch, which writes programs and runs them.
+
+    Raises:
+        ImportError: If it is not installed.
+    """
+    return require_extra('executorch', 'executorch', 'exporting to ExecuTorch', INSTALL)
 
 
 def write_executorch(job: Job, path: Path) -> None:
@@ -29,7 +39,7 @@ def write_executorch(job: Job, path: Path) -> None:
     Raises:
         ImportError: If executorch is not installed.
     """
-    require_extra('executorch', 'executorch', 'exporting to ExecuTorch', INSTALL)
+    require_converter()
     with silent('torch.export', 'root'), compiler_of_flatbuffers(), torch.no_grad():
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import to_edge_transform_and_lower

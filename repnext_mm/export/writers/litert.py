@@ -2,6 +2,7 @@
 
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 from repnext_mm.compat import require_extra
 from repnext_mm.export.job import Job, silent
@@ -9,6 +10,16 @@ from repnext_mm.runtime.litert_session import CONTRACT
 
 INSTALL = 'pip install --no-deps -r requirements/litert.txt (in a clone)'
 """Its own requirements would bring transformers, beside which mmpretrain cannot be imported."""
+
+
+def require_converter() -> ModuleType:
+    """Imports litert-torch, and the runtime in which its files are compared.
+
+    Raises:
+        ImportError: If one is not installed.
+    """
+    require_extra('ai_edge_litert', 'litert', 'running LiteRT files')
+    return require_extra('litert_torch', 'litert', 'exporting to LiteRT', INSTALL)
 
 
 def write_litert(job: Job, path: Path) -> None:
@@ -24,7 +35,7 @@ def write_litert(job: Job, path: Path) -> None:
     Raises:
         ImportError: If litert-torch is not installed.
     """
-    litert_torch = require_extra('litert_torch', 'litert', 'exporting to LiteRT', INSTALL)
+    litert_torch = require_converter()
     with silent('torch.export'):
         content = litert_torch.convert(job.module, (job.images,)).model_content()
     path.write_bytes(content)

@@ -5,11 +5,22 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 from repnext_mm.compat import require_extra
 from repnext_mm.export.job import INPUT, Job, traced
 from repnext_mm.runtime.ncnn_session import contract_lines
 from repnext_mm.runtime.pairs import bind_weights, weights_of
+
+
+def require_converter() -> ModuleType:
+    """Imports pnnx, and the runtime in which its files are compared.
+
+    Raises:
+        ImportError: If one is not installed.
+    """
+    require_extra('ncnn', 'ncnn', 'running ncnn files')
+    return require_extra('pnnx', 'ncnn', 'exporting to ncnn')
 
 
 def write_ncnn(job: Job, path: Path) -> None:
@@ -26,7 +37,7 @@ def write_ncnn(job: Job, path: Path) -> None:
         ImportError: If pnnx is not installed.
         ValueError: If it cannot convert the graph, or leaves an operator that ncnn lacks.
     """
-    pnnx = require_extra('pnnx', 'ncnn', 'exporting to ncnn')
+    pnnx = require_converter()
     shape = ','.join(map(str, job.images.shape))
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, 'graph.pt')
