@@ -20,7 +20,7 @@ from repnext_mm.runtime import SESSIONS, open_session
 from repnext_mm.timing import Timing, take_turns
 
 PRECISIONS = ('float32', 'float16')
-TORCH = 'torch'
+MODEL_ROW = 'torch'
 """The name of the row of the model itself, to which the speeds refer."""
 
 
@@ -58,7 +58,7 @@ class FileResult:
             row |= dict(
                 runtime=default_runtime(kind.format),
                 MB=f'{report.size / 1e6:.2f}',
-                difference=difference_text(report),
+                difference=largest_differences(report),
             )
         speed = f'{self.timing.ratio:.2f}' if self.timing else ''
         return row | dict(speed=speed, note=self.failure)
@@ -83,7 +83,7 @@ def default_runtime(format_name: str) -> str:
     return next(iter(SESSIONS[FORMATS[format_name].suffix]))
 
 
-def difference_text(report: Report) -> str:
+def largest_differences(report: Report) -> str:
     """The largest differences from torch over all images, by name."""
     largest: dict[str, float] = {}
     for row in report.comparisons:
@@ -119,7 +119,9 @@ def compare_formats(
     ready = prepare(model, cfg, replace(options, static=True))
     image, graph = ready.images[0][None], ready.job.module
     results = [_exported(model, cfg, kind, options, folder) for kind in kinds]
-    runs: dict[str, Callable[[], object]] = {TORCH: partial(_run, graph, torch.from_numpy(image))}
+    runs: dict[str, Callable[[], object]] = {
+        MODEL_ROW: partial(_run, graph, torch.from_numpy(image))
+    }
     for result in results:
         if result.report is not None:
             session = open_session(result.report.path, trust=True)  # just written

@@ -45,7 +45,7 @@ def write_onnx(job: Job, path: Path) -> None:
     onnx = require_extra('onnx', 'onnx', 'exporting to ONNX')
     axes: dict[str, Mapping[int, str]] = {}
     if job.dynamic:
-        open_axes = dict(zip(job.graph.image.side_axes, ('height', 'width'), strict=True))
+        open_axes = dict(zip(job.spec.input.side_axes, ('height', 'width'), strict=True))
         axes[INPUT] = ({0: 'batch'} if job.graph.dynamic_batch else {}) | open_axes
     axes |= job.graph.dynamic_axes if job.dynamic else job.graph.static_axes
     # The tracer warns of every comparison in Python; what it got is run and compared.
@@ -88,7 +88,7 @@ def write_torch_export(job: Job, path: Path) -> None:
     images = job.images
     shapes: dict[int, Any] = {}
     if job.dynamic:
-        shapes = dict.fromkeys(job.graph.image.side_axes, torch.export.Dim.DYNAMIC)
+        shapes = dict.fromkeys(job.spec.input.side_axes, torch.export.Dim.DYNAMIC)
         if job.graph.dynamic_batch:
             shapes[0] = torch.export.Dim.DYNAMIC
             images = torch.cat([images, images])  # a batch of one would stay one
@@ -109,7 +109,7 @@ FORMATS = {
     'coreml': Format(
         '.mlpackage',
         coreml.write_coreml,
-        coreml.require_converter,
+        coreml.require_coreml_converter,
         fixed=dict(static=True, float_input=True),
         refused=NO_DETECTORS,
         casts=True,
@@ -118,21 +118,21 @@ FORMATS = {
     'litert': Format(
         '.tflite',
         litert.write_litert,
-        litert.require_converter,
+        litert.require_litert_converter,
         fixed=dict(static=True),
         refused=NO_DETECTORS | NO_HALF,
     ),
     'executorch': Format(
         '.pte',
         executorch.write_executorch,
-        executorch.require_converter,
+        executorch.require_executorch,
         fixed=dict(static=True),
         refused=NO_DETECTORS | NO_HALF,
     ),
     'ncnn': Format(
         '.param',
         ncnn.write_ncnn,
-        ncnn.require_converter,
+        ncnn.require_pnnx,
         fixed=dict(static=True, float_input=True),
         refused=NO_DETECTORS | {'argmax': 'ncnn has no operator for the class of a pixel'},
         casts=True,

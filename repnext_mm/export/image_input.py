@@ -52,15 +52,9 @@ class ImageInput(nn.Module):
         self.dtype = dtype
         self.float_input = float_input
 
-    @property
-    def side_axes(self) -> tuple[int, int]:
-        """The axes of height and width among those of the images."""
-        return (2, 3) if self.float_input else (1, 2)
-
     def size(self, images: Tensor) -> torch.Size:
         """Height and width of images as the graph takes them."""
-        first, last = self.side_axes
-        return images.shape[first : last + 1]
+        return images.shape[2:] if self.float_input else images.shape[1:3]
 
     def arrange(self, pixels: Tensor) -> Tensor:
         """Images ``(N, H, W, 3)`` uint8 as the graph takes them."""

@@ -39,9 +39,7 @@ class SourceFile:
         if precision != 'float32':
             raise ValueError(f'{path} is in {precision}: export the model in float32 (half=False)')
         if self.spec.input.float_input:
-            raise ValueError(
-                f'{path} takes float images: export the model without float_input (--float-input)'
-            )
+            raise ValueError(f'{path} takes float images: export the model with float_input=False')
 
     def check_images(self, images: Iterable[np.ndarray]) -> None:
         """Makes sure that images are what the file takes.

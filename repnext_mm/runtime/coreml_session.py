@@ -78,7 +78,7 @@ class MlProgramSession(PackageSession):
         torch.set_num_threads(1)
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        from repnext_mm.runtime.ml_program import evaluate
+        from repnext_mm.runtime.ml_program import run_function
 
-        outputs = evaluate(self.function, images)
+        outputs = run_function(self.function, images)
         return {name: outputs[name] for name in self.output_names}

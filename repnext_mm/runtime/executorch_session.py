@@ -8,7 +8,7 @@ from repnext_mm.compat import require_extra
 from repnext_mm.runtime.session import Session, named_errors, read_spec
 from repnext_mm.runtime.spec import KEY
 
-INSTALL = 'pip install --no-deps -r requirements/executorch.txt (in a clone)'
+INSTALL_EXECUTORCH = 'requirements/executorch.txt of a clone says how to install it'
 """Its versions each belong to one of torch, and its own requirements would change others."""
 
 
@@ -18,7 +18,7 @@ class ExecuTorchSession(Session):
     native = ('method',)
 
     def open(self) -> None:
-        require_extra('executorch', 'executorch', f'running {self.source}', INSTALL)
+        require_extra('executorch', 'executorch', f'running {self.source}', INSTALL_EXECUTORCH)
         from executorch.runtime import Runtime
 
         with named_errors(self.source):

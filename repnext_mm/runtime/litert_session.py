@@ -11,14 +11,14 @@ from repnext_mm.runtime.session import Session, named_errors, read_spec
 from repnext_mm.runtime.source import ModelSource
 from repnext_mm.runtime.spec import KEY
 
-CONTRACT = f'{KEY}.json'
+CONTRACT_FILE = f'{KEY}.json'
 """The name of the contract in the archive behind the model."""
 
 
 def _entries(path: Path) -> dict[str, str]:
     try:
         with zipfile.ZipFile(path) as archive:
-            return {KEY: archive.read(CONTRACT).decode('utf-8', 'replace')}
+            return {KEY: archive.read(CONTRACT_FILE).decode('utf-8', 'replace')}
     except (zipfile.BadZipFile, KeyError):
         return {}
 

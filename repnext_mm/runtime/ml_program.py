@@ -23,7 +23,7 @@ TYPES = {
 """Torch's types by MIL's names."""
 
 
-def evaluate(function: Any, images: np.ndarray) -> dict[str, np.ndarray]:
+def run_function(function: Any, images: np.ndarray) -> dict[str, np.ndarray]:
     """Runs a function of a program.
 
     Args:
@@ -40,7 +40,7 @@ def evaluate(function: Any, images: np.ndarray) -> dict[str, np.ndarray]:
             if operation.op_type == 'const':
                 continue
             inputs = {key: _value(var, values) for key, var in operation.inputs.items()}
-            outputs = OPERATORS[operation.op_type](**inputs)
+            outputs = MIL_OPERATORS[operation.op_type](**inputs)
             outputs = outputs if isinstance(outputs, tuple | list) else [outputs]
             for var, output in zip(operation.outputs, outputs, strict=True):
                 values[var.name] = output
@@ -48,12 +48,12 @@ def evaluate(function: Any, images: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def check_operators(function: Any) -> None:
-    """Makes sure that a function has only operators of :data:`OPERATORS`.
+    """Makes sure that a function has only operators of :data:`MIL_OPERATORS`.
 
     Raises:
         ValueError: If not; the message names them.
     """
-    kinds = {operation.op_type for operation in function.operations} - {'const', *OPERATORS}
+    kinds = {operation.op_type for operation in function.operations} - {'const', *MIL_OPERATORS}
     if kinds:
         raise ValueError(
             f'the program has {sorted(kinds)}, which the reference in torch does not know, so '
@@ -209,7 +209,7 @@ def _normalize(
     return F.layer_norm(x, shape, gamma, beta, epsilon)
 
 
-OPERATORS: dict[str, Callable[..., Any]] = {
+MIL_OPERATORS: dict[str, Callable[..., Any]] = {
     'add': lambda x, y: x + y,
     'sub': lambda x, y: x - y,
     'mul': lambda x, y: x * y,

@@ -11,18 +11,18 @@ from repnext_mm.runtime.session import Session, read_spec
 from repnext_mm.runtime.source import ModelSource
 from repnext_mm.runtime.spec import KEY, FileSpec
 
-CONTRACT = f'<{KEY}>'
+CONTRACT_LINE = f'<{KEY}>'
 """How the line with the contract begins."""
 
 
 def contract_lines(spec: FileSpec) -> str:
     """The lines behind the layers of a ``.param``, with a place for the hash of its weights."""
-    return f'<{WEIGHTS_KEY} value="{UNKNOWN}"/>\n{CONTRACT}{spec.to_text()}\n'
+    return f'<{WEIGHTS_KEY} value="{UNKNOWN}"/>\n{CONTRACT_LINE}{spec.to_text()}\n'
 
 
 def _entries(path: Path) -> dict[str, str]:
     text = path.read_text(encoding='utf-8', errors='replace')
-    _, found, contract = text.partition(f'\n{CONTRACT}')
+    _, found, contract = text.partition(f'\n{CONTRACT_LINE}')
     return {KEY: contract.strip()} if found else {}
 
 

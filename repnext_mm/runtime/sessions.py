@@ -17,9 +17,9 @@ from repnext_mm.runtime.torch_session import ExportedProgramSession
 
 __all__ = ['SESSIONS', 'ModelSource', 'Session', 'can_run_code', 'open_session', 'read_spec']
 
-PACKAGES: dict[str, type[Session]] = {'ml-program': MlProgramSession}
+PACKAGE_RUNTIMES: dict[str, type[Session]] = {'ml-program': MlProgramSession}
 if sys.platform == 'darwin':
-    PACKAGES = {'coreml': CoreMlSession} | PACKAGES
+    PACKAGE_RUNTIMES = {'coreml': CoreMlSession} | PACKAGE_RUNTIMES
 FOLDERS = ('.mlpackage',)
 """The endings of files that are folders."""
 
@@ -27,7 +27,7 @@ SESSIONS: dict[str, dict[str, type[Session]]] = {
     '.onnx': {'onnxruntime': OnnxRuntimeSession, 'openvino': OpenVinoSession},
     '.xml': {'openvino': OpenVinoSession},
     '.pt2': {'torch': ExportedProgramSession},
-    '.mlpackage': PACKAGES,
+    '.mlpackage': PACKAGE_RUNTIMES,
     '.tflite': {'litert': LiteRtSession},
     '.pte': {'executorch': ExecuTorchSession},
     '.param': {'ncnn': NcnnSession},

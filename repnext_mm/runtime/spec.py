@@ -51,6 +51,11 @@ class InputSpec:
     float_input: bool = False
     """The file takes float32 ``(N, 3, H, W)`` from 0 to 255, RGB. Sessions convert."""
 
+    @property
+    def side_axes(self) -> tuple[int, int]:
+        """The axes of height and width among those of what the file takes."""
+        return (2, 3) if self.float_input else (1, 2)
+
     def arrange(self, images: np.ndarray) -> np.ndarray:
         """Images ``(N, H, W, 3)`` uint8, RGB, as the file takes them, in one block of memory."""
         if self.float_input:

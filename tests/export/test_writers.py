@@ -159,9 +159,9 @@ def test_ncnn_layers_get_the_names_of_the_contract():
         'Input images 0 1 images',
         'Convolution conv_0 1 1 images logits 0=24 1=4',
     ]
-    ncnn_writer.check_layers(text)
+    ncnn_writer.check_ncnn_layers(text)
     with pytest.raises(ValueError, match=r"no layers for \['torch\.argmax'\]"):
-        ncnn_writer.check_layers(text + 'torch.argmax argmax_0 1 1 out0 1\n')
+        ncnn_writer.check_ncnn_layers(text + 'torch.argmax argmax_0 1 1 out0 1\n')
 
 
 @pytest.mark.parametrize('suffix', ['.onnx', '.xml'])

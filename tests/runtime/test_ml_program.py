@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from repnext_mm.runtime.ml_program import OPERATORS, check_operators
+from repnext_mm.runtime.ml_program import MIL_OPERATORS, check_operators
 
 RANDOM = torch.Generator().manual_seed(0)
 
@@ -21,7 +21,7 @@ def integers(*values):
 
 def convolve(x, weight, **options):
     usual = dict(strides=integers(1, 1), dilations=integers(1, 1), groups=1, pad_type='valid')
-    return OPERATORS['conv'](x=x, weight=weight, **(usual | options))
+    return MIL_OPERATORS['conv'](x=x, weight=weight, **(usual | options))
 
 
 def test_custom_padding_is_top_bottom_left_right():
@@ -43,7 +43,7 @@ def test_same_padding_puts_the_odd_pixel_behind():
 @pytest.mark.parametrize('excluded', [True, False])
 def test_average_pooling_counts_padding_or_not(excluded):
     x = random(2, 3, 8, 8)
-    found = OPERATORS['avg_pool'](
+    found = MIL_OPERATORS['avg_pool'](
         x=x,
         kernel_sizes=integers(3, 3),
         strides=integers(2, 2),
@@ -57,7 +57,7 @@ def test_average_pooling_counts_padding_or_not(excluded):
 
 def test_maximum_pooling_pads_with_less_than_everything():
     x = random(1, 2, 8, 8) - 10
-    found = OPERATORS['max_pool'](
+    found = MIL_OPERATORS['max_pool'](
         x=x,
         kernel_sizes=integers(3, 3),
         strides=integers(2, 2),
@@ -69,7 +69,7 @@ def test_maximum_pooling_pads_with_less_than_everything():
 
 def test_slices_obey_their_masks():
     x = random(2, 3, 6, 8)
-    found = OPERATORS['slice_by_index'](
+    found = MIL_OPERATORS['slice_by_index'](
         x=x,
         begin=integers(0, 1, 0, 2),
         end=integers(0, 2, 4, 0),
@@ -85,20 +85,20 @@ def test_gelu_in_its_modes(mode):
     x = random(100)
     exact = mode == 'EXACT'
     expected = F.gelu(x, approximate='none' if exact else 'tanh')
-    torch.testing.assert_close(OPERATORS['gelu'](x=x, mode=mode), expected)
+    torch.testing.assert_close(MIL_OPERATORS['gelu'](x=x, mode=mode), expected)
 
 
 def test_axes_are_put_in_and_taken_out():
     x = random(2, 3)
-    wider = OPERATORS['expand_dims'](x=x, axes=integers(1, 3))
+    wider = MIL_OPERATORS['expand_dims'](x=x, axes=integers(1, 3))
     assert wider.shape == (2, 1, 3, 1)
-    assert torch.equal(OPERATORS['squeeze'](x=wider, axes=integers(1, 3)), x)
+    assert torch.equal(MIL_OPERATORS['squeeze'](x=wider, axes=integers(1, 3)), x)
 
 
 def test_padding_goes_by_axes():
     x = random(1, 2, 3, 4)
     pads = integers(0, 0, 0, 0, 1, 2, 3, 4)
-    found = OPERATORS['pad'](x=x, pad=pads, mode='constant', constant_val=7.0)
+    found = MIL_OPERATORS['pad'](x=x, pad=pads, mode='constant', constant_val=7.0)
     torch.testing.assert_close(found, F.pad(x, (3, 4, 1, 2), value=7.0))
 
 

@@ -8,7 +8,7 @@ from repnext_mm.export.job import INPUT, Job, silent, traced
 from repnext_mm.runtime.spec import KEY
 
 
-def require_converter() -> ModuleType:
+def require_coreml_converter() -> ModuleType:
     """Imports coremltools, which writes packages and reads them.
 
     Raises:
@@ -31,7 +31,7 @@ def write_coreml(job: Job, path: Path) -> None:
         ImportError: If coremltools is not installed.
         ValueError: If it cannot convert the graph.
     """
-    coremltools = require_converter()
+    coremltools = require_coreml_converter()
     precision = coremltools.precision
     image = coremltools.ImageType(
         name=INPUT, shape=tuple(job.images.shape), color_layout=coremltools.colorlayout.RGB

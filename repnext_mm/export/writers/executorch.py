@@ -11,20 +11,20 @@ import torch
 
 from repnext_mm.compat import require_extra
 from repnext_mm.export.job import Job, silent
-from repnext_mm.runtime.executorch_session import INSTALL
+from repnext_mm.runtime.executorch_session import INSTALL_EXECUTORCH
 from repnext_mm.runtime.spec import KEY
 
 COMPILER = 'FLATC_EXECUTABLE'
 """The environment variable in which executorch looks for the compiler of flatbuffers."""
 
 
-def require_converter() -> ModuleType:
+def require_executorch() -> ModuleType:
     """Imports executorch, which writes programs and runs them.
 
     Raises:
         ImportError: If it is not installed.
     """
-    return require_extra('executorch', 'executorch', 'exporting to ExecuTorch', INSTALL)
+    return require_extra('executorch', 'executorch', 'exporting to ExecuTorch', INSTALL_EXECUTORCH)
 
 
 def write_executorch(job: Job, path: Path) -> None:
@@ -39,7 +39,7 @@ def write_executorch(job: Job, path: Path) -> None:
     Raises:
         ImportError: If executorch is not installed.
     """
-    require_converter()
+    require_executorch()
     with silent('torch.export', 'root'), compiler_of_flatbuffers(), torch.no_grad():
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import to_edge_transform_and_lower

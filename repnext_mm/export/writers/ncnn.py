@@ -13,7 +13,7 @@ from repnext_mm.runtime.ncnn_session import contract_lines
 from repnext_mm.runtime.pairs import bind_weights, weights_of
 
 
-def require_converter() -> ModuleType:
+def require_pnnx() -> ModuleType:
     """Imports pnnx, and the runtime in which its files are compared.
 
     Raises:
@@ -37,7 +37,7 @@ def write_ncnn(job: Job, path: Path) -> None:
         ImportError: If pnnx is not installed.
         ValueError: If it cannot convert the graph, or leaves an operator that ncnn lacks.
     """
-    pnnx = require_converter()
+    pnnx = require_pnnx()
     shape = ','.join(map(str, job.images.shape))
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, 'graph.pt')
@@ -52,14 +52,14 @@ def write_ncnn(job: Job, path: Path) -> None:
             f'pnnx ends with status {result.returncode}: {(result.stdout + result.stderr)[-500:]}'
         )
     text = path.read_text(encoding='utf-8')
-    check_layers(text)
+    check_ncnn_layers(text)
     path.write_text(
         renamed(text, job.graph.output_names) + contract_lines(job.spec), encoding='utf-8'
     )
     bind_weights(path)
 
 
-def check_layers(text: str) -> None:
+def check_ncnn_layers(text: str) -> None:
     """Makes sure that every layer of a ``.param`` is one of ncnn's: others keep torch's name.
 
     Raises:
