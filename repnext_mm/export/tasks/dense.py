@@ -17,6 +17,7 @@ from repnext_mm.export.options import ExportOptions
 from repnext_mm.export.tasks.base import ExportGraph
 from repnext_mm.export.tasks.boxes import BoxCoder, DeltaBoxCoder, DistanceBoxCoder, batched_nms
 from repnext_mm.export.tasks.detection import DetectionTask, check_nms, require_part
+from repnext_mm.export.tasks.ranking import best_first
 
 CODERS: dict[str, type[DeltaBoxCoder] | type[DistanceBoxCoder]] = {
     'DeltaXYWHBBoxCoder': DeltaBoxCoder,
@@ -106,11 +107,7 @@ class DenseGraph(nn.Module):
         sigmoid = self.head.use_sigmoid_cls
         probabilities = logits.sigmoid() if sigmoid else logits.softmax(-1)[:, :-1]
         prior, label = (probabilities > self.score_threshold).nonzero().unbind(1)
-        scores, order = probabilities[prior, label].sort(descending=True)
-        # Not top-k, nor a slice: whether there are k of them depends on the image.
-        ranks = torch.arange(order.shape[0], device=order.device)
-        first = (ranks < self.nms_pre).nonzero().squeeze(1)
-        scores, order = scores[first], order[first]
+        scores, order = best_first(probabilities[prior, label], self.nms_pre)
         prior, label = prior[order], label[order]
         if factor_map is not None:
             scores = scores * _rows(factor_map, 1)[prior, 0].sigmoid()

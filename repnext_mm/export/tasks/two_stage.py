@@ -18,6 +18,7 @@ from repnext_mm.export.options import ExportOptions
 from repnext_mm.export.tasks.base import ExportGraph
 from repnext_mm.export.tasks.boxes import DeltaBoxCoder, RoIPooling, batched_nms
 from repnext_mm.export.tasks.detection import DetectionTask, check_nms, require_part
+from repnext_mm.export.tasks.ranking import best_first
 
 STANDARD, CASCADE = 'StandardRoIHead', 'CascadeRoIHead'
 
@@ -31,7 +32,7 @@ class TwoStageTask(DetectionTask):
         return hasattr(model, 'backbone') and hasattr(model, 'roi_head')
 
     def graph(self, model: nn.Module, image: ImageInput, options: ExportOptions) -> ExportGraph:
-        return TwoStageGraph(model, image)
+        return TwoStageGraph(model, image, options.static)
 
 
 class TwoStageGraph(nn.Module):
@@ -40,6 +41,7 @@ class TwoStageGraph(nn.Module):
     Args:
         model: Faster, Mask, Cascade or Cascade Mask R-CNN of mmdet, in evaluation mode.
         image: The first step.
+        static: All images have the size of the traced one.
 
     Raises:
         ValueError: If it has parts that this module does not know.
@@ -47,13 +49,13 @@ class TwoStageGraph(nn.Module):
 
     dynamic_batch = False
 
-    def __init__(self, model: Any, image: ImageInput):
+    def __init__(self, model: Any, image: ImageInput, static: bool = False):
         super().__init__()
         check_two_stage(model)
         self.image = image
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else nn.Identity()
-        self.proposals = ProposalHead(model.rpn_head)
+        self.proposals = ProposalHead(model.rpn_head, static)
         roi_head = model.roi_head
         cascade = type(roi_head).__name__ == CASCADE
         self.box_stages: Any = nn.ModuleList(
@@ -133,11 +135,17 @@ class TwoStageGraph(nn.Module):
 
 
 class ProposalHead(nn.Module):
-    """mmdet's ``RPNHead`` with its test configuration."""
+    """mmdet's ``RPNHead`` with its test configuration.
 
-    def __init__(self, head: Any):
+    Args:
+        head: The head.
+        static: All images have the size of the traced one.
+    """
+
+    def __init__(self, head: Any, static: bool):
         super().__init__()
         self.head = head
+        self.static = static
         self.coder = DeltaBoxCoder(head.bbox_coder)
         self.nms_pre = head.test_cfg.get('nms_pre', -1)
         self.min_size = head.test_cfg.get('min_bbox_size', -1)
@@ -164,12 +172,7 @@ class ProposalHead(nn.Module):
             logits = scores_map[0].permute(1, 2, 0).reshape(-1, self.head.cls_out_channels).float()
             deltas = deltas_map[0].permute(1, 2, 0).reshape(-1, 4).float()
             objectness = logits.sigmoid() if self.head.use_sigmoid_cls else logits.softmax(-1)
-            ranked, order = objectness[:, 0].sort(descending=True)
-            if self.nms_pre > 0:
-                # Not top-k, nor a slice: whether there are k anchors depends on the image.
-                places = torch.arange(order.shape[0], device=order.device)
-                first = (places < self.nms_pre).nonzero().squeeze(1)
-                ranked, order = ranked[first], order[first]
+            ranked, order = best_first(objectness[:, 0], self.nms_pre, self.static)
             boxes.append(self.coder.decode(anchors[order], deltas[order], limits))
             scores.append(ranked)
             levels.append(torch.full_like(order, number))
