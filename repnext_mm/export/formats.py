@@ -9,6 +9,7 @@ import torch
 
 from repnext_mm.compat import require_extra, require_openvino
 from repnext_mm.export.job import INPUT, Job, quiet
+from repnext_mm.export.onnx_graph import without_choices_of_rank
 from repnext_mm.export.options import ExportOptions
 from repnext_mm.export.size_free import SubsamplingBySlicing
 from repnext_mm.export.tasks import Task
@@ -61,6 +62,7 @@ def write_onnx(job: Job, path: Path) -> None:
             dynamo=False,
         )
     model = onnx.load(str(path))
+    without_choices_of_rank(model)
     model.producer_name = 'repnext_mm'
     entry = model.metadata_props.add()
     entry.key, entry.value = KEY, job.spec.to_text()

@@ -62,11 +62,12 @@ class ImageInput(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images as the graph takes them to ``(N, 3, H', W')``, normalized and padded."""
+        # Cast first: TensorRT takes uint8 as the input of a network, and nowhere behind that.
+        images = images.float()
         if not self.float_input:
             images = images.permute(0, 3, 1, 2)
         if self.reverse_channels:
             images = images[:, [2, 1, 0]]
-        images = images.float()
         if self.normalized:
             images = (images - self.mean) / self.std
         if self.size_divisor > 1:

@@ -135,7 +135,7 @@ def build_graph(model: nn.Module, task: Task, options: ExportOptions) -> ExportG
     image = image_input(preprocessor, dtype, options.float_input)
     model = copy.deepcopy(model)
     model.to(dtype)
-    make_size_free(model)
+    make_size_free(model, options.static)
     graph: Any = task.graph(model, image, options)
     graph.eval().requires_grad_(False)
     return graph

@@ -1,11 +1,14 @@
 """Layers that compute the same as others, at every size once they are traced."""
 
 import sys
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+
+from repnext_mm.export.fixed_size import FixedAveragePool
 
 
 class AdaptiveAveragePool(nn.Module):
@@ -67,23 +70,28 @@ class SubsamplingBySlicing(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def make_size_free(model: nn.Module) -> None:
+def make_size_free(model: nn.Module, static: bool = False) -> None:
     """Replaces, in place, layers that would keep the size at which they were traced.
 
     These are ``nn.AdaptiveAvgPool2d`` with more than one bin and mmseg's ``Upsample``, which
     multiplies sizes in Python.
+
+    Args:
+        model: The model.
+        static: All images have the size of the traced one, so pooling has constant windows.
     """
+    pool = FixedAveragePool if static else AdaptiveAveragePool
     for module in list(model.modules()):
         for name, child in module._modules.items():
-            module._modules[name] = _size_free(child)
+            module._modules[name] = _size_free(child, pool)
 
 
-def _size_free(layer: nn.Module | None) -> nn.Module | None:
+def _size_free(layer: nn.Module | None, pool: Callable[[int, int], nn.Module]) -> nn.Module | None:
     if isinstance(layer, nn.AdaptiveAvgPool2d):
         size = layer.output_size
         height, width = size if isinstance(size, tuple) else (size, size)
         if height is not None and width is not None and (height, width) != (1, 1):
-            return AdaptiveAveragePool(height, width).eval()
+            return pool(height, width).eval()
     utils = sys.modules.get('mmseg.models.utils')
     if utils is not None and isinstance(layer, utils.Upsample) and layer.scale_factor:
         return nn.Upsample(

@@ -98,7 +98,7 @@ class RoIPooling(nn.Module):
         levels = levels.clamp(0, len(self.strides) - 1).long()
         pooled = boxes.new_zeros((boxes.shape[0], channels, *self.size))
         for level, stride in enumerate(self.strides):
-            chosen = (levels == level).nonzero().squeeze(1)
+            chosen = (levels == level).nonzero()[:, 0]
             part = roi_align(
                 features[level].float(),
                 rois[chosen],

@@ -116,7 +116,7 @@ class DenseGraph(nn.Module):
     def _best(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         if self.min_size >= 0:
             sides = boxes[:, 2:] - boxes[:, :2]
-            large = (sides > self.min_size).all(1).nonzero().squeeze(1)
+            large = (sides > self.min_size).all(1).nonzero()[:, 0]
             boxes, scores, labels = boxes[large], scores[large], labels[large]
         keep = batched_nms(boxes, scores, labels, self.nms)
         if self.max_per_image > 0:

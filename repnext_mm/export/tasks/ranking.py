@@ -26,5 +26,5 @@ def best_first(scores: Tensor, limit: int, count_is_fixed: bool = False) -> tupl
         return scores.topk(min(limit, int(scores.shape[0])))
     placeholders = torch.full((limit,), -torch.inf, dtype=scores.dtype, device=scores.device)
     ranked, order = torch.cat([scores, placeholders]).topk(limit)
-    real = (order < scores.shape[0]).nonzero().squeeze(1)
+    real = (order < scores.shape[0]).nonzero()[:, 0]
     return ranked[real], order[real]

@@ -181,7 +181,7 @@ class ProposalHead(nn.Module):
     def _best(self, boxes: Tensor, scores: Tensor, levels: Tensor) -> Tensor:
         if self.min_size >= 0:
             sides = boxes[:, 2:] - boxes[:, :2]
-            large = (sides > self.min_size).all(1).nonzero().squeeze(1)
+            large = (sides > self.min_size).all(1).nonzero()[:, 0]
             boxes, scores, levels = boxes[large], scores[large], levels[large]
         keep = batched_nms(boxes, scores, levels, self.nms)
         return boxes[keep[: self.max_per_image]]
@@ -207,7 +207,7 @@ class BoxStage(nn.Module):
         if self.head.reg_class_agnostic:
             chosen = deltas[:, 0]
         else:
-            chosen = deltas.gather(1, labels.view(-1, 1, 1).expand(-1, 1, 4)).squeeze(1)
+            chosen = deltas.gather(1, labels.view(-1, 1, 1).expand(-1, 1, 4))[:, 0]
         return self.coder.decode(rois, chosen, limits)
 
     def refine(self, rois: Tensor, logits: Tensor, deltas: Tensor, limits: Tensor) -> Tensor:
@@ -230,7 +230,7 @@ class MaskStage(nn.Module):
             return masks[:, 0]
         height, width = masks.shape[2:]
         index = labels.view(-1, 1, 1, 1).expand(-1, 1, height, width)
-        return masks.gather(1, index).squeeze(1)
+        return masks.gather(1, index)[:, 0]
 
 
 def check_two_stage(model: Any) -> None:
