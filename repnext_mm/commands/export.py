@@ -21,6 +21,7 @@ from repnext_mm.evaluation.exported_model import is_exported
 from repnext_mm.export.exporter import Report, export_model
 from repnext_mm.export.formats import FORMATS
 from repnext_mm.export.options import MAXIMUM_OPSET, MINIMUM_OPSET, PARTS, ExportOptions
+from repnext_mm.export.targets import TARGETS
 from repnext_mm.export.tasks import task_of
 from repnext_mm.launch.command_line import add_form_option, build_parser, load_config
 from repnext_mm.launch.forms import built_form
@@ -65,6 +66,10 @@ def parse_args() -> argparse.Namespace:
         help='take float32 images (N, 3, H, W) from 0 to 255 instead of uint8 (N, H, W, 3)',
     )
     parser.add_argument(
+        '--target',
+        help=f'write ONNX, for one size, that this runtime takes: one of {tuple(TARGETS)}',
+    )
+    parser.add_argument(
         '--argmax', action='store_true', help='segmentors put out classes instead of logits'
     )
     args = parser.parse_args()
@@ -89,6 +94,7 @@ def export_options(args: argparse.Namespace, cfg: Config) -> ExportOptions:
         opset=args.opset,
         half=args.half,
         float_input=args.float_input,
+        target=args.target,
         argmax=args.argmax,
     )
 

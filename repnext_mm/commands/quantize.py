@@ -35,11 +35,13 @@ from repnext_mm.files import replaced, to_json, write_text
 from repnext_mm.launch.command_line import build_parser, build_runner, load_config
 from repnext_mm.quantization import Quantizer, Search, search
 from repnext_mm.quantization.calibration import METHODS
+from repnext_mm.quantization.nncf_file import METHOD, nncf_source, quantize_with_nncf
 from repnext_mm.quantization.sensitivity import MAX_LOSS
 from repnext_mm.quantization.source_file import SourceFile, check_quantized_path
-from repnext_mm.runtime import SESSIONS, open_session
+from repnext_mm.runtime import SESSIONS, FileSpec, open_session
 
-ONNX_RUNTIMES = tuple(SESSIONS['.onnx'])
+ONNX_RUNTIMES = tuple(name for name in SESSIONS['.onnx'] if name != 'opencv')
+"""OpenCV has no layers of 8 bits for these files."""
 RANKED = 8
 """Images on which layers are ranked."""
 
@@ -49,13 +51,24 @@ TIMED = 32
 
 def parse_args() -> argparse.Namespace:
     parser = build_parser(__doc__)
-    parser.add_argument('model', help='float .onnx file of tools/export.py')
-    parser.add_argument('--output', required=True, help='file to write, such as model_int8.onnx')
+    parser.add_argument('model', help='float .onnx file of tools/export.py; for NNCF also .xml')
+    parser.add_argument(
+        '--output', required=True, help='file to write, such as model_int8.onnx; .xml with NNCF'
+    )
     parser.add_argument('--images', type=int, default=64, help='how many to calibrate with')
     parser.add_argument(
         '--split', default='train', choices=['train', 'val', 'test'], help='where they come from'
     )
-    parser.add_argument('--method', default='minmax', help=f'for ranges, one of {METHODS}')
+    parser.add_argument(
+        '--method',
+        default='minmax',
+        help=f'for ranges, one of {METHODS}; or {METHOD}, which writes a file for OpenVINO',
+    )
+    parser.add_argument(
+        '--symmetric',
+        action='store_true',
+        help='for TensorRT: int8 activations with zero point 0, weights rounded in the graph',
+    )
     parser.add_argument(
         '--max-loss', type=float, default=MAX_LOSS, help='of the metric, on the scale of 0 to 1'
     )
@@ -82,6 +95,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--rounds', type=int, default=5, help='how often to time each file')
     args = parser.parse_args()
     args.runtimes = list(dict.fromkeys(args.runtimes))
+    if args.method == METHOD:
+        set_for_nncf(parser, args)
     if args.launcher != 'none':
         parser.error('quantizing takes one process: leave --launcher out')
     if min(args.images, args.rounds) < 1:
@@ -89,6 +104,15 @@ def parse_args() -> argparse.Namespace:
     if not args.max_loss >= 0:
         parser.error(f'--max-loss must be 0 or more, got {args.max_loss}')
     return args
+
+
+def set_for_nncf(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Settles what NNCF decides by itself, and refuses what it is not asked."""
+    given = ('keep_float', 'no_repair', 'full_range', 'symmetric')
+    options = [f'--{name.replace("_", "-")}' for name in given if getattr(args, name)]
+    if options:
+        parser.error(f'NNCF decides by itself: leave {", ".join(options)} out')
+    args.runtimes, args.no_search = ['openvino'], True
 
 
 def metric_names() -> list[str]:
@@ -111,8 +135,7 @@ class Written(NamedTuple):
 
 def main() -> int:
     args = parse_args()
-    spec = SourceFile(args.model).spec
-    check_quantized_path(args.model, args.output)
+    spec = read_source(args)
     for runtime in args.runtimes:
         open_session(args.model, runtime)  # before anything slow
     cfg = load_config(args)
@@ -133,10 +156,23 @@ def main() -> int:
     return 0 if written.search is None or written.search.reached else 1
 
 
+def read_source(args: argparse.Namespace) -> FileSpec:
+    """The contract of the float file, after a look at what is to be read and written."""
+    if args.method == METHOD:
+        return nncf_source(args.model, args.output)
+    check_quantized_path(args.model, args.output)
+    return SourceFile(args.model).spec
+
+
 def write_file(args: argparse.Namespace, cfg: Config, evaluator: FileEvaluator) -> Written:
     """Calibrates, and writes the 8-bit file: the first one, or the one that a search finds."""
     images = SampleImages(cfg, args.split, args.images, args.model)
-    quantizer = Quantizer(args.model, images, args.method, not args.full_range, not args.no_repair)
+    if args.method == METHOD:
+        quantize_with_nncf(args.model, args.output, images)
+        return Written(None, None, {})
+    quantizer = Quantizer(
+        args.model, images, args.method, not args.full_range, not args.no_repair, args.symmetric
+    )
     quantizer.find_layers(args.keep_float)
     if args.no_search:
         quantizer.write(args.output, args.keep_float)

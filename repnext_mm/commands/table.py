@@ -46,6 +46,9 @@ COMMANDS = {
     ),
     'quantize': Command(f'{ROOM}.quantize', 'make an ONNX file one of 8 bits'),
     'check': Command(f'{ROOM}.check_dataset', 'look for trouble in the data of a config'),
+    'check-target': Command(
+        f'{ROOM}.check_target', 'say whether TensorRT or OpenCV takes an ONNX file'
+    ),
     'convert': Command(f'{ROOM}.convert_dataset', 'convert a data set of another format'),
     'features': Command(
         f'{ROOM}.show_features', 'draw feature maps, branches and class activation'

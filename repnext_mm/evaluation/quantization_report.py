@@ -14,6 +14,7 @@ from repnext_mm.evaluation.file_metrics import (
 )
 from repnext_mm.quantization import Search
 from repnext_mm.runtime import Session, open_session
+from repnext_mm.runtime.pairs import weights_of
 from repnext_mm.timing import take_turns
 
 FLOAT, INT8 = 'float', 'int8'
@@ -46,8 +47,15 @@ def measure_files(
             else measure(path, 'test', runtime)
             for runtime in runtimes
         }
-        rows[name] = dict(file=path, megabytes=Path(path).stat().st_size / 1e6, metrics=metrics)
+        rows[name] = dict(file=path, megabytes=_size(Path(path)) / 1e6, metrics=metrics)
     return rows
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, with the weights beside it."""
+    weights = weights_of(path)
+    beside = weights.stat().st_size if path.suffix == '.xml' and weights.is_file() else 0
+    return path.stat().st_size + beside
 
 
 def loss_summary(rows: Mapping[str, Mapping[str, Any]], max_loss: float) -> dict[str, Any]:

@@ -13,9 +13,11 @@ from repnext_mm.export.comparison import Comparison
 from repnext_mm.export.fastest import fastest_file
 from repnext_mm.export.formats import FORMATS, check_format, format_of, settled
 from repnext_mm.export.options import ExportOptions
-from repnext_mm.export.preparation import prepare
+from repnext_mm.export.overflow import check_activations
+from repnext_mm.export.preparation import ReadyModel, prepare
 from repnext_mm.export.proof import prove
 from repnext_mm.export.tasks import task_of
+from repnext_mm.export.targets import TARGETS, require_taken
 from repnext_mm.files import check_new_folder, check_place, replaced, replaced_folder
 from repnext_mm.reparam.forms import AUTO
 from repnext_mm.runtime import FileSpec
@@ -79,7 +81,7 @@ def export_model(
     path = Path(path)
     options = options or ExportOptions()
     options = replace(options, format=format_of(path, options.format))
-    options = settled(options)
+    options = settled_for_target(settled(options))
     check_format(task_of(trained_model(model), options.part), options)
     row = FORMATS[str(options.format)]
     (check_new_folder if row.folder else check_place)(path)
@@ -90,11 +92,47 @@ def export_model(
         options = replace(options, form=choice.form)
         metadata |= dict(choice=choice.to_json())
     ready = prepare(model, cfg, options, dataset_meta, **metadata)
+    if options.half:
+        check_activations(ready.task, ready.float_subject, ready.images)
     with replaced_folder(path) if row.folder else replaced(path) as draft:
         row.write(ready.job, draft)
         comparisons = prove(ready.task, ready.model, ready.job.graph, draft, ready.images)
         check_equal(comparisons, options)
+        if options.target is not None:
+            comparisons += prove_for(options.target, ready, draft)
+            check_equal(comparisons, options)
     return Report(path, ready.job.spec, comparisons)
+
+
+def settled_for_target(options: ExportOptions) -> ExportOptions:
+    """The options with those that every file for a target has.
+
+    Raises:
+        ValueError: If the target is unknown, or reads no such files.
+    """
+    if options.target is None:
+        return options
+    if options.target not in TARGETS:
+        raise ValueError(f'unknown target {options.target!r}: choose from {tuple(TARGETS)}')
+    if options.format != 'onnx':
+        raise ValueError(
+            f'{options.target} reads ONNX files, not {options.format}: end the output in .onnx'
+        )
+    return replace(options, static=True)
+
+
+def prove_for(target: str, ready: ReadyModel, path: Path) -> list[Comparison]:
+    """Makes sure that a target takes a file, and compares it there where it can be run here.
+
+    Raises:
+        ValueError: If it does not take the file.
+    """
+    require_taken(target, path)
+    runtime = TARGETS[target].runtime
+    if runtime is None:
+        return []
+    found = prove(ready.task, ready.model, ready.job.graph, path, ready.images, runtime)
+    return [replace(row, place=f'{row.place}, {runtime}') for row in found]
 
 
 def check_equal(comparisons: Sequence[Comparison], options: ExportOptions) -> None:

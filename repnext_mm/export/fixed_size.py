@@ -1,6 +1,7 @@
 """Adaptive pooling of maps that always have the size of the traced one, by ordinary operators."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -52,9 +53,7 @@ def windows(length: int, bins: int) -> list[Window]:
 def even_steps(found: Sequence[Window]) -> tuple[int, int] | None:
     """Size and distance of windows that all have the same; None for others."""
     sizes = {window.end - window.start for window in found}
-    distances = {
-        after.start - before.start for before, after in zip(found, found[1:], strict=False)
-    }
+    distances = {after.start - before.start for before, after in pairwise(found)}
     if len(sizes) > 1 or len(distances) > 1 or distances == {0}:
         return None
     size = sizes.pop()

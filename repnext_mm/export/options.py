@@ -45,6 +45,10 @@ class ExportOptions:
     float_input: bool = False
     """Take float32 images ``(N, 3, H, W)`` from 0 to 255, RGB, not uint8 ``(N, H, W, 3)``."""
 
+    target: str | None = None
+    """A key of :data:`repnext_mm.export.targets.TARGETS`: write an ONNX file that this runtime takes,
+    for one size of images, or none."""
+
     argmax: bool = False
     """Segmentors put out classes instead of logits."""
 

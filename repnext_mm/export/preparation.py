@@ -46,6 +46,14 @@ class ReadyModel:
     images: list[np.ndarray]
     """``(H, W, 3)`` uint8, RGB, to compare with: the first is the traced one."""
 
+    @property
+    def float_subject(self) -> nn.Module:
+        """What the task asks for predictions, in float32 whatever the file is in."""
+        if self.task.subject(self.model, self.job.graph) is self.model:
+            return self.model
+        options = ExportOptions(part=self.job.spec.part, static=not self.job.dynamic)
+        return self.task.subject(self.model, build_graph(self.model, self.task, options))
+
 
 def prepare(
     model: Runner | nn.Module,

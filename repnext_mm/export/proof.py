@@ -22,7 +22,12 @@ ROUNDING = {'float32': 1e-5, 'float16': 1e-3}
 
 
 def prove(
-    task: Task, model: nn.Module, graph: ExportGraph, path: Path, images: Sequence[np.ndarray]
+    task: Task,
+    model: nn.Module,
+    graph: ExportGraph,
+    path: Path,
+    images: Sequence[np.ndarray],
+    runtime: str | None = None,
 ) -> list[Comparison]:
     """Compares an exported file with the model, and measures how far they are apart.
 
@@ -33,8 +38,9 @@ def prove(
         path: The file.
         images: ``(H, W, 3)`` uint8 each. The first has the traced size; a flat image of that
             size, and a batch of two where the file takes any, are compared as well.
+        runtime: That reads the file; None for the first of those that do.
     """
-    session = open_session(path, trust=True)  # this process has just written it
+    session = open_session(path, runtime, trust=True)  # this process has just written it
     reader = task.open(session)
     subject = task.subject(model, graph)
     flat = np.full_like(images[0], FLAT)

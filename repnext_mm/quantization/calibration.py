@@ -13,7 +13,7 @@ import numpy as np
 from repnext_mm.quantization.onnx_network import OnnxNetwork
 from repnext_mm.quantization.placement import nodes_to_quantize
 from repnext_mm.quantization.probes import add_reduction, tensor_values
-from repnext_mm.quantization.scales import Range
+from repnext_mm.quantization.scales import Range, around_zero
 from repnext_mm.quantization.weight_limits import limited_weights
 
 METHODS = ('minmax', 'entropy', 'percentile')
@@ -70,13 +70,16 @@ class Calibration(NamedTuple):
         ]
 
 
-def calibrate(network: OnnxNetwork, images: Iterable[np.ndarray], method: str) -> Calibration:
+def calibrate(
+    network: OnnxNetwork, images: Iterable[np.ndarray], method: str, symmetric: bool = False
+) -> Calibration:
     """Measures the ranges of all tensors that may be quantized.
 
     Args:
         network: The network.
         images: ``(H, W, 3)`` uint8, RGB; can be gone through twice.
         method: ``'minmax'`` for all values, ``'entropy'`` or ``'percentile'`` to cut rare ones off.
+        symmetric: Zero is in the middle of every range.
 
     Raises:
         ValueError: If there is no image, or the network computes NaN.
@@ -86,6 +89,8 @@ def calibrate(network: OnnxNetwork, images: Iterable[np.ndarray], method: str) -
     ranges = {name: row.whole for name, row in channels.items()}
     if method != 'minmax':
         ranges = histogram_ranges(network, list(ranges), images, method)
+    if symmetric:
+        ranges = {name: around_zero(limits) for name, limits in ranges.items()}
     magnitudes = {name: row.magnitudes for name, row in channels.items()}
     limited = limited_weights(network, magnitudes, ranges)
     return Calibration(network, channels, ranges, limited, count)

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 def quantized_model(
-    calibration: Calibration, float_layers: Collection[str], reduce_range: bool
+    calibration: Calibration,
+    float_layers: Collection[str],
+    reduce_range: bool,
+    symmetric: bool = False,
 ) -> ModelProto:
     """A copy of a network in which all layers but some are in 8 bits.
 
@@ -29,6 +32,8 @@ def quantized_model(
         calibration: The network and its ranges.
         float_layers: Names of the layers that stay in float.
         reduce_range: Weights of 7 bits.
+        symmetric: As TensorRT takes it: int8 activations with zero point 0, biases in float, and
+            weights that are rounded in the graph.
     """
     from onnxruntime.quantization import QuantType
     from onnxruntime.quantization.calibrate import CalibrationMethod, TensorData, TensorsData
@@ -49,12 +54,17 @@ def quantized_model(
         per_channel=True,
         reduce_range=reduce_range,
         weight_qType=QuantType.QInt8,
-        activation_qType=QuantType.QUInt8,
+        activation_qType=QuantType.QInt8 if symmetric else QuantType.QUInt8,
         tensors_range=TensorsData(CalibrationMethod.MinMax, ranges),
         nodes_to_quantize=nodes,
         nodes_to_exclude=[],
         op_types_to_quantize=sorted({network.by_name[name].op_type for name in nodes}),
-        extra_options=dict(WeightSymmetric=True, ActivationSymmetric=False),
+        extra_options=dict(
+            WeightSymmetric=True,
+            ActivationSymmetric=symmetric,
+            QuantizeBias=not symmetric,
+            AddQDQPairToWeight=symmetric,
+        ),
     )
     quantizer.quantize_model()
     quantizer.model.topological_sort()

@@ -36,7 +36,8 @@ class Quantizer:
     """Writes 8-bit versions of an exported file, for which it is calibrated once.
 
     Weights are int8, symmetric, with a scale for each output channel. Activations are uint8
-    with a zero point, because x86 multiplies unsigned by signed bytes. Processors without
+    with a zero point, because x86 multiplies unsigned by signed bytes, or int8 without one for
+    TensorRT. Processors without
     VNNI add two of these products in 16 bits, which overflow with weights above 64; with
     ``reduce_range`` there are none, so that the file computes the same everywhere.
 
@@ -49,6 +50,8 @@ class Quantizer:
         repair: Limit weights of channels that 8 bits cannot show, and even out the channels if
             that makes the sum of the layers' errors smaller. Without it this is what ONNX
             Runtime's tools do by themselves.
+        symmetric: Activations are int8 with zero point 0, weights have all 8 bits and stay in the
+            file as floats that the graph rounds, and biases are floats: what TensorRT takes.
 
     Attributes:
         layers: The names of all layers with weights, as in the model in torch.
@@ -73,20 +76,25 @@ class Quantizer:
         range_method: str = 'minmax',
         reduce_range: bool = True,
         repair: bool = True,
+        symmetric: bool = False,
     ):
         if range_method not in METHODS:
             raise ValueError(f'unknown range_method {range_method!r}: choose from {METHODS}')
         self.source = SourceFile(source)
-        self.range_method, self.reduce_range = range_method, reduce_range
+        self.range_method, self.symmetric = range_method, symmetric
+        self.reduce_range = reduce_range and not symmetric
         images = list(images) if iter(images) is images else images
         compared = list(itertools.islice(images, COMPARED_IMAGES))
         self.source.check_images(compared)
         network = OnnxNetwork(simplify(self.source.path))
-        self.calibration = calibrate(network, images, range_method)
+        self.calibration = calibrate(network, images, range_method, symmetric)
         self.equalized = False
         if repair:
             evened = calibrate(
-                equalize(network, self.calibration.magnitudes).network, images, range_method
+                equalize(network, self.calibration.magnitudes).network,
+                images,
+                range_method,
+                symmetric,
             )
             if self._total_error(evened, compared) < self._total_error(self.calibration, compared):
                 self.calibration, self.equalized = evened, True
@@ -133,7 +141,7 @@ class Quantizer:
 
         check_quantized_path(self.source.path, target)
         float_layers = [*self.find_layers(keep_float), *self.always_float]
-        model = quantized_model(self.calibration, float_layers, self.reduce_range)
+        model = quantized_model(self.calibration, float_layers, self.reduce_range, self.symmetric)
         entry = next(entry for entry in model.metadata_props if entry.key == KEY)
         entry.value = self.source.quantized_spec(self._details(float_layers)).to_text()
         onnx.checker.check_model(model)
@@ -165,7 +173,7 @@ class Quantizer:
             images=self.calibration.images,
             keep_float=sorted(set(float_layers)),
             weights='int8, symmetric, per output channel',
-            activations='uint8',
+            activations='int8, symmetric' if self.symmetric else 'uint8',
             reduce_range=self.reduce_range,
             equalized=self.equalized,
             limited_weights=sorted(self.calibration.limited_weights),

@@ -9,6 +9,12 @@ Range = tuple[float, float]
 """Smallest and largest value."""
 
 
+def around_zero(limits: Range) -> Range:
+    """The smallest range that holds this one and has zero in its middle."""
+    largest = max(-limits[0], limits[1])
+    return -largest, largest
+
+
 def step_size(limits: Range) -> float:
     """The distance of two neighbours among the 256 values between the ends of a range.
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from repnext_mm.compat import require_extra
+from repnext_mm.runtime.devices import check_providers, providers_for
 from repnext_mm.runtime.session import Session, named_errors, read_spec
 
 
@@ -13,8 +14,9 @@ class OnnxRuntimeSession(Session):
 
     Args:
         source: The file.
-        **options: Of ``InferenceSession``, such as ``providers=['CUDAExecutionProvider']`` or
-            ``sess_options``, with which a session cannot be pickled.
+        **options: ``device`` (``'cpu'``, ``'cuda'``, ``'cuda:N'``), and those of
+            ``InferenceSession``, such as ``providers`` or ``sess_options``, with which a session
+            cannot be pickled.
     """
 
     native = ('session',)
@@ -24,11 +26,15 @@ class OnnxRuntimeSession(Session):
         settings = runtime.SessionOptions()
         # Its threads would spin on after a run and slow down what is computed then, such as masks.
         settings.add_session_config_entry('session.force_spinning_stop', '1')
-        chosen = dict(providers=['CPUExecutionProvider'], sess_options=settings) | self.options
+        device = self.options.get('device', 'cpu')
+        providers = providers_for(device, runtime)
+        given = {name: value for name, value in self.options.items() if name != 'device'}
+        chosen = dict(providers=providers, sess_options=settings) | given
         source = self.source
         with named_errors(source):
             content = source.content if source.path is None else str(source.place)
             self.session = runtime.InferenceSession(content, **chosen)
+            check_providers(device, self.session)
         self.spec = read_spec(self.session.get_modelmeta().custom_metadata_map, source)
         self.output_names = [output.name for output in self.session.get_outputs()]
         self.input_name = self.session.get_inputs()[0].name

@@ -10,6 +10,7 @@ from repnext_mm.runtime.executorch_session import ExecuTorchSession
 from repnext_mm.runtime.litert_session import LiteRtSession
 from repnext_mm.runtime.ncnn_session import NcnnSession
 from repnext_mm.runtime.onnxruntime_session import OnnxRuntimeSession
+from repnext_mm.runtime.opencv_session import OpenCvSession
 from repnext_mm.runtime.openvino_session import OpenVinoSession
 from repnext_mm.runtime.session import Session, read_spec
 from repnext_mm.runtime.source import ModelSource, model_source
@@ -24,7 +25,11 @@ FOLDERS = ('.mlpackage',)
 """The endings of files that are folders."""
 
 SESSIONS: dict[str, dict[str, type[Session]]] = {
-    '.onnx': {'onnxruntime': OnnxRuntimeSession, 'openvino': OpenVinoSession},
+    '.onnx': {
+        'onnxruntime': OnnxRuntimeSession,
+        'openvino': OpenVinoSession,
+        'opencv': OpenCvSession,
+    },
     '.xml': {'openvino': OpenVinoSession},
     '.pt2': {'torch': ExportedProgramSession},
     '.mlpackage': PACKAGE_RUNTIMES,
@@ -50,8 +55,8 @@ def open_session(
         runtime: One of those that read such files; None for the first of them.
         trust: Open a file that can run code, a program of ``torch.export``. ONNX and OpenVINO's
             files are data and need no trust.
-        **options: Of ONNX Runtime's ``InferenceSession`` or OpenVINO's ``compile_model``; both
-            use the CPU by default.
+        **options: ``device``, such as ``'cuda'``, for ONNX Runtime and torch; further those of ONNX
+            Runtime's ``InferenceSession`` or OpenVINO's ``compile_model``. All use the CPU by default.
 
     Raises:
         FileNotFoundError: If there is no such file.

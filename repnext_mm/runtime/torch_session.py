@@ -8,14 +8,20 @@ from typing import Any
 import numpy as np
 
 from repnext_mm.compat import require_extra
+from repnext_mm.runtime.devices import torch_device
 from repnext_mm.runtime.session import Session, named_errors, read_spec
 from repnext_mm.runtime.spec import KEY
 
 
 class ExportedProgramSession(Session):
-    """A program of ``torch.export`` in torch, on the CPU.
+    """A program of ``torch.export`` in torch, by default on the CPU.
 
     Opening one can run code from it: see :mod:`repnext_mm.runtime.programs`.
+
+    Args:
+        source: The file.
+        **options: ``device``, such as ``'cuda'`` or ``'cuda:1'``: the program is moved there,
+            whatever device it was made on.
     """
 
     can_run_code = True
@@ -24,9 +30,11 @@ class ExportedProgramSession(Session):
         for package in ('torch', 'torchvision'):  # which registers operators that programs call
             require_extra(package, 'torch', f'running {self.source}')
         import torch
+        from torch.export.passes import move_to_device_pass
 
         from repnext_mm.runtime.programs import check_program
 
+        self.device = torch_device(self.options.get('device', 'cpu'))
         source = self.source
         content = io.BytesIO(source.content or b'') if source.path is None else source.place
         check_program(content, str(source))
@@ -34,7 +42,8 @@ class ExportedProgramSession(Session):
         with named_errors(source), warnings.catch_warnings():
             warnings.simplefilter('ignore')  # torch reads buffers that it does not write
             file = content if isinstance(content, io.BytesIO) else str(content)
-            self.module = torch.export.load(file, extra_files=entries).module()
+            program = torch.export.load(file, extra_files=entries)
+            self.module = move_to_device_pass(program, self.device).module()
         self.spec = read_spec(entries, source)
         self.output_names = self.spec.outputs
 
@@ -46,7 +55,7 @@ class ExportedProgramSession(Session):
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
         try:
-            return _run(self.module, images, self.output_names)
+            return _run(self.module, images, self.output_names, self.device)
         except AssertionError as error:
             raise ValueError(
                 f'torch.export made this program for images of other sizes than {images.shape} '
@@ -54,12 +63,14 @@ class ExportedProgramSession(Session):
             ) from error
 
 
-def _run(module: Any, images: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+def _run(
+    module: Any, images: np.ndarray, names: Sequence[str], device: Any
+) -> dict[str, np.ndarray]:
     import torch
 
     if not images.flags.writeable:  # of which torch warns
         images = images.copy()
     with torch.inference_mode():
-        outputs = module(torch.from_numpy(images))
+        outputs = module(torch.from_numpy(images).to(device))
     outputs = outputs if isinstance(outputs, tuple | list) else [outputs]
-    return {name: value.numpy() for name, value in zip(names, outputs, strict=True)}
+    return {name: value.cpu().numpy() for name, value in zip(names, outputs, strict=True)}
