@@ -46,6 +46,8 @@ COCO = ['faster-coco-eval>=1.8']
 """For ``FasterCocoMetric`` of OneDL's mmdet, in the place of pycocotools."""
 ANALYSIS = ['hotcoco>=1.3', 'matplotlib']
 """For ``tools/analyze.py`` with detectors: kinds of errors, thresholds, confusions."""
+NNCF = ['nncf>=3.0', *OPENVINO]
+"""For ``tools/quantize.py --method nncf``."""
 PRUNING = ['torch-pruning>=1.6']
 CAM = ['grad-cam>=1.5.4,<1.5.6']
 """For ``tools/show_features.py --cam``. From 1.5.7 on it takes opencv-python-headless, which overwrites files
@@ -147,6 +149,7 @@ setup(
         'runtime': RUNTIME,
         'coco': COCO,
         'analysis': ANALYSIS,
+        'nncf': NNCF,
         'pruning': PRUNING,
         'cam': CAM,
         'data': DATA,

@@ -8,6 +8,7 @@ USAGES = {
     'benchmark.py': ['missing.py'],
     'benchmark_gpu.py': ['--budget', '-1'],
     'check_dataset.py': ['missing.py'],
+    'check_target.py': ['missing.onnx', '--target', 'tensorrt'],
     'compare_formats.py': ['missing.py'],
     'convert_checkpoint.py': ['missing.pth', 'x.pth'],
     'convert_dataset.py': ['missing', '--from', 'masks', '--output', 'data'],
