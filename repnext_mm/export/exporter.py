@@ -16,8 +16,8 @@ from repnext_mm.export.options import ExportOptions
 from repnext_mm.export.overflow import check_activations
 from repnext_mm.export.preparation import ReadyModel, prepare
 from repnext_mm.export.proof import prove
-from repnext_mm.export.tasks import task_of
 from repnext_mm.export.targets import TARGETS, require_taken
+from repnext_mm.export.tasks import task_of
 from repnext_mm.files import check_new_folder, check_place, replaced, replaced_folder
 from repnext_mm.reparam.forms import AUTO
 from repnext_mm.runtime import FileSpec

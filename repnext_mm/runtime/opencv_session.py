@@ -38,6 +38,11 @@ class OpenCvSession(Session):
         with named_errors(source):
             self.network = cv2.dnn.readNetFromONNX(np.frombuffer(content, np.uint8))
 
+    def wake(self) -> None:
+        """Goes on with one thread: those of OpenCV's pool stay behind in a fork."""
+        image_module('cv2').setNumThreads(1)
+        self.open()
+
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
         with self.turn:
             self.network.setInput(images.astype(np.float32), self.input_name)

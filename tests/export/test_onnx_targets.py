@@ -45,7 +45,9 @@ def test_opencv_computes_what_torch_does(name, part, tmp_path):
 
 def test_opencv_refuses_detectors_and_open_sizes(tmp_path):
     path = tmp_path / 'model.onnx'
-    with pytest.raises(ValueError, match=r'opencv does not take this graph: .*OpenCV cannot run it'):
+    with pytest.raises(
+        ValueError, match=r'opencv does not take this graph: .*OpenCV cannot run it'
+    ):
         export(DETECTORS[0], path, target='opencv')
     assert not path.exists()
     export(CLASSIFIERS[0], path)
