@@ -1,11 +1,14 @@
 """8 bits for TensorRT and for OpenVINO, and of files whose weights lie beside them."""
 
+import sys
+
 import numpy as np
 import onnx
 import pytest
 from exports import CLASSIFIERS, noise, small_config, small_model
 from onnx import numpy_helper
 
+from repnext_mm.commands import quantize
 from repnext_mm.export import ExportOptions, export_model, open_session
 from repnext_mm.export.targets import check_for
 from repnext_mm.quantization import Quantizer
@@ -85,3 +88,14 @@ def test_nncf_says_what_it_takes(source, tmp_path):
         nncf_source(tmp_path / 'model.pt2', tmp_path / 'a.xml')
     with pytest.raises(ValueError, match=r'writes another .xml file'):
         nncf_source(source, tmp_path / 'a.onnx')
+
+
+def test_nncf_decides_by_itself(monkeypatch, capsys):
+    usual = ['quantize', 'c.py', 'm.onnx', '--output', 'm.xml', '--method', 'nncf']
+    monkeypatch.setattr(sys, 'argv', usual)
+    args = quantize.parse_args()
+    assert args.runtimes == ['openvino'] and args.no_search
+    monkeypatch.setattr(sys, 'argv', [*usual, '--symmetric', '--keep-float', 'head'])
+    with pytest.raises(SystemExit):
+        quantize.parse_args()
+    assert 'leave --keep-float, --symmetric out' in capsys.readouterr().err
