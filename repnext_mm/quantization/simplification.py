@@ -34,18 +34,22 @@ def simplify(path: Path) -> ModelProto:
 
     Raises:
         ImportError: If onnx or onnxruntime is missing.
+        ValueError: If the weights take more than 2 GB.
     """
     onnx = require_extra('onnx', 'onnx', PURPOSE)
     require_extra('onnxruntime', 'onnx', PURPOSE)
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    source = onnx.load(str(path))
+    source = onnx.load(str(path))  # with weights that lie beside it
     with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / 'simplified.onnx'
+        whole, target = Path(folder) / 'whole.onnx', Path(folder) / 'simplified.onnx'
+        if source.ByteSize() > onnx.checker.MAXIMUM_PROTOBUF:
+            raise ValueError(f'{path} has weights of more than 2 GB, which are not quantized')
+        onnx.save(source, str(whole))
         level = logging.root.level
         try:
             logging.root.setLevel(logging.ERROR)
-            quant_pre_process(str(path), str(target), skip_symbolic_shape=True)
+            quant_pre_process(str(whole), str(target), skip_symbolic_shape=True)
         finally:
             logging.root.setLevel(level)
         model = onnx.load(str(target))

@@ -8,8 +8,8 @@ from torch import nn
 from repnext_mm.export.fixed_size import FixedAveragePool, even_steps, windows
 from repnext_mm.export.size_free import make_size_free
 
-EVEN = [(6, 3), (4, 3), (5, 1), (7, 7), (9, 3)]
-UNEVEN = [(4, 6), (7, 3), (5, 4), (2, 3)]
+EVEN = [(6, 3), (4, 3), (5, 1), (7, 7), (7, 3)]
+UNEVEN = [(4, 6), (8, 3), (10, 4), (2, 3)]
 
 
 @pytest.mark.parametrize(('length', 'bins'), EVEN + UNEVEN)

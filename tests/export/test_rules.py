@@ -137,7 +137,7 @@ def test_a_choice_of_rank_becomes_a_squeeze(squeezes, tmp_path):
     assert without_choices_of_rank(model) == int(squeezes)
     kinds = [row.op_type for row in model.graph.node]
     assert kinds == (['Constant', 'Squeeze', 'Relu'] if squeezes else ['If', 'Relu'])
-    model.graph.output[0].CopyFrom(helper.make_tensor_value_info('z', FLOAT, None))
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info('z', FLOAT, [3, 8, 8]))
     onnx.checker.check_model(model)
 
 
