@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class Window(NamedTuple):
+class PoolWindow(NamedTuple):
     """The positions ``start ... end - 1`` along an axis."""
 
     start: int
@@ -45,12 +45,12 @@ class FixedAveragePool(nn.Module):
         return pooled.to(x.dtype)
 
 
-def windows(length: int, bins: int) -> list[Window]:
+def windows(length: int, bins: int) -> list[PoolWindow]:
     """The windows of adaptive pooling: ``floor(i l / b) ... ceil((i + 1) l / b)``."""
-    return [Window(i * length // bins, -(-(i + 1) * length // bins)) for i in range(bins)]
+    return [PoolWindow(i * length // bins, -(-(i + 1) * length // bins)) for i in range(bins)]
 
 
-def even_steps(found: Sequence[Window]) -> tuple[int, int] | None:
+def even_steps(found: Sequence[PoolWindow]) -> tuple[int, int] | None:
     """Size and distance of windows that all have the same; None for others."""
     sizes = {window.end - window.start for window in found}
     distances = {after.start - before.start for before, after in pairwise(found)}
@@ -60,7 +60,7 @@ def even_steps(found: Sequence[Window]) -> tuple[int, int] | None:
     return size, distances.pop() if distances else size
 
 
-def _average(maps: Tensor, found: Sequence[Window]) -> Tensor:
+def _average(maps: Tensor, found: Sequence[PoolWindow]) -> Tensor:
     """Averages over the windows of the last axis, by a product with a constant."""
     matrix = [
         [(start <= i < end) / (end - start) for start, end in found] for i in range(found[-1].end)

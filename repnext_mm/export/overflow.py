@@ -38,8 +38,8 @@ def check_activations(task: Task, subject: nn.Module, images: Sequence[np.ndarra
                 height, width = image.shape[:2]
                 raise ValueError(
                     f'{layer} puts out values of up to {value:.3g} on a test image of {height} x '
-                    f'{width}, and float16 holds {LARGEST:.0f} at most: export in float32 (without '
-                    '--half, half=False), or in 8 bits with tools/quantize.py'
+                    f'{width}, and float16 holds {LARGEST:.0f} at most: export in float32 '
+                    '(half=False), or in 8 bits with tools/quantize.py'
                 )
 
 

@@ -8,18 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from repnext_mm.export.targets.finding import Finding, by_reason
+from repnext_mm.export.targets.obstacles import Obstacle, by_reason
 from repnext_mm.export.targets.opencv import check_for_opencv
 from repnext_mm.export.targets.tensorrt import check_for_tensorrt
 from repnext_mm.export.targets.tensorrt_parser import parse_with_tensorrt
 
-__all__ = ['TARGETS', 'Finding', 'Target', 'by_reason', 'check_for', 'require_taken']
+__all__ = ['TARGETS', 'Obstacle', 'TargetRuntime', 'by_reason', 'check_for', 'require_taken']
 
 
-class Target(NamedTuple):
+class TargetRuntime(NamedTuple):
     """A runtime of ONNX files for one size of images."""
 
-    check: Callable[[Path], list[Finding]]
+    check: Callable[[Path], list[Obstacle]]
     """Says what it does not take of a file."""
 
     runtime: str | None = None
@@ -27,13 +27,13 @@ class Target(NamedTuple):
 
 
 TARGETS = {
-    'tensorrt': Target(lambda path: [*check_for_tensorrt(path), *parse_with_tensorrt(path)]),
-    'opencv': Target(check_for_opencv, 'opencv'),
+    'tensorrt': TargetRuntime(lambda path: [*check_for_tensorrt(path), *parse_with_tensorrt(path)]),
+    'opencv': TargetRuntime(check_for_opencv, 'opencv'),
 }
 """By name."""
 
 
-def check_for(target: str, path: str | Path) -> list[Finding]:
+def check_for(target: str, path: str | Path) -> list[Obstacle]:
     """Says what a target does not take of an ONNX file; nothing where nothing was found.
 
     Raises:

@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 
 from repnext_mm.export.comparison import ARRAY_LIMITS, compare_arrays
-from repnext_mm.export.targets.finding import Finding
+from repnext_mm.export.targets.obstacles import Obstacle
 from repnext_mm.runtime import Session, open_session
 
-LONGEST = 300
+ERROR_LENGTH = 300
 """Characters of an error of OpenCV, which begin with its own place in files of C++."""
 
-PARTS = (
+OTHER_MODELS = (
     'export a segmentor, a classifier or a backbone (part="backbone"); OpenCV has no graphs whose '
     'tensors depend on what was found, as in whole detectors'
 )
 
 
-def check_for_opencv(path: Path) -> list[Finding]:
+def check_for_opencv(path: Path) -> list[Obstacle]:
     """Runs a file on an image of noise in OpenCV and in ONNX Runtime.
 
     Args:
@@ -33,7 +33,7 @@ def check_for_opencv(path: Path) -> list[Finding]:
     static = reference.spec.input.static_shape
     if static is None:
         reason = 'it takes images of any size, and OpenCV needs the sizes of all tensors'
-        return [Finding(path.name, reason, 'export with static=True (--static)')]
+        return [Obstacle(path.name, reason, 'export with static=True')]
     image = np.random.default_rng(0).integers(0, 256, (1, *static, 3), np.uint8)
     limit = ARRAY_LIMITS.get(reference.spec.precision, ARRAY_LIMITS['float16'])['features']
     try:
@@ -41,13 +41,13 @@ def check_for_opencv(path: Path) -> list[Finding]:
         found = session(image)
     except Exception as error:  # OpenCV's own class, and ours when the file is opened
         text = ' '.join(str(error).split())
-        return [Finding(path.name, f'OpenCV cannot run it ({text[-LONGEST:]})', PARTS)]
+        return [Obstacle(path.name, f'OpenCV cannot run it ({text[-ERROR_LENGTH:]})', OTHER_MODELS)]
     return _differences(path, reference, image, found, limit)
 
 
 def _differences(
     path: Path, reference: Session, image: np.ndarray, found: dict[str, np.ndarray], limit: float
-) -> list[Finding]:
+) -> list[Obstacle]:
     import torch
 
     rows = []
@@ -56,6 +56,6 @@ def _differences(
         if not difference <= limit:
             reason = f'OpenCV computes {name} with a difference of {difference:.1e}'
             rows.append(
-                Finding(path.name, reason, 'use ONNX Runtime, or another part of the model')
+                Obstacle(path.name, reason, 'use ONNX Runtime, or another part of the model')
             )
     return rows

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from repnext_mm.export.targets import tensorrt_operators as table
-from repnext_mm.export.targets.finding import Finding
+from repnext_mm.export.targets.obstacles import Obstacle
 from repnext_mm.export.targets.onnx_file import OnnxFile, attributes, branches
 
 if TYPE_CHECKING:
     from onnx import NodeProto
 
 OTHER_PART = 'export the part before it (part="backbone" or "backbone-neck")'
-SYMMETRIC = 'quantize with tools/quantize.py --symmetric'
-STATIC = 'export with static=True (--static)'
+SYMMETRIC = 'quantize it with symmetric=True'
+STATIC = 'export with static=True'
 
 
 class Rule(NamedTuple):
@@ -35,7 +35,7 @@ class Rule(NamedTuple):
     """What to do."""
 
 
-def check_for_tensorrt(path: Path) -> list[Finding]:
+def check_for_tensorrt(path: Path) -> list[Obstacle]:
     """Looks for what TensorRT's parser does not take.
 
     Args:
@@ -52,37 +52,37 @@ def check_for_tensorrt(path: Path) -> list[Finding]:
     found = []
     if file.opset not in table.OPSETS:
         reason = f'opset {file.opset} is none of {table.OPSETS[0]} to {table.OPSETS[-1]}'
-        found.append(Finding(path.name, reason, 'export with another opset (--opset)'))
+        found.append(Obstacle(path.name, reason, 'export with another opset'))
     for node in file.nodes():
         found += _findings(file, node)
     return found
 
 
-def _findings(file: OnnxFile, node: NodeProto) -> Iterator[Finding]:
+def _findings(file: OnnxFile, node: NodeProto) -> Iterator[Obstacle]:
     place = f'{node.op_type} {node.name}'.strip()
     if node.domain not in ('', 'ai.onnx'):
-        yield Finding(place, f'an operator of {node.domain}', 'it needs a plugin of your own')
-    elif node.op_type not in table.OPERATORS:
-        yield Finding(place, f'TensorRT has no {node.op_type}', OTHER_PART)
+        yield Obstacle(place, f'an operator of {node.domain}', 'it needs a plugin of your own')
+    elif node.op_type not in table.TENSORRT_OPERATORS:
+        yield Obstacle(place, f'TensorRT has no {node.op_type}', OTHER_PART)
     else:
-        for rule in RULES:
+        for rule in LIMITS:
             if not rule.operators or node.op_type in rule.operators:
                 if reason := rule.broken(file, node):
-                    yield Finding(place, reason, rule.remedy)
+                    yield Obstacle(place, reason, rule.remedy)
 
 
 def _other_type(file: OnnxFile, node: NodeProto) -> str | None:
     if not node.input or node.op_type == 'DequantizeLinear':
         return None
     kind = file.type_of(node.input[1 if node.op_type == 'Where' else 0])
-    if kind is None or kind in table.OPERATORS[node.op_type]:
+    if kind is None or kind in table.TENSORRT_OPERATORS[node.op_type]:
         return None
     return f'{node.op_type} does not take {kind}'
 
 
 def _other_integers(file: OnnxFile, node: NodeProto) -> str | None:
     kind = file.type_of(node.input[0])
-    if kind is None or kind in table.OPERATORS['DequantizeLinear']:
+    if kind is None or kind in table.TENSORRT_OPERATORS['DequantizeLinear']:
         return None
     return f'DequantizeLinear does not take {kind}'
 
@@ -167,7 +167,7 @@ def _reduction(file: OnnxFile, node: NodeProto) -> str | None:
     return None if reduction == 'none' else f'its reduction is {reduction!r}'
 
 
-RULES = (
+LIMITS = (
     Rule((), _other_type, STATIC + ', or ' + OTHER_PART),
     Rule(('DequantizeLinear',), _other_integers, SYMMETRIC),
     Rule(('QuantizeLinear', 'DequantizeLinear'), _zero_point, SYMMETRIC),

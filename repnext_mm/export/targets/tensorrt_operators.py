@@ -17,8 +17,8 @@ LARGEST_K = 3840
 FLOATS = frozenset({'FLOAT', 'FLOAT16', 'BFLOAT16', 'DOUBLE'})
 """DOUBLE becomes FLOAT where it is parsed."""
 
-NUMBERS = FLOATS | {'INT32', 'INT64'}
-VALUES = NUMBERS | {'BOOL'}
+NUMERIC = FLOATS | {'INT32', 'INT64'}
+VALUES = NUMERIC | {'BOOL'}
 CASTS = VALUES | {'UINT8'}
 BOOLEANS = frozenset({'BOOL'})
 INTEGERS_OF_8_BITS = frozenset({'INT8', 'INT4', 'FLOAT8E4M3FN', 'FLOAT4E2M1'})
@@ -45,9 +45,9 @@ OF_VALUES = (
     'ReverseSequence Shape Size Slice Split Squeeze Tile Transpose Trilu Unsqueeze Where'
 )
 
-OPERATORS: dict[str, frozenset[str]] = {
+TENSORRT_OPERATORS: dict[str, frozenset[str]] = {
     **dict.fromkeys(OF_FLOATS.split(), FLOATS),
-    **dict.fromkeys(OF_NUMBERS.split(), NUMBERS),
+    **dict.fromkeys(OF_NUMBERS.split(), NUMERIC),
     **dict.fromkeys(OF_VALUES.split(), VALUES),
     **dict.fromkeys(('And', 'Not', 'Or', 'Xor'), BOOLEANS),
     **dict.fromkeys(('Cast', 'CastLike'), CASTS),

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from repnext_mm.compat import is_installed
-from repnext_mm.export.targets.finding import Finding
+from repnext_mm.export.targets.obstacles import Obstacle
 
 
-def parse_with_tensorrt(path: Path) -> list[Finding]:
+def parse_with_tensorrt(path: Path) -> list[Obstacle]:
     """What TensorRT's parser says of an ONNX file; nothing where it is not installed.
 
     Args:
@@ -26,4 +26,4 @@ def parse_with_tensorrt(path: Path) -> list[Finding]:
         return []
     errors = (parser.get_error(number) for number in range(parser.num_errors))
     remedy = 'see the limits of its version in docs/operators.md of ONNX-TensorRT'
-    return [Finding(f'node {error.node()}', error.desc(), remedy) for error in errors]
+    return [Obstacle(f'node {error.node()}', error.desc(), remedy) for error in errors]

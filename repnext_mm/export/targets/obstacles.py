@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 
-class Finding(NamedTuple):
+class Obstacle(NamedTuple):
     """A part of a file that a target does not take."""
 
     place: str
@@ -20,7 +20,7 @@ class Finding(NamedTuple):
         return f'{self.place}: {self.reason}; {self.remedy}'
 
 
-def by_reason(findings: Sequence[Finding]) -> list[str]:
+def by_reason(findings: Sequence[Obstacle]) -> list[str]:
     """A line for each pair of reason and remedy, with the first place and how many there are."""
     places: dict[tuple[str, str], list[str]] = {}
     for row in findings:
