@@ -37,9 +37,10 @@ class FixedAveragePool(nn.Module):
         rows = windows(int(x.shape[2]), self.height)
         columns = windows(int(x.shape[3]), self.width)
         maps = x.float()
-        steps = even_steps(rows), even_steps(columns)
-        if steps[0] and steps[1]:
-            pooled = F.avg_pool2d(maps, *zip(*steps, strict=True))
+        down, across = even_steps(rows), even_steps(columns)
+        if down and across:
+            sizes, distances = zip(down, across, strict=True)
+            pooled = F.avg_pool2d(maps, sizes, distances)
         else:
             pooled = _average(_average(maps, columns).transpose(2, 3), rows).transpose(2, 3)
         return pooled.to(x.dtype)
