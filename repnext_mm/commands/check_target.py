@@ -7,11 +7,12 @@ exit status is 1 if something is not taken.
 
 import argparse
 
+from repnext_mm.border import ToolParser
 from repnext_mm.export.targets import TARGETS, by_reason, check_for
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ToolParser(description=__doc__)
     parser.add_argument('file', help='ONNX file of tools/export.py or tools/quantize.py')
     parser.add_argument('--target', required=True, help=f'one of {", ".join(TARGETS)}')
     return parser.parse_args()
