@@ -41,8 +41,8 @@ def load_parts(model: nn.Module, source: str, parts: Collection[str]) -> Mapping
     Args:
         model: Of mmdet, mmseg or mmpretrain.
         source: Path or URL of a checkpoint, in any known layout.
-        parts: Names of attributes, such as ``'backbone'``. Names that the model lacks are left
-            out.
+        parts: Names of attributes, such as ``'backbone'``; none for the whole model. Names that
+            the model lacks are left out.
 
     Returns:
         The whole content of the file.
@@ -53,7 +53,7 @@ def load_parts(model: nn.Module, source: str, parts: Collection[str]) -> Mapping
     """
     checkpoint = CheckpointLoader.load_checkpoint(source, map_location='cpu')
     entries = checkpoint.get('state_dict', checkpoint)
-    prefixes = tuple(f'{part}.' for part in parts)
+    prefixes = tuple(f'{part}.' for part in parts) or ('',)
     state = OrderedDict(
         (name.removeprefix('module.'), value)
         for name, value in entries.items()
@@ -64,8 +64,8 @@ def load_parts(model: nn.Module, source: str, parts: Collection[str]) -> Mapping
     missing = [name for name in report_loading(state, model).missing if name.startswith(prefixes)]
     if missing:
         raise ValueError(
-            f'{source} lacks {len(missing)} entries of {", ".join(parts)}, such as {missing[0]!r}: '
-            'is it of another config, or of a backbone alone?'
+            f'{source} lacks {len(missing)} entries of {", ".join(parts) or "the model"}, such as '
+            f'{missing[0]!r}: is it of another config, or of a backbone alone?'
         )
     return checkpoint
 

@@ -1,7 +1,7 @@
 """Exports a trained model, merged, to a file that runs without the mm packages.
 
-Whole two-stage detectors (boxes, scores, labels, masks), segmentors and classifiers, or
-their backbone. The file is kept only if it computes what the model does.
+Whole detectors (boxes, scores, labels, masks), segmentors and classifiers, or their
+backbone. The file is kept only if it computes what the model does.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from repnext_mm.checkpoints.loading import build_model, load_parts
 from repnext_mm.evaluation.exported_model import is_exported
 from repnext_mm.export.exporter import Report, export_model
 from repnext_mm.export.formats import FORMATS
-from repnext_mm.export.options import MAXIMUM_OPSET, MINIMUM_OPSET, PARTS, ExportOptions
+from repnext_mm.export.options import DYNAMIC, MAXIMUM_OPSET, MINIMUM_OPSET, PARTS, ExportOptions
 from repnext_mm.export.targets import TARGETS
 from repnext_mm.export.tasks import task_of
 from repnext_mm.launch.command_line import add_form_option, build_parser, load_config
@@ -51,7 +51,15 @@ def parse_args() -> argparse.Namespace:
         help='trace with this size; default: that of a 4:3 image in the test pipeline',
     )
     parser.add_argument(
-        '--static', action='store_true', help='take only this size, and one image at a time'
+        '--static',
+        action='store_true',
+        help='take only this size, and one image or --batch at a time',
+    )
+    parser.add_argument(
+        '--batch',
+        type=batch_option,
+        metavar=f'N|{DYNAMIC}',
+        help='images at a time of a detector; default: one. Other models take any number',
     )
     parser.add_argument(
         '--opset',
@@ -82,6 +90,11 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+def batch_option(text: str) -> int | str:
+    """A number, or the word for any; other words are refused with the other options."""
+    return int(text) if text.isdecimal() else text
+
+
 def export_options(args: argparse.Namespace, cfg: Config) -> ExportOptions:
     """The options of the command line, and the form that the config tells without one."""
     built = built_form(cfg)
@@ -91,6 +104,7 @@ def export_options(args: argparse.Namespace, cfg: Config) -> ExportOptions:
         format=args.format,
         shape=tuple(args.shape) if args.shape else None,
         static=args.static,
+        batch=args.batch,
         opset=args.opset,
         half=args.half,
         float_input=args.float_input,

@@ -1,6 +1,7 @@
 """The test data of a config: for a file's metadata, and for trying the file."""
 
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,10 +15,13 @@ from mmengine.registry import DATASETS
 
 from repnext_mm.export.pipeline import UnsupportedStepError, resize_rules
 from repnext_mm.runtime.images import read_image
-from repnext_mm.runtime.size_rules import CenterCrop, SizeRule, apply_rules
+from repnext_mm.runtime.size_rules import CenterCrop, Pad, SizeRule, apply_rules
 from repnext_mm.visualization.colours import Colour
 
 FALLBACK_SHAPE = (512, 512)
+STRIDE = 32
+"""Of the coarsest maps that most necks put beside finer ones."""
+
 CAMERA = (480, 640)
 """Height and width of a usual image; its size in the test pipeline is the size to trace with."""
 
@@ -37,6 +41,12 @@ class TestData:
 
     images: tuple[np.ndarray, ...] = ()
     """Some images of the test data, ``(H, W, 3)`` uint8, RGB; empty where it cannot be read."""
+
+    @property
+    def divisor(self) -> int:
+        """Of heights and widths, where the pipeline pads: a network behind it may take no others."""
+        pads = [rule for rule in self.rules or () if isinstance(rule, Pad)]
+        return math.lcm(*(rule.divisor or math.gcd(STRIDE, *rule.size or ()) for rule in pads))
 
     def usual_shape(self) -> tuple[int, int]:
         """Height and width that the rules give to an image of 640 x 480 pixels."""

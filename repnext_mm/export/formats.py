@@ -47,7 +47,7 @@ def write_onnx(job: Job, path: Path) -> None:
     axes: dict[str, Mapping[int, str]] = {}
     if job.dynamic:
         open_axes = dict(zip(job.spec.input.side_axes, ('height', 'width'), strict=True))
-        axes[INPUT] = ({0: 'batch'} if job.graph.dynamic_batch else {}) | open_axes
+        axes[INPUT] = ({0: 'batch'} if job.dynamic_batch else {}) | open_axes
     axes |= job.graph.dynamic_axes if job.dynamic else job.graph.static_axes
     # The tracer warns of every comparison in Python; what it got is run and compared.
     with quiet(), torch.no_grad():
@@ -91,9 +91,10 @@ def write_torch_export(job: Job, path: Path) -> None:
     shapes: dict[int, Any] = {}
     if job.dynamic:
         shapes = dict.fromkeys(job.spec.input.side_axes, torch.export.Dim.DYNAMIC)
-        if job.graph.dynamic_batch:
+        if job.dynamic_batch:
             shapes[0] = torch.export.Dim.DYNAMIC
-            images = torch.cat([images, images])  # a batch of one would stay one
+            if len(images) == 1:
+                images = torch.cat([images, images])  # a batch of one would stay one
     with quiet('torch.export'), torch.no_grad(), SubsamplingBySlicing():
         program = torch.export.export(job.module, (images,), dynamic_shapes=(shapes,), strict=False)
         torch.export.save(program, str(path), extra_files={KEY: job.spec.to_text()})

@@ -28,7 +28,7 @@ class Job(NamedTuple):
     them."""
 
     dynamic: bool
-    """Whether height and width, and the batch where the graph allows it, stay open."""
+    """Whether height and width stay open, and the batch where the contract has no number."""
 
     opset: int
     """ONNX opset version."""
@@ -38,6 +38,11 @@ class Job(NamedTuple):
 
     spec: FileSpec
     """The contract to write into the file."""
+
+    @property
+    def dynamic_batch(self) -> bool:
+        """Whether the file takes any number of images."""
+        return self.spec.input.batch is None
 
     @property
     def module(self) -> nn.Module:

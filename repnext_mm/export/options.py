@@ -9,6 +9,9 @@ from repnext_mm.reparam.forms import AUTO
 WHOLE = 'model'
 PARTS = (WHOLE, 'backbone', 'backbone-neck')
 
+DYNAMIC = 'dynamic'
+"""As ``batch``: any number of images."""
+
 MINIMUM_OPSET = 16
 MAXIMUM_OPSET = 20
 
@@ -34,7 +37,11 @@ class ExportOptions:
     """Height and width to trace with; None for those of a 4:3 image in the config's pipeline."""
 
     static: bool = False
-    """Take only this shape, and only batches of one."""
+    """Take only this shape, and only batches of one, or of ``batch``."""
+
+    batch: int | str | None = None
+    """How many images the file takes at a time: a number, or ``'dynamic'``; None for one by a detector
+    and any number by other models."""
 
     opset: int = 17
     """ONNX opset version, 16 to 20."""
@@ -64,7 +71,23 @@ class ExportOptions:
                 raise ValueError(f'unknown {name} {value!r}: choose from {known}')
         if self.shape is not None and min(self.shape) < 1:
             raise ValueError(f'the shape must be a positive height and width, got {self.shape}')
+        check_batch(self.batch, self.static)
         check_opset(self.opset)
+
+
+def check_batch(batch: int | str | None, static: bool) -> None:
+    """Makes sure that a number of images is one.
+
+    Raises:
+        ValueError: If it is not; the message says what would be.
+    """
+    number = isinstance(batch, int) and not isinstance(batch, bool) and batch > 0
+    if not number and batch not in (None, DYNAMIC):
+        raise ValueError(f'batch={batch!r}: choose a positive number, {DYNAMIC!r} or None')
+    if static and batch == DYNAMIC:
+        raise ValueError(
+            f'a static file takes one number of images: give it as batch=4, not {DYNAMIC!r}'
+        )
 
 
 def check_opset(opset: int) -> None:

@@ -11,6 +11,7 @@ from repnext_mm.config_dicts import type_name
 from repnext_mm.runtime.size_rules import (
     FILTERS,
     CenterCrop,
+    Pad,
     Resize,
     ResizeEdge,
     ResizeToMultiple,
@@ -42,7 +43,7 @@ def resize_rules(pipeline: Sequence[Any]) -> list[SizeRule]:
         pipeline: The config of its steps, with types of any scope, or classes.
 
     Returns:
-        One rule for each step that resizes or crops.
+        One rule for each step that resizes, crops or pads.
 
     Raises:
         UnsupportedStepError: If a step does anything else than load, resize, crop and
@@ -97,11 +98,25 @@ def _read_center_crop(
     return CenterCrop(_pair(crop_size))
 
 
+def _read_pad(
+    size=None, size_divisor=None, pad_to_square=False, pad_val=0, padding_mode='constant'
+) -> Pad:
+    if padding_mode != 'constant':
+        raise ValueError(f'padding_mode={padding_mode!r}')
+    value = pad_val.get('img', 0) if isinstance(pad_val, dict) else pad_val
+    values = set(value) if isinstance(value, list | tuple) else {value}
+    if len(values) != 1 or not values <= set(range(256)):
+        raise ValueError(f'pad_val={pad_val!r}, which is no grey from 0 to 255')
+    grey = int(values.pop())
+    return Pad(grey, None if size is None else _pair(size), size_divisor, bool(pad_to_square))
+
+
 RULE_OF_STEP: dict[str, Callable[..., SizeRule]] = {
     'Resize': _read_resize,
     'ResizeEdge': _read_resize_edge,
     'ResizeToMultiple': _read_resize_to_multiple,
     'CenterCrop': _read_center_crop,
+    'Pad': _read_pad,
 }
 
 

@@ -15,7 +15,7 @@ from repnext_mm.export.data import TestData, read_test_data
 from repnext_mm.export.formats import casts_itself
 from repnext_mm.export.image_input import image_input
 from repnext_mm.export.job import Job
-from repnext_mm.export.options import ExportOptions
+from repnext_mm.export.options import DYNAMIC, ExportOptions
 from repnext_mm.export.size_free import make_size_free
 from repnext_mm.export.tasks import ExportGraph, Task, task_of
 from repnext_mm.integrity import not_finite
@@ -83,8 +83,11 @@ def prepare(
     graph = build_graph(model, task, options)
     spec = describe(model, graph, task, data, options, shape)
     spec = FileSpec.from_json(spec.to_json() | metadata)
-    images = data.sample(shapes_to_compare(shape, options.static))
-    pixels = np.stack(images[:1])  # a new axis alone would have a stride of zero
+    shapes = shapes_to_compare(shape, options.static, data.divisor)
+    images = data.sample(shapes)
+    # A batch of one would stay one, where rows are counted for each image.
+    together = 2 if options.batch == DYNAMIC else options.batch or 1
+    pixels = np.stack([images[0]] * int(together))  # a new axis alone would have a stride of zero
     traced = graph.image.arrange(torch.from_numpy(pixels))
     job = Job(graph, traced, not options.static, options.opset, options.half, spec)
     return ReadyModel(model, task, job, images)
@@ -142,7 +145,7 @@ def build_graph(model: nn.Module, task: Task, options: ExportOptions) -> ExportG
     preprocessor = getattr(model, 'data_preprocessor', None)
     image = image_input(preprocessor, dtype, options.float_input)
     model = copy.deepcopy(model)
-    model.to(dtype)
+    nn.Module.to(model, dtype)  # mmdet's own takes a device alone where there is a teacher
     make_size_free(model, options.static)
     graph: Any = task.graph(model, image, options)
     graph.eval().requires_grad_(False)
@@ -158,7 +161,7 @@ def describe(
     shape: tuple[int, int],
 ) -> FileSpec:
     """The contract of the file."""
-    batch = None if graph.dynamic_batch and not options.static else 1
+    batch = number_of_images(graph, options)
     return FileSpec(
         task=task.name,
         part=options.part,
@@ -179,9 +182,40 @@ def describe(
     )
 
 
-def shapes_to_compare(shape: tuple[int, int], static: bool) -> list[tuple[int, int]]:
-    """The traced size and two more, which are odd and of another aspect."""
+def number_of_images(graph: ExportGraph, options: ExportOptions) -> int | None:
+    """How many images the file takes at a time; None for any number.
+
+    Raises:
+        ValueError: If the graph takes one image only, and more are asked for.
+    """
+    if isinstance(options.batch, int):
+        return options.batch
+    if options.batch == DYNAMIC and not graph.dynamic_batch:
+        raise ValueError(
+            'this model takes a number of images that is fixed in the file: give it as batch=4, '
+            f'not {DYNAMIC!r}'
+        )
+    return None if graph.dynamic_batch and not options.static else 1
+
+
+def shapes_to_compare(
+    shape: tuple[int, int], static: bool, divisor: int = 1
+) -> list[tuple[int, int]]:
+    """The traced size and two more, which are odd and of another aspect.
+
+    Args:
+        shape: Height and width.
+        static: There is no other size.
+        divisor: The pipeline brings all sizes to multiples of it, and the network takes no others.
+    """
     if static:
         return [shape]
     height, width = shape
-    return [shape, (height * 3 // 4 | 1, width * 9 // 8 | 1), (height * 9 // 8 | 1, width // 2 | 1)]
+    others = ((height * 3 // 4, width * 9 // 8), (height * 9 // 8, width // 2))
+    if divisor == 1:
+        return [shape, *((first | 1, second | 1) for first, second in others)]
+    return [shape, *((_up(first, divisor), _up(second, divisor)) for first, second in others)]
+
+
+def _up(side: int, divisor: int) -> int:
+    return -(-side // divisor) * divisor

@@ -20,6 +20,9 @@ ROUNDING = {'float32': 1e-5, 'float16': 1e-3}
 """The noise that stands for another rounding, relative to the largest output of a layer. In float32
 1e-6 did not break the ties of a flat image as often as ONNX Runtime did; 1e-5 does."""
 
+TOGETHER = (1, 2, 3)
+"""How many images a file is proved with that takes any number."""
+
 
 def prove(
     task: Task,
@@ -37,7 +40,7 @@ def prove(
         graph: The traced module.
         path: The file.
         images: ``(H, W, 3)`` uint8 each. The first has the traced size; a flat image of that
-            size, and a batch of two where the file takes any, are compared as well.
+            size, and batches where the file takes several, are compared as well.
         runtime: That reads the file; None for the first of those that do.
     """
     session = open_session(path, runtime, trust=True)  # this process has just written it
@@ -47,16 +50,33 @@ def prove(
     comparisons = []
     for image, suffix in [*((image, '') for image in images), (flat, ', flat')]:
         place = f'{image.shape[0]}x{image.shape[1]}{suffix}'
-        comparisons.append(_compare(task, subject, reader, image, place, session.spec.precision))
-    if session.spec.input.batch is None:
-        comparisons.append(_compare_batch(session, images[0]))
+        with running(place):
+            found = task.read(reader, image)
+        comparisons.append(_compare(task, subject, image, found, place, session.spec.precision))
+    if session.spec.input.batch != 1:
+        comparisons += _compare_batches(task, subject, reader, session, images[0])
     return comparisons
 
 
+@contextmanager
+def running(place: str, remedy: str = 'static=True') -> Iterator[None]:
+    """Says where a file does not run, and the option that asks less of it.
+
+    Raises:
+        ValueError: If what is inside raises anything.
+    """
+    try:
+        yield
+    except Exception as error:  # each runtime has errors of its own
+        raise ValueError(
+            f'the file does not run at {place}, so it was not kept; {remedy} asks for less: {error}'
+        ) from error
+
+
 def _compare(
-    task: Task, subject: Any, reader: Any, image: np.ndarray, place: str, precision: str
+    task: Task, subject: Any, image: np.ndarray, found: Any, place: str, precision: str
 ) -> Comparison:
-    expected, found = task.predict(subject, image), task.read(reader, image)
+    expected = _expected(task, subject, image)
     differences, count = task.compare(expected, found), task.count(expected, found)
     comparison = Comparison(place, differences, task.allowed(precision, count, {}), count)
     if not task.roundings or not comparison.failures():
@@ -64,6 +84,22 @@ def _compare(
     instability = _instability(task, subject, expected, image, ROUNDING[precision])
     limits = task.allowed(precision, count, instability)
     return Comparison(place, differences, limits, count, instability)
+
+
+def _expected(task: Task, subject: Any, image: np.ndarray) -> Any:
+    """What the model predicts.
+
+    Raises:
+        ValueError: If its own code raises anything.
+    """
+    try:
+        return task.predict(subject, image)
+    except Exception as error:  # of any package
+        raise ValueError(
+            f'the {type(subject).__name__} itself cannot predict in torch, so that no file can be '
+            f'compared with it ({type(error).__name__}: {error}): export its backbone and neck with '
+            'part="backbone-neck"'
+        ) from error
 
 
 def _instability(
@@ -97,8 +133,25 @@ def _other_rounding(model: nn.Module, precision: float, seed: int) -> Iterator[N
             handle.remove()
 
 
-def _compare_batch(session: Session, image: np.ndarray) -> Comparison:
-    """An image beside another one must give what it gives alone."""
+def _compare_batches(
+    task: Task, subject: Any, reader: Any, session: Session, image: np.ndarray
+) -> Iterator[Comparison]:
+    """Images beside others must give what the model finds in them alone."""
+    if not task.counts_rows:
+        with running('a batch of two', 'batch=1'):
+            yield _compare_pair(session, image)
+        return
+    others = [np.ascontiguousarray(other) for other in (image[::-1], image[:, ::-1])]
+    for number in [session.spec.input.batch] if session.spec.input.batch else TOGETHER:
+        images = [image, *others, *[image] * number][:number]
+        with running(f'{number} images'):
+            answers = task.read_together(reader, images)
+        for place, found in enumerate(answers):
+            where = f'{place + 1} of {number} images'
+            yield _compare(task, subject, images[place], found, where, session.spec.precision)
+
+
+def _compare_pair(session: Session, image: np.ndarray) -> Comparison:
     pair = np.stack([image[::-1], image])
     together = [torch.as_tensor(output[1:]).float() for output in session(pair).values()]
     differences = compare_arrays(together, session(image[None]).values())

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -29,10 +30,42 @@ class AdaptiveAveragePool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, C, H, W)`` to ``(N, C, height, width)``."""
-        height, width = x.shape[2:]
-        rows = averaging_matrix(height, self.height, x.device)
-        columns = averaging_matrix(width, self.width, x.device)
-        return (rows @ x.float() @ columns.transpose(0, 1)).to(x.dtype)
+        return average_pool(x, (self.height, self.width))
+
+
+def average_pool(x: Tensor, output_size: Any) -> Tensor:
+    """``F.adaptive_avg_pool2d``, of ``(N, C, H, W)`` to any number of bins."""
+    height, width = _bins(x, output_size)
+    if isinstance(height, int) and isinstance(width, int) and height == width == 1:
+        return F.adaptive_avg_pool2d(x, 1)
+    rows = averaging_matrix(x.shape[2], height, x.device)
+    columns = averaging_matrix(x.shape[3], width, x.device)
+    return (rows @ x.float() @ columns.transpose(0, 1)).to(x.dtype)
+
+
+def maximum_pool(x: Tensor, output_size: Any, return_indices: bool = False) -> Tensor:
+    """``F.adaptive_max_pool2d``, of ``(N, C, H, W)`` to any number of bins: rows, then columns."""
+    height, width = _bins(x, output_size)
+    rows = _windows(x.shape[2], height, x.device)
+    x = x[:, :, rows].amax(3)
+    return x[:, :, :, _windows(x.shape[3], width, x.device)].amax(4)
+
+
+def _bins(x: Tensor, output_size: Any) -> tuple[Any, Any]:
+    pair = output_size if isinstance(output_size, list | tuple) else (output_size, output_size)
+    height, width = (
+        side if bins is None else bins for bins, side in zip(pair, x.shape[2:], strict=True)
+    )
+    return height, width
+
+
+def _windows(length: Any, bins: Any, device: torch.device) -> Tensor:
+    """``(bins, longest)``: the positions of each window of adaptive pooling, the last one repeated."""
+    number = torch.arange(bins, device=device).unsqueeze(1)
+    start = torch.div(number * length, bins, rounding_mode='floor')
+    end = torch.div((number + 1) * length + bins - 1, bins, rounding_mode='floor')
+    longest = length // bins + 2
+    return torch.minimum(start + torch.arange(longest, device=device), end - 1)
 
 
 def averaging_matrix(length: int, bins: int, device: torch.device) -> Tensor:

@@ -89,7 +89,7 @@ class Resampling:
 
 
 class SizeRule(ABC):
-    """A step that resizes or crops an image."""
+    """A step that resizes, crops or pads an image."""
 
     type: ClassVar[str]
     """The name of the rule in a file's metadata."""
@@ -171,8 +171,29 @@ class CenterCrop(SizeRule):
         return prepared._replace(image=image)
 
 
+@dataclass(frozen=True)
+class Pad(SizeRule):
+    """To the right and below: to a size, to multiples of a divisor, or to a square of such sides."""
+
+    type = 'pad'
+    grey: int
+    size: Size | None = None
+    divisor: int | None = None
+    square: bool = False
+
+    def apply(self, prepared: Prepared) -> Prepared:
+        width, height = sides = prepared.size
+        wanted = self.size or ((max(sides),) * 2 if self.square else sides)
+        if self.divisor:
+            across, down = (-(-side // self.divisor) * self.divisor for side in wanted)
+            wanted = across, down
+        padding = ((0, max(wanted[1] - height, 0)), (0, max(wanted[0] - width, 0)), (0, 0))
+        image = np.pad(prepared.image, padding, constant_values=self.grey)
+        return prepared._replace(image=image)
+
+
 RULES: dict[str, type[SizeRule]] = {
-    rule.type: rule for rule in (Resize, ResizeEdge, ResizeToMultiple, CenterCrop)
+    rule.type: rule for rule in (Resize, ResizeEdge, ResizeToMultiple, CenterCrop, Pad)
 }
 """By the ``type`` in a file's metadata."""
 
@@ -199,7 +220,7 @@ def rule_from_json(entries: Mapping[str, Any]) -> SizeRule:
 
 
 def apply_rules(image: np.ndarray, rules: Sequence[SizeRule]) -> Prepared:
-    """Resizes and crops an image.
+    """Resizes, crops and pads an image.
 
     Args:
         image: ``(H, W, 3)`` uint8; the order of the channels does not matter.

@@ -3,13 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from exports import CLASSES, noise, predict, small_config
-from helpers import randomize
-from mmengine.config import Config
-from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import init_default_scope
+from dense_detectors import detector
+from exports import noise, predict
 
-from repnext_mm.checkpoints.loading import build_model
 from repnext_mm.evaluation.exported_model import ExportedModel
 from repnext_mm.export import Detector, ExportOptions, export_model, open_session
 from repnext_mm.export.tasks import task_named
@@ -20,75 +16,6 @@ from repnext_mm.quantization import quantize_file
 pytestmark = pytest.mark.filterwarnings('ignore:DeprecationWarning. `num_anchors`:UserWarning')
 
 SHAPE = (64, 96)
-TEST_CFG = dict(
-    nms_pre=60,
-    min_bbox_size=0,
-    score_thr=0.3,
-    nms=dict(type='nms', iou_threshold=0.6),
-    max_per_img=20,
-)
-POINTS = dict(type='DistancePointBBoxCoder')
-BN = dict(type='BN')
-ANCHORS = dict(
-    type='AnchorGenerator',
-    ratios=[1.0],
-    octave_base_scale=8,
-    scales_per_octave=1,
-    strides=[8, 16, 32, 64, 128],
-)
-HEADS = {
-    'RetinaNet': dict(type='RetinaHead', stacked_convs=1),
-    'FCOS': dict(type='FCOSHead', stacked_convs=1, norm_on_bbox=True, norm_cfg=BN),
-    'ATSS': dict(
-        type='ATSSHead',
-        stacked_convs=1,
-        norm_cfg=BN,
-        anchor_generator=ANCHORS,
-    ),
-    'RTMDet': dict(
-        type='RTMDetSepBNHead',
-        stacked_convs=1,
-        share_conv=True,
-        pred_kernel_size=1,
-        with_objectness=False,
-        exp_on_reg=True,
-        norm_cfg=BN,
-        anchor_generator=dict(type='MlvlPointGenerator', offset=0, strides=[8, 16, 32]),
-        bbox_coder=POINTS,
-    ),
-    'GFL': dict(
-        type='GFLHead',
-        stacked_convs=1,
-        norm_cfg=BN,
-        anchor_generator=ANCHORS,
-    ),
-}
-
-
-def detector(kind: str, **test_cfg) -> torch.nn.Module:
-    """A small one-stage detector of mmdet whose random weights find something."""
-    base = small_config('mask_rcnn_repnext_tiny_coco').model
-    levels = 3 if kind == 'RTMDet' else 5
-    neck = dict(base.neck, in_channels=base.neck.in_channels[1:], num_outs=levels, start_level=0)
-    head = dict(HEADS[kind], num_classes=CLASSES, in_channels=16, feat_channels=16)
-    model = dict(
-        type=kind,
-        data_preprocessor=base.data_preprocessor,
-        backbone=dict(base.backbone, out_indices=(1, 2, 3)),
-        neck=neck | (dict(add_extra_convs='on_output') if levels == 5 else {}),
-        bbox_head=head,
-        test_cfg=TEST_CFG | test_cfg,
-    )
-    init_default_scope('mmdet')
-    torch.manual_seed(0)
-    built = randomize(revert_sync_batchnorm(build_model(Config(dict(model=model)))))
-    with torch.no_grad():
-        for layer in built.bbox_head.modules():
-            if isinstance(layer, torch.nn.Conv2d) and layer.out_channels % CLASSES == 0:
-                layer.weight.normal_(std=0.3)
-                layer.bias.zero_()
-    built.eval()
-    return built
 
 
 def check_sizes(model: torch.nn.Module, path) -> None:
@@ -150,25 +77,55 @@ def test_files_are_evaluated_and_quantized(tmp_path):
     assert Detector(target)(image).boxes.shape[1] == 4
 
 
+def test_heads_that_predict_in_a_way_of_their_own_are_traced(tmp_path):
+    model = detector('GFL', nms_pre=-1)
+    report = export_model(model, tmp_path / 'model.onnx', options=ExportOptions(shape=SHAPE))
+    assert any(row.count for row in report.comparisons)
+    check_sizes(model, report.path)
+
+
+SOFT = dict(nms=dict(type='soft_nms', iou_threshold=0.5))
+
+
 @pytest.mark.parametrize(
-    ('kind', 'test_cfg', 'words'),
+    ('kind', 'suffix', 'test_cfg', 'words'),
     [
-        ('GFL', {}, '_predict_by_feat_single of a GFLHead'),
-        ('RetinaNet', dict(nms=dict(type='soft_nms', iou_threshold=0.5)), 'soft_nms'),
-        ('RetinaNet', dict(nms_pre=-1), 'nms_pre=-1'),
+        ('RetinaNet', '.onnx', SOFT, 'the NMS .*soft_nms'),
+        ('GFL', '.pt2', {}, r'code that torch.export cannot follow \(GFL\)'),
     ],
 )
-def test_heads_that_predict_in_a_way_of_their_own_are_named(kind, test_cfg, words, tmp_path):
+def test_what_no_graph_can_hold_is_named(kind, suffix, test_cfg, words, tmp_path):
     model = detector(kind, **test_cfg)
-    with pytest.raises(ValueError, match=rf'with .*{words}.* cannot be exported whole.*neck'):
+    path = tmp_path / f'model{suffix}'
+    with pytest.raises(ValueError, match=rf'with {words}.* cannot be exported whole.*neck'):
+        export_model(model, path, options=ExportOptions(shape=SHAPE))
+    assert not list(tmp_path.iterdir())
+
+
+def test_parts_of_refused_detectors(tmp_path):
+    part = ExportOptions(shape=SHAPE, part='backbone-neck')
+    report = export_model(detector('RetinaNet', **SOFT), tmp_path / 'model.onnx', options=part)
+    assert len(report.comparisons) == 5
+
+
+def test_code_that_cannot_be_traced_is_named(tmp_path):
+    model = detector('GFL')
+    model.bbox_head.integral = None
+    with pytest.raises(ValueError, match=r'the code of a GFL cannot be traced \(TypeError.*neck'):
         export_model(model, tmp_path / 'model.onnx', options=ExportOptions(shape=SHAPE))
     assert not list(tmp_path.iterdir())
-    part = ExportOptions(shape=SHAPE, part='backbone-neck')
-    assert len(export_model(model, tmp_path / 'model.onnx', options=part).comparisons) == 5
+
+
+def test_models_that_cannot_predict_are_named(tmp_path):
+    model = detector('RetinaNet')
+    del model.bbox_head.loss_cls
+    with pytest.raises(ValueError, match=r'the RetinaNet itself cannot predict.*AttributeError'):
+        export_model(model, tmp_path / 'model.onnx', options=ExportOptions(shape=SHAPE))
+    assert not list(tmp_path.iterdir())
 
 
 def test_models_of_no_task_are_named(tmp_path):
-    model = detector('RetinaNet')
-    del model.bbox_head
-    with pytest.raises(ValueError, match=r'a RetinaNet cannot be exported whole: detectors, segm'):
+    model = torch.nn.Module()
+    model.backbone = detector('RetinaNet').backbone
+    with pytest.raises(ValueError, match=r'a Module cannot be exported whole: detectors, segment'):
         export_model(model, tmp_path / 'model.onnx')

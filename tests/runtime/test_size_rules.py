@@ -49,6 +49,9 @@ STEPS = [
     (MMPRETRAIN, dict(type='ResizeEdge', scale=43, backend='pillow', interpolation='hamming')),
     (MMPRETRAIN, dict(type='CenterCrop', crop_size=40)),
     (MMPRETRAIN, dict(type='CenterCrop', crop_size=(17, 32))),
+    (MMDET, dict(type='Pad', size=(90, 60), pad_val=dict(img=(114, 114, 114)))),
+    (MMDET, dict(type='Pad', size_divisor=32)),
+    (MMDET, dict(type='Pad', pad_to_square=True, size_divisor=7, pad_val=9)),
 ]
 SIZES = [(53, 81), (81, 53), (40, 40), (9, 7), (211, 100)]
 IMAGE = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
@@ -120,7 +123,9 @@ def test_types_may_have_scopes_or_be_classes():
     'step, name, reason',
     [
         (dict(type='mmdet.TestTimeAug', transforms=[]), 'TestTimeAug', 'TestTimeAug of'),
-        (dict(type='Pad', size_divisor=32), 'Pad', 'known are Resize, '),
+        (dict(type='RandomFlip', prob=0.5), 'RandomFlip', 'known are Resize, '),
+        (dict(type='Pad', size=(8, 8), padding_mode='edge'), 'Pad', 'edge'),
+        (dict(type='Pad', size=(8, 8), pad_val=dict(img=(1, 2, 3))), 'Pad', 'no grey'),
         (dict(type='torchvision/Resize', size=3), 'torchvision/Resize', 'torchvision/Resize'),
         (dict(type='Resize', size=3), 'Resize', "'size'"),
         (dict(type='Resize'), 'Resize', 'None'),

@@ -22,7 +22,7 @@ SYMMETRIC = 'quantize it with symmetric=True'
 STATIC = 'export with static=True'
 
 
-class Rule(NamedTuple):
+class TargetRule(NamedTuple):
     """A limit of some operators."""
 
     operators: Collection[str]
@@ -168,18 +168,18 @@ def _reduction(file: OnnxFile, node: NodeProto) -> str | None:
 
 
 LIMITS = (
-    Rule((), _other_type, STATIC + ', or ' + OTHER_PART),
-    Rule(('DequantizeLinear',), _other_integers, SYMMETRIC),
-    Rule(('QuantizeLinear', 'DequantizeLinear'), _zero_point, SYMMETRIC),
-    Rule(('TopK',), _k_of_top_k, 'set test_cfg.rpn.nms_pre, or nms_pre, to 3840 or less'),
-    Rule(('Resize',), _resize, 'let the layer resize by nearest or bilinear'),
-    Rule(('MaxPool', 'AveragePool', 'LpPool'), _pooling, OTHER_PART),
-    Rule(('If',), _ranks_of_branches, STATIC),
-    Rule(('LayerNormalization',), _second_output, OTHER_PART),
-    Rule(('ScatterND',), _reduction, OTHER_PART),
-    Rule(table.REDUCTIONS, _constant_input(1, 'axes'), STATIC),
-    Rule(('CumSum',), _constant_input(1, 'axis'), STATIC),
-    Rule(('OneHot',), _constant_input(1, 'depth'), STATIC),
-    Rule(('Squeeze', 'Unsqueeze'), _constant_input(1, 'axes'), STATIC),
+    TargetRule((), _other_type, STATIC + ', or ' + OTHER_PART),
+    TargetRule(('DequantizeLinear',), _other_integers, SYMMETRIC),
+    TargetRule(('QuantizeLinear', 'DequantizeLinear'), _zero_point, SYMMETRIC),
+    TargetRule(('TopK',), _k_of_top_k, 'set test_cfg.rpn.nms_pre, or nms_pre, to 3840 or less'),
+    TargetRule(('Resize',), _resize, 'let the layer resize by nearest or bilinear'),
+    TargetRule(('MaxPool', 'AveragePool', 'LpPool'), _pooling, OTHER_PART),
+    TargetRule(('If',), _ranks_of_branches, STATIC),
+    TargetRule(('LayerNormalization',), _second_output, OTHER_PART),
+    TargetRule(('ScatterND',), _reduction, OTHER_PART),
+    TargetRule(table.REDUCTIONS, _constant_input(1, 'axes'), STATIC),
+    TargetRule(('CumSum',), _constant_input(1, 'axis'), STATIC),
+    TargetRule(('OneHot',), _constant_input(1, 'depth'), STATIC),
+    TargetRule(('Squeeze', 'Unsqueeze'), _constant_input(1, 'axes'), STATIC),
 )
 """The limits that a file of the known operators can break."""

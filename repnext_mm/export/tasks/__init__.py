@@ -12,12 +12,19 @@ from repnext_mm.export.tasks.base import ExportGraph, Task
 from repnext_mm.export.tasks.classification import ClassificationTask
 from repnext_mm.export.tasks.dense import DenseTask
 from repnext_mm.export.tasks.features import FeaturesTask
+from repnext_mm.export.tasks.predicted import PredictedTask
 from repnext_mm.export.tasks.segmentation import SegmentationTask
 from repnext_mm.export.tasks.two_stage import TwoStageTask
 
 __all__ = ['FEATURES', 'TASKS', 'ExportGraph', 'Task', 'task_named', 'task_of']
 
-TASKS: tuple[Task, ...] = (TwoStageTask(), DenseTask(), SegmentationTask(), ClassificationTask())
+TASKS: tuple[Task, ...] = (
+    TwoStageTask(),
+    DenseTask(),
+    PredictedTask(),
+    SegmentationTask(),
+    ClassificationTask(),
+)
 """Of whole models, in the order in which they are asked whether they accept one."""
 
 FEATURES = FeaturesTask()

@@ -60,7 +60,7 @@ class Task(ABC, Generic[Reader, Prediction]):
     """The package's data sample."""
 
     parts: ClassVar[tuple[str, ...]]
-    """The attributes of a model that hold the weights of the file."""
+    """The attributes of a model that hold the weights of the file; none for the whole model."""
 
     limits: ClassVar[Mapping[str, Mapping[str, float]]]
     """For each precision the differences between torch and the file that are allowed."""
@@ -68,6 +68,9 @@ class Task(ABC, Generic[Reader, Prediction]):
     roundings: ClassVar[int] = 0
     """How often torch runs again with other rounding where a comparison fails, to see by how much
     it differs from itself; twice that is allowed on top."""
+
+    counts_rows: ClassVar[bool] = False
+    """Whether a graph for several images says how many rows are each one's; others have a row for each."""
 
     keeps_positions: ClassVar[bool] = False
     """Whether positions in the image count, so that a test pipeline must not crop."""
@@ -107,6 +110,10 @@ class Task(ABC, Generic[Reader, Prediction]):
     def read(self, reader: Reader, image: np.ndarray) -> Prediction:
         """Asks the file for the same image."""
 
+    def read_together(self, reader: Reader, images: Sequence[np.ndarray]) -> Sequence[Prediction]:
+        """Asks the file for several images of one size at once, where rows are counted."""
+        raise TypeError(f'a file for {self.name} has a row for each image')
+
     @abstractmethod
     def compare(self, expected: Prediction, found: Prediction) -> dict[str, float]:
         """The differences of two predictions, by the names in :attr:`limits`."""
@@ -117,6 +124,11 @@ class Task(ABC, Generic[Reader, Prediction]):
         Raises:
             ValueError: If one is not.
         """
+        if isinstance(options.batch, int) and options.batch > 1 and not self.counts_rows:
+            raise ValueError(
+                f'a file for {self.name} takes any number of images, or with static=True one: '
+                f'leave batch={options.batch} out'
+            )
         if options.argmax:
             raise ValueError(
                 f'argmax is for segmentors, this model is for {self.name}: leave it out'

@@ -24,7 +24,9 @@ class ClassificationTask(Task[Classifier, np.ndarray]):
     metric_scale = 0.01
 
     def accepts(self, model: nn.Module) -> bool:
-        return hasattr(model, 'backbone') and hasattr(model, 'head')
+        """Classifiers, but no networks that tell persons apart, whose heads put out features."""
+        classifies = not any(kind.__name__ == 'BaseReID' for kind in type(model).__mro__)
+        return classifies and hasattr(model, 'backbone') and hasattr(model, 'head')
 
     def graph(self, model: nn.Module, image: ImageInput, options: ExportOptions) -> ExportGraph:
         return ClassifierGraph(model, image)

@@ -6,18 +6,20 @@ best ``nms_pre`` of each level, decoding, and plain NMS. As for two-stage detect
 runs the head's own layers and has the rest from tensor operations only.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from repnext_mm.compat import require
 from repnext_mm.export.image_input import ImageInput
-from repnext_mm.export.options import ExportOptions
+from repnext_mm.export.options import DYNAMIC, ExportOptions
 from repnext_mm.export.tasks.base import ExportGraph
-from repnext_mm.export.tasks.boxes import BoxCoder, DeltaBoxCoder, DistanceBoxCoder, batched_nms
-from repnext_mm.export.tasks.detection import DetectionTask, check_nms, require_part
+from repnext_mm.export.tasks.batches import best_after_nms, best_of_each
+from repnext_mm.export.tasks.boxes import BoxCoder, DeltaBoxCoder, DistanceBoxCoder, rows
+from repnext_mm.export.tasks.detection import DetectionTask, check_nms, decides, known, require_part
 from repnext_mm.export.tasks.ranking import best_first
+from repnext_mm.runtime.detector import COUNTS
 
 CODERS: dict[str, type[DeltaBoxCoder] | type[DistanceBoxCoder]] = {
     'DeltaXYWHBBoxCoder': DeltaBoxCoder,
@@ -36,32 +38,32 @@ class DenseTask(DetectionTask):
 
     def accepts(self, model: nn.Module) -> bool:
         whole = hasattr(model, 'backbone') and hasattr(model, 'bbox_head')
-        return whole and not hasattr(model, 'roi_head')
+        alone = whole and not hasattr(model, 'roi_head') and not decides(model)
+        return alone and known(check_dense_head, model.bbox_head)
 
     def graph(self, model: nn.Module, image: ImageInput, options: ExportOptions) -> ExportGraph:
-        return DenseGraph(model, image)
+        return DenseGraph(model, image, options)
 
 
 class DenseGraph(nn.Module):
-    """One image in, boxes, scores and labels out.
+    """Images in, boxes, scores and labels out.
 
     Args:
         model: mmdet's ``SingleStageDetector``, in evaluation mode.
         image: The first step.
+        options: Of the export.
 
     Raises:
         ValueError: If it has parts that this module does not know.
     """
 
-    dynamic_batch = False
-    output_names = ('boxes', 'scores', 'labels')
-    dynamic_axes: ClassVar = {name: {0: 'detections'} for name in output_names}
-    static_axes = dynamic_axes
     mask_threshold = None
 
-    def __init__(self, model: Any, image: ImageInput):
+    def __init__(self, model: Any, image: ImageInput, options: ExportOptions):
         super().__init__()
         check_dense_head(model.bbox_head)
+        self.dynamic_batch = options.batch == DYNAMIC
+        self.several = options.batch not in (None, 1)
         self.image = image
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else nn.Identity()
@@ -75,14 +77,27 @@ class DenseGraph(nn.Module):
         self.max_per_image = cfg.max_per_img
         self.nms = cfg.nms
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    @property
+    def output_names(self) -> list[str]:
+        return ['boxes', 'scores', 'labels', *([COUNTS] if self.several else [])]
+
+    @property
+    def dynamic_axes(self) -> dict[str, dict[int, str]]:
+        """The first axis of every output is the number of detections, or of images."""
+        axes = {name: {0: 'detections'} for name in self.output_names}
+        return axes | ({COUNTS: {0: 'batch'}} if self.dynamic_batch else {})
+
+    static_axes = dynamic_axes
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Detects.
 
         Args:
-            images: ``(1, H, W, 3)`` uint8, RGB.
+            images: ``(N, H, W, 3)`` uint8, RGB.
 
         Returns:
-            Boxes ``(K, 4)`` as x1, y1, x2, y2 in pixels, scores ``(K,)`` and labels ``(K,)`` int64.
+            Boxes ``(K, 4)`` as x1, y1, x2, y2 in pixels, scores ``(K,)`` and labels ``(K,)`` int64,
+            of one image after the other; for several the counts ``(N,)`` int64.
         """
         height, width = self.image.size(images)
         zero = torch.zeros(1, device=images.device)
@@ -91,37 +106,50 @@ class DenseGraph(nn.Module):
         classes, outputs, *factors = self.head(features)
         sizes = [tuple(level.shape[2:]) for level in classes]
         priors = self.head.prior_generator.grid_priors(sizes, device=images.device)
-        rows = zip(classes, outputs, factors[0] if factors else [None] * len(sizes), strict=True)
+        together = zip(
+            classes, outputs, factors[0] if factors else [None] * len(sizes), strict=True
+        )
         levels = [
-            self._candidates(*row, level.float()) for row, level in zip(rows, priors, strict=True)
+            self._candidates(*row, level.float())
+            for row, level in zip(together, priors, strict=True)
         ]
-        scores, labels, chosen, places = (torch.cat(parts) for parts in zip(*levels, strict=True))
-        return self._best(self.coder.decode(places, chosen, limits), scores, labels)
+        scores, labels, of, chosen, places = (
+            torch.cat(parts) for parts in zip(*levels, strict=True)
+        )
+        boxes = self.coder.decode(places, chosen, limits)
+        return self._best(boxes, scores, labels, of, images[:, 0, 0, 0])
 
     def _candidates(
         self, class_map: Tensor, output_map: Tensor, factor_map: Tensor | None, priors: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Scores, labels, box outputs and priors of the best pairs of prior and class of a level."""
-        logits = _rows(class_map, self.head.cls_out_channels)
-        outputs = _rows(output_map, 4)
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Scores, labels, images, box outputs and priors of a level's best pairs of prior and class."""
+        logits = rows(class_map, self.head.cls_out_channels)
+        outputs = rows(output_map, 4)
         sigmoid = self.head.use_sigmoid_cls
-        probabilities = logits.sigmoid() if sigmoid else logits.softmax(-1)[:, :-1]
-        prior, label = (probabilities > self.score_threshold).nonzero().unbind(1)
-        scores, order = best_first(probabilities[prior, label], self.nms_pre)
-        prior, label = prior[order], label[order]
+        probabilities = logits.sigmoid() if sigmoid else logits.softmax(-1)[..., :-1]
+        image, prior, label = (probabilities > self.score_threshold).nonzero().unbind(1)
+        scores = probabilities[image, prior, label]
+        order = self._best_before_nms(scores, image, class_map[:, 0, 0, 0])
+        scores, image, prior, label = scores[order], image[order], prior[order], label[order]
         if factor_map is not None:
-            scores = scores * _rows(factor_map, 1)[prior, 0].sigmoid()
-        return scores, label, outputs[prior], priors[prior]
+            scores = scores * rows(factor_map, 1)[image, prior, 0].sigmoid()
+        return scores, label, image, outputs[image, prior], priors[prior]
 
-    def _best(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _best_before_nms(self, scores: Tensor, image: Tensor, count: Tensor) -> Tensor:
+        if self.several:
+            return best_of_each(scores, image, count, self.nms_pre)
+        return best_first(scores, self.nms_pre)[1]
+
+    def _best(
+        self, boxes: Tensor, scores: Tensor, labels: Tensor, image: Tensor, count: Tensor
+    ) -> tuple[Tensor, ...]:
         if self.min_size >= 0:
             sides = boxes[:, 2:] - boxes[:, :2]
             large = (sides > self.min_size).all(1).nonzero()[:, 0]
             boxes, scores, labels = boxes[large], scores[large], labels[large]
-        keep = batched_nms(boxes, scores, labels, self.nms)
-        if self.max_per_image > 0:
-            keep = keep[: self.max_per_image]
-        return boxes[keep], scores[keep], labels[keep]
+            image = image[large]
+        found = (boxes, scores, labels)
+        return best_after_nms(found, image, self.nms, self.max_per_image, count, self.several)
 
 
 def check_dense_head(head: Any) -> None:
@@ -147,8 +175,3 @@ def check_dense_head(head: Any) -> None:
 
 def _own(head: nn.Module, method: str, common: type) -> bool:
     return getattr(type(head), method, None) is not getattr(common, method)
-
-
-def _rows(level: Tensor, columns: int) -> Tensor:
-    """A map ``(1, A * columns, H, W)`` as ``(H * W * A, columns)`` in float32."""
-    return level[0].permute(1, 2, 0).reshape(-1, columns).float()

@@ -6,7 +6,7 @@ The graphs are in files of their own: :mod:`~repnext_mm.export.tasks.two_stage` 
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,9 +19,13 @@ from repnext_mm.export.options import ExportOptions
 from repnext_mm.export.tasks.base import Task, to_bgr
 from repnext_mm.runtime import Detections, Detector
 from repnext_mm.runtime.choices import DetectionDetails
+from repnext_mm.runtime.image_masks import boxes_of_masks
 
 SAME_BOX = 0.8
 """The IoU from which two boxes of one class count as the same detection."""
+
+NO_BORDER = np.zeros(4, np.float32)
+"""CenterNet and CornerNet ask a data sample what their own pipeline has put round the image."""
 
 HALF, NEARLY_ALL = 0.5, 0.9
 """Of the detections of both sides; more than that without a match is never allowed: the first where
@@ -44,18 +48,21 @@ class DetectionTask(Task[Detector, Detections]):
         'float16': {'box': 4.0, 'score': 0.05, 'mask': 0.1, 'unmatched': 0.25},
     }
     roundings = 8
+    counts_rows = True
     keeps_positions = True
     metrics = ('coco/bbox_mAP', 'coco/segm_mAP')
 
     def details(self, model: nn.Module, graph: Any, options: ExportOptions) -> dict[str, Any]:
         nms = getattr(graph, 'nms', None)
         limit = getattr(graph, 'max_per_image', None)
-        return dict(
+        frame = getattr(graph, 'mask_frame', None)
+        details = dict(
             score_threshold=graph.score_threshold,
             mask_threshold=graph.mask_threshold,
             max_per_image=limit if limit and limit > 0 else None,
             nms=nms and {key: nms[key] for key in sorted(NMS_OPTIONS & set(nms))},
         )
+        return details | (dict(mask_frame=frame) if frame == 'image' else {})
 
     def otherwise(
         self, test_cfg: Mapping[str, Any], details: Mapping[str, Any]
@@ -79,10 +86,17 @@ class DetectionTask(Task[Detector, Detections]):
             warnings.simplefilter('ignore')
             sample = self.run_package(model, [to_bgr(image)], image.shape[:2])
         arrays = {name: value.cpu().numpy() for name, value in sample.pred_instances.items()}
-        return Detections(arrays['bboxes'], arrays['scores'], arrays['labels'], arrays.get('masks'))
+        boxes, masks = arrays['bboxes'], arrays.get('masks')
+        if masks is not None:
+            boxes = boxes_of_masks(boxes, masks)
+        return Detections(boxes, arrays['scores'], arrays['labels'].astype(np.int64), masks)
 
     def read(self, reader: Detector, image: np.ndarray) -> Detections:
         return reader.detect(image, (1.0, 1.0), image.shape[:2])
+
+    def read_together(self, reader: Detector, images: Sequence[np.ndarray]) -> list[Detections]:
+        sizes = [image.shape[:2] for image in images]
+        return reader.detect_together(np.stack(images), [(1.0, 1.0)] * len(images), sizes)
 
     def compare(self, expected: Detections, found: Detections) -> dict[str, float]:
         return compare_detections(expected, found)
@@ -98,6 +112,11 @@ class DetectionTask(Task[Detector, Detections]):
         usual = max(self.limits[precision]['unmatched'], one)
         limits['unmatched'] = min(usual + 2 * instability.get('unmatched', 0.0), NEARLY_ALL)
         return limits
+
+    def new_sample(self, size: tuple[int, int]) -> Any:
+        sample = super().new_sample(size)
+        sample.set_metainfo(dict(border=NO_BORDER))
+        return sample
 
     def prepare_samples(self, samples: Sequence[Any]) -> None:
         """Turns boxes into tensors, as mmdet's data preprocessor does; pictures need it."""
@@ -169,6 +188,32 @@ def require_part(condition: bool, part: str) -> None:
             f'detectors with {part} cannot be exported whole: export its backbone and neck with '
             'part="backbone-neck", or add what is missing'
         )
+
+
+def known(check: Callable[[Any], None], part: Any) -> bool:
+    """Whether a check of :func:`require_part` lets a part of a detector pass."""
+    try:
+        check(part)
+    except ValueError:
+        return False
+    return True
+
+
+DECIDING_LAYERS = {
+    'BFP',
+    'DeformConv2d',
+    'DeformConv2dPack',
+    'ModulatedDeformConv2d',
+    'ModulatedDeformConv2dPack',
+}
+"""Layers that are traced by the rules of :mod:`~repnext_mm.export.tasks.tracing` alone."""
+
+
+def decides(model: nn.Module) -> bool:
+    """Whether a detector has such layers, and so needs the graph that holds to those rules."""
+    return any(
+        kind.__name__ in DECIDING_LAYERS for m in model.modules() for kind in type(m).__mro__
+    )
 
 
 NMS_OPTIONS = {'type', 'iou_threshold', 'class_agnostic', 'split_thr'}

@@ -1,6 +1,7 @@
 """Segmentors of mmseg."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from repnext_mm.export.image_input import ImageInput
 from repnext_mm.export.options import ExportOptions
 from repnext_mm.export.tasks.base import ExportGraph, Task, to_bgr
+from repnext_mm.export.tasks.tracing import without_decisions
 from repnext_mm.reparam.difference import relative_difference
 from repnext_mm.runtime import Segmentor
 from repnext_mm.runtime.segmentor import SegmentationDetails
@@ -40,14 +42,15 @@ class SegmentationTask(Task[Segmentor, Tensor]):
         return hasattr(model, 'backbone') and hasattr(model, 'decode_head')
 
     def check_options(self, options: ExportOptions) -> None:
-        """Every option is for segmentors."""
+        """Every option is for segmentors, but a number of images."""
+        super().check_options(replace(options, argmax=False))
 
     def fixed_shape(self, model: Any) -> tuple[int, int] | None:
         window = window_of(model.test_cfg)
         return None if window is None else window.crop_size
 
     def graph(self, model: nn.Module, image: ImageInput, options: ExportOptions) -> ExportGraph:
-        return SegmentorGraph(model, image, options.argmax)
+        return SegmentorGraph(model, image, options)
 
     def details(self, model: Any, graph: Any, options: ExportOptions) -> dict[str, Any]:
         window = window_of(model.test_cfg)
@@ -91,24 +94,20 @@ class SegmentorGraph(nn.Module):
     Args:
         model: mmseg's ``EncoderDecoder``, in evaluation mode.
         image: The first step.
-        argmax: Put out classes, not logits.
+        options: Of the export.
 
     Raises:
         ValueError: If the model is another one.
     """
 
-    dynamic_batch = True
     static_axes: ClassVar[dict] = {}
 
-    def __init__(self, model: Any, image: ImageInput, argmax: bool = False):
+    def __init__(self, model: Any, image: ImageInput, options: ExportOptions):
         super().__init__()
+        check_decoders(model, options)
         head = model.decode_head
-        if isinstance(head, nn.ModuleList):
-            raise ValueError(
-                f'segmentors with several decode heads ({type(model).__name__}) cannot be exported '
-                'whole: export their backbone with part="backbone"'
-            )
-        if head.out_channels == 1:
+        last = head[-1] if isinstance(head, nn.ModuleList) else head
+        if last.out_channels == 1:
             raise ValueError(
                 'segmentors with one output channel cannot be exported: train with '
                 'decode_head=dict(num_classes=2, out_channels=2)'
@@ -118,7 +117,9 @@ class SegmentorGraph(nn.Module):
         self.neck = model.neck if model.with_neck else nn.Identity()
         self.head = head
         self.align_corners = model.align_corners
-        self.argmax = argmax
+        self.argmax = options.argmax
+        self.dynamic_batch = not {type(part).__name__ for part in self.head.modules()} & ONE_IMAGE
+        self.test_cfg = model.test_cfg
 
     @property
     def output_names(self) -> list[str]:
@@ -127,16 +128,71 @@ class SegmentorGraph(nn.Module):
     @property
     def dynamic_axes(self) -> dict[str, dict[int, str]]:
         first = 1 if self.argmax else 2
-        return {self.output_names[0]: {0: 'batch', first: 'height', first + 1: 'width'}}
+        batch = {0: 'batch'} if self.dynamic_batch else {}
+        return {self.output_names[0]: batch | {first: 'height', first + 1: 'width'}}
 
     def forward(self, images: Tensor) -> Tensor:
         """Images ``(N, H, W, 3)`` uint8 to logits ``(N, C, H, W)`` or labels ``(N, H, W)`` int64."""
         height, width = self.image.size(images)
-        inputs = self.image(images)
-        logits = self.head(self.neck(self.backbone(inputs))).float()
-        logits = F.interpolate(
-            logits, size=inputs.shape[2:], mode='bilinear', align_corners=self.align_corners
-        )
+        with without_decisions():
+            inputs = self.image(images)
+            logits = self._decode(self.neck(self.backbone(inputs)), tuple(inputs.shape[2:]))
         if self.image.size_divisor > 1:
             logits = logits[:, :, :height, :width]
         return logits.argmax(1) if self.argmax else logits
+
+    def _decode(self, features: Any, size: tuple[int, int]) -> Tensor:
+        """Logits ``(N, C, *size)``, in float32, by the decode heads' own code."""
+        heads: list[Any] = list(self.head) if isinstance(self.head, nn.ModuleList) else [self.head]
+        *first, last = heads
+        given: tuple = ()
+        for head in first:
+            given = (head(features, *given),)
+        if predicts_by_common_code(last):
+            logits = last(features, *given).float()
+            return F.interpolate(
+                logits, size=size, mode='bilinear', align_corners=self.align_corners
+            )
+        metas = [dict(img_shape=size, pad_shape=size, ori_shape=size)]
+        return last.predict(features, *given, metas, self.test_cfg).float()
+
+
+def predicts_by_common_code(head: Any) -> bool:
+    """Whether a head predicts as mmseg's base does: logits, enlarged to the size of the image."""
+    methods = (type(head).predict.__qualname__, type(head).predict_by_feat.__qualname__)
+    return methods[0] in BASE_METHODS and methods[1] in BASE_METHODS
+
+
+ONE_IMAGE = {'IterativeDecodeHead', 'MaskFormerHead'}
+"""Heads of mmseg that count the images of a batch in Python."""
+
+BASE_METHODS = {
+    'BaseDecodeHead.predict',
+    'BaseCascadeDecodeHead.predict',
+    'BaseDecodeHead.predict_by_feat',
+}
+"""Methods of mmseg."""
+
+
+def check_decoders(model: Any, options: ExportOptions) -> None:
+    """Makes sure that a segmentor's graph is images in, logits out, whatever its heads.
+
+    Raises:
+        ValueError: The message says why it is not, and what would do.
+    """
+    kind = type(model).__name__
+    if kind not in IMAGE_SEGMENTORS:
+        raise ValueError(
+            f'a {kind} cannot be exported whole, {" and ".join(IMAGE_SEGMENTORS)} can: export its backbone '
+            'with part="backbone"'
+        )
+    if any(getattr(part, 'rand_init', False) for part in model.decode_head.modules()):
+        raise ValueError(
+            'segmentors that draw their bases by chance at each prediction (SegNeXt, rand_init) '
+            'cannot be exported whole, for no two predictions are the same: export their backbone '
+            'with part="backbone"'
+        )
+
+
+IMAGE_SEGMENTORS = ('EncoderDecoder', 'CascadeEncoderDecoder')
+"""Segmentors of mmseg with images alone as their input."""

@@ -14,11 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from repnext_mm.export.image_input import ImageInput
-from repnext_mm.export.options import ExportOptions
+from repnext_mm.export.options import DYNAMIC, ExportOptions
 from repnext_mm.export.tasks.base import ExportGraph
-from repnext_mm.export.tasks.boxes import DeltaBoxCoder, RoIPooling, batched_nms
-from repnext_mm.export.tasks.detection import DetectionTask, check_nms, require_part
+from repnext_mm.export.tasks.batches import best_after_nms, first_of_each, image_of_each
+from repnext_mm.export.tasks.boxes import DeltaBoxCoder, RoIPooling, batched_nms, regions, rows
+from repnext_mm.export.tasks.detection import DetectionTask, check_nms, decides, known, require_part
 from repnext_mm.export.tasks.ranking import best_first
+from repnext_mm.runtime.detector import COUNTS
 
 STANDARD, CASCADE = 'StandardRoIHead', 'CascadeRoIHead'
 
@@ -29,33 +31,34 @@ class TwoStageTask(DetectionTask):
     parts = ('backbone', 'neck', 'rpn_head', 'roi_head')
 
     def accepts(self, model: nn.Module) -> bool:
-        return hasattr(model, 'backbone') and hasattr(model, 'roi_head')
+        whole = hasattr(model, 'backbone') and hasattr(model, 'roi_head')
+        return whole and not decides(model) and known(check_two_stage, model)
 
     def graph(self, model: nn.Module, image: ImageInput, options: ExportOptions) -> ExportGraph:
-        return TwoStageGraph(model, image, options.static)
+        return TwoStageGraph(model, image, options)
 
 
 class TwoStageGraph(nn.Module):
-    """One image in, boxes, scores, labels and small masks out.
+    """Images in, boxes, scores, labels and small masks out.
 
     Args:
         model: Faster, Mask, Cascade or Cascade Mask R-CNN of mmdet, in evaluation mode.
         image: The first step.
-        static: All images have the size of the traced one.
+        options: Of the export.
 
     Raises:
         ValueError: If it has parts that this module does not know.
     """
 
-    dynamic_batch = False
-
-    def __init__(self, model: Any, image: ImageInput, static: bool = False):
+    def __init__(self, model: Any, image: ImageInput, options: ExportOptions):
         super().__init__()
         check_two_stage(model)
+        self.dynamic_batch = options.batch == DYNAMIC
+        self.several = options.batch not in (None, 1)
         self.image = image
         self.backbone = model.backbone
         self.neck = model.neck if model.with_neck else nn.Identity()
-        self.proposals = ProposalHead(model.rpn_head, static)
+        self.proposals = ProposalHead(model.rpn_head, options.static, self.several)
         roi_head = model.roi_head
         cascade = type(roi_head).__name__ == CASCADE
         self.box_stages: Any = nn.ModuleList(
@@ -83,12 +86,14 @@ class TwoStageGraph(nn.Module):
 
     @property
     def output_names(self) -> list[str]:
-        return ['boxes', 'scores', 'labels', *(['masks'] if self.mask_stages else [])]
+        masks, counts = bool(self.mask_stages), self.several
+        return ['boxes', 'scores', 'labels', *['masks'] * masks, *[COUNTS] * counts]
 
     @property
     def dynamic_axes(self) -> dict[str, dict[int, str]]:
-        """The first axis of every output is the number of detections."""
-        return {name: {0: 'detections'} for name in self.output_names}
+        """The first axis of every output is the number of detections, or of images."""
+        axes = {name: {0: 'detections'} for name in self.output_names}
+        return axes | ({COUNTS: {0: 'batch'}} if self.dynamic_batch else {})
 
     static_axes = dynamic_axes
 
@@ -96,42 +101,45 @@ class TwoStageGraph(nn.Module):
         """Detects.
 
         Args:
-            images: ``(1, H, W, 3)`` uint8, RGB.
+            images: ``(N, H, W, 3)`` uint8, RGB.
 
         Returns:
-            Boxes ``(K, 4)`` as x1, y1, x2, y2 in pixels, scores ``(K,)``, labels ``(K,)`` int64
-            and, if there is a mask head, the probability of the mask in its box ``(K, 28, 28)``.
+            Of one image after the other boxes ``(K, 4)`` as x1, y1, x2, y2 in pixels, scores
+            ``(K,)``, labels ``(K,)`` int64 and, if there is a mask head, the probability of the
+            mask in its box ``(K, 28, 28)``; for several the counts ``(N,)`` int64.
         """
         height, width = self.image.size(images)
         zero = torch.zeros(1, device=images.device)
         limits = torch.cat([zero + side for side in (width, height) * 2])
         features = list(self.neck(self.backbone(self.image(images))))
-        boxes = self.proposals(features, limits)
+        rois = self.proposals(features, limits)
         scores = []
         for stage in self.box_stages[:-1]:
-            logits, deltas = stage(features, boxes)
+            logits, deltas = stage(features, rois)
             scores.append(logits)
-            boxes = stage.refine(boxes, logits, deltas, limits)
-        logits, deltas = self.box_stages[-1](features, boxes)
+            rois = stage.refine(rois, logits, deltas, limits)
+        logits, deltas = self.box_stages[-1](features, rois)
         logits = torch.stack([*scores, logits]).mean(0)
-        found = self._select(boxes, logits, deltas, limits)
+        boxes, found_scores, labels, *counts = self._select(
+            rois, logits, deltas, limits, images[:, 0, 0, 0]
+        )
         if not self.mask_stages:
-            return found
-        masks = torch.stack([stage(features, found[0], found[2]) for stage in self.mask_stages])
-        return (*found, masks.mean(0))
+            return (boxes, found_scores, labels, *counts)
+        of = image_of_each(counts[0]) if counts else None
+        found = regions(boxes, of)
+        masks = torch.stack([stage(features, found, labels) for stage in self.mask_stages])
+        return (boxes, found_scores, labels, masks.mean(0), *counts)
 
     def _select(
-        self, rois: Tensor, logits: Tensor, deltas: Tensor, limits: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        self, rois: Tensor, logits: Tensor, deltas: Tensor, limits: Tensor, count: Tensor
+    ) -> tuple[Tensor, ...]:
         """The detections among all pairs of RoI and class."""
         probabilities = logits.softmax(-1)[:, :-1]
         roi, label = (probabilities > self.score_threshold).nonzero().unbind(1)
-        boxes = self.box_stages[-1].decode(rois[roi], deltas[roi], label, limits)
-        scores = probabilities[roi, label]
-        keep = batched_nms(boxes, scores, label, self.nms)
-        if self.max_per_image > 0:
-            keep = keep[: self.max_per_image]
-        return boxes[keep], scores[keep], label[keep]
+        boxes = self.box_stages[-1].decode(rois[roi, 1:], deltas[roi], label, limits)
+        found = (boxes, probabilities[roi, label], label)
+        image = rois[roi, 0].long()
+        return best_after_nms(found, image, self.nms, self.max_per_image, count, self.several)
 
 
 class ProposalHead(nn.Module):
@@ -140,12 +148,14 @@ class ProposalHead(nn.Module):
     Args:
         head: The head.
         static: All images have the size of the traced one.
+        several: There may be more than one image.
     """
 
-    def __init__(self, head: Any, static: bool):
+    def __init__(self, head: Any, static: bool, several: bool = False):
         super().__init__()
         self.head = head
         self.static = static
+        self.several = several
         self.coder = DeltaBoxCoder(head.bbox_coder)
         self.nms_pre = head.test_cfg.get('nms_pre', -1)
         self.min_size = head.test_cfg.get('min_bbox_size', -1)
@@ -156,35 +166,56 @@ class ProposalHead(nn.Module):
         """Proposes.
 
         Args:
-            features: ``(1, C, H_i, W_i)`` of each level.
-            limits: ``(4,)``: width, height, width, height of the image.
+            features: ``(N, C, H_i, W_i)`` of each level.
+            limits: ``(4,)``: width, height, width, height of the images.
 
         Returns:
-            Boxes ``(K, 4)``, the best first.
+            Regions ``(K, 5)``, the number of the image and a box, the best first.
         """
         maps, delta_maps = self.head(features)
         sizes = [tuple(scores.shape[2:]) for scores in maps]
         priors = self.head.prior_generator.grid_priors(sizes, device=features[0].device)
-        boxes, scores, levels = [], [], []
+        levels = []
         for number, (scores_map, deltas_map, anchors) in enumerate(
             zip(maps, delta_maps, priors, strict=True)
         ):
-            logits = scores_map[0].permute(1, 2, 0).reshape(-1, self.head.cls_out_channels).float()
-            deltas = deltas_map[0].permute(1, 2, 0).reshape(-1, 4).float()
-            objectness = logits.sigmoid() if self.head.use_sigmoid_cls else logits.softmax(-1)
-            ranked, order = best_first(objectness[:, 0], self.nms_pre, self.static)
-            boxes.append(self.coder.decode(anchors[order], deltas[order], limits))
-            scores.append(ranked)
-            levels.append(torch.full_like(order, number))
-        return self._best(torch.cat(boxes), torch.cat(scores), torch.cat(levels))
+            logits = rows(scores_map, self.head.cls_out_channels)
+            objectness = (logits.sigmoid() if self.head.use_sigmoid_cls else logits.softmax(-1))[
+                ..., 0
+            ]
+            image, order = self._best_before_nms(objectness)
+            deltas = rows(deltas_map, 4)[image, order]
+            boxes = self.coder.decode(anchors[order], deltas, limits)
+            level = torch.full_like(order, number)
+            levels.append((boxes, objectness[image, order], level, image))
+        found, scores, level, image = (torch.cat(parts) for parts in zip(*levels, strict=True))
+        return self._best(found, scores, level, image, features[0][:, 0, 0, 0])
 
-    def _best(self, boxes: Tensor, scores: Tensor, levels: Tensor) -> Tensor:
+    def _best_before_nms(self, objectness: Tensor) -> tuple[Tensor, Tensor]:
+        """Images ``(K,)`` and places ``(K,)`` of the best of scores ``(N, A)``."""
+        if not self.several:
+            order = best_first(objectness[0], self.nms_pre, self.static)[1]
+            return torch.zeros_like(order), order
+        order = objectness.sort(dim=1, descending=True)[1]
+        if self.nms_pre > 0:
+            order = order[:, : self.nms_pre]
+        images = torch.arange(order.shape[0], device=order.device)
+        return images.unsqueeze(1).expand_as(order).flatten(), order.flatten()
+
+    def _best(
+        self, boxes: Tensor, scores: Tensor, levels: Tensor, images: Tensor, count: Tensor
+    ) -> Tensor:
         if self.min_size >= 0:
             sides = boxes[:, 2:] - boxes[:, :2]
             large = (sides > self.min_size).all(1).nonzero()[:, 0]
             boxes, scores, levels = boxes[large], scores[large], levels[large]
-        keep = batched_nms(boxes, scores, levels, self.nms)
-        return boxes[keep[: self.max_per_image]]
+            images = images[large]
+        if not self.several:
+            keep = batched_nms(boxes, scores, levels, self.nms)[: self.max_per_image]
+            return regions(boxes[keep])
+        keep = batched_nms(boxes, scores, levels, self.nms, images)
+        keep = keep[first_of_each(images[keep], count, self.max_per_image)]
+        return regions(boxes[keep], images[keep])
 
 
 class BoxStage(nn.Module):
@@ -196,23 +227,24 @@ class BoxStage(nn.Module):
         self.pooling = pooling
         self.coder = DeltaBoxCoder(head.bbox_coder)
 
-    def forward(self, features: Sequence[Tensor], boxes: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits ``(K, classes + 1)`` and deltas ``(K, classes or 1, 4)`` of boxes ``(K, 4)``."""
-        logits, deltas = self.head(self.pooling(features, boxes))
+    def forward(self, features: Sequence[Tensor], rois: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits ``(K, classes + 1)`` and deltas ``(K, classes or 1, 4)`` of regions ``(K, 5)``."""
+        logits, deltas = self.head(self.pooling(features, rois))
         classes = 1 if self.head.reg_class_agnostic else self.head.num_classes
         return logits.float(), deltas.float().reshape(-1, classes, 4)
 
-    def decode(self, rois: Tensor, deltas: Tensor, labels: Tensor, limits: Tensor) -> Tensor:
-        """Boxes ``(K, 4)`` of the classes ``labels``."""
+    def decode(self, boxes: Tensor, deltas: Tensor, labels: Tensor, limits: Tensor) -> Tensor:
+        """Boxes ``(K, 4)`` of the classes ``labels``, from boxes ``(K, 4)``."""
         if self.head.reg_class_agnostic:
             chosen = deltas[:, 0]
         else:
             chosen = deltas.gather(1, labels.view(-1, 1, 1).expand(-1, 1, 4))[:, 0]
-        return self.coder.decode(rois, chosen, limits)
+        return self.coder.decode(boxes, chosen, limits)
 
     def refine(self, rois: Tensor, logits: Tensor, deltas: Tensor, limits: Tensor) -> Tensor:
-        """The boxes that the next stage of a cascade sees."""
-        return self.decode(rois, deltas, logits[:, :-1].argmax(1), limits)
+        """The regions ``(K, 5)`` that the next stage of a cascade sees."""
+        boxes = self.decode(rois[:, 1:], deltas, logits[:, :-1].argmax(1), limits)
+        return torch.cat([rois[:, :1], boxes], 1)
 
 
 class MaskStage(nn.Module):
@@ -223,9 +255,9 @@ class MaskStage(nn.Module):
         self.head = head
         self.pooling = pooling
 
-    def forward(self, features: Sequence[Tensor], boxes: Tensor, labels: Tensor) -> Tensor:
-        """The probability ``(K, 28, 28)`` that a pixel of box k belongs to the object."""
-        masks = self.head(self.pooling(features, boxes)).float().sigmoid()
+    def forward(self, features: Sequence[Tensor], rois: Tensor, labels: Tensor) -> Tensor:
+        """The probability ``(K, 28, 28)`` that a pixel of region k belongs to the object."""
+        masks = self.head(self.pooling(features, rois)).float().sigmoid()
         if self.head.class_agnostic:
             return masks[:, 0]
         height, width = masks.shape[2:]
