@@ -30,6 +30,19 @@ METAFILES = ('configs/metafile.yml', 'configs/baselines/metafile.yml')
 REFERENCE = 'mask_rcnn_convnext_tiny_coco'
 """The config to whose backbone measured ones are compared."""
 
+RECIPES = """## Recipes
+
+| data | with RepNeXt-T | with RepNeXt-M |
+|---|---|---|
+| COCO | [Mask R-CNN](../configs/mask_rcnn_repnext_tiny_coco.py) 1x and 3x, Cascade Mask R-CNN 3x | Mask R-CNN 1x (official), Cascade Mask R-CNN 3x |
+| ADE20K | [UperNet](../configs/upernet_repnext_tiny_ade20k.py) 160k | Semantic FPN 80k (official), UperNet 160k |
+| ImageNet-1k | [300 epochs](../configs/repnext_tiny_imagenet.py), ConvNeXt's recipe | 300 epochs (official), with and without a teacher |
+| ImageWoof, CIFAR-100 | from scratch and from ImageNet weights | |
+| CIFAR-10, nuclei, CamVid | [slim networks](../configs/small) for two CPU cores, [measured](results.md) | the same |
+| generated shapes | the demos: [Mask R-CNN](../configs/demo/mask_rcnn_repnext_slim_shapes.py), [UperNet](../configs/demo/upernet_repnext_slim_shapes.py) | |
+| [data of your own](own_data.md) | [templates](../configs/own) that fit themselves to the data | the same |"""
+"""The kinds of configs that there are, those without rows below among them."""
+
 
 @dataclass(frozen=True)
 class ZooEntry:
@@ -189,7 +202,7 @@ def zoo_page(entries: Sequence[ZooEntry], speeds: Speeds | None, root: Path) -> 
         root: Of the repository.
     """
     measured = speeds_by_backbone(speeds, root)
-    parts = [_introduction(speeds)]
+    parts = [_introduction(speeds), RECIPES]
     for scope, title in TITLES.items():
         rows = [entry for entry in entries if entry.scope == scope]
         height, width = TEST_SHAPES[scope]
