@@ -1,5 +1,6 @@
 """Packaging. Everything that is not code for setuptools is in pyproject.toml."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -92,6 +93,19 @@ def version() -> str:
     return namespace['__version__']
 
 
+def index_page(readme: str) -> str:
+    """README.md for a package index, which has none of the repository's files.
+
+    What stands between the marks is left out: pictures, what belongs to them, other languages. Links to
+    files become their texts. Code stays, and so do links to other hosts.
+    """
+    text = re.sub(r'<!-- repository -->\n.*?<!-- /repository -->\n+', '', readme, flags=re.DOTALL)
+    parts = re.split(r'(^```.*?^```$)', text, flags=re.MULTILINE | re.DOTALL)
+    link = r'\[([^\[\]]*)\]\((?![a-z]+:|#)[^()]*\)'
+    parts[::2] = [re.sub(link, r'\1', part) for part in parts[::2]]
+    return ''.join(parts)
+
+
 class BuildWithMim(build_py):
     """Also copies the files of :data:`MIM` into the built package."""
 
@@ -115,7 +129,7 @@ setup(
     name='repnext-mm',
     version=version(),
     description='RepNeXt backbones for OpenMMLab: train with branches, test and ship without',
-    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+    long_description=index_page((ROOT / 'README.md').read_text(encoding='utf-8')),
     long_description_content_type='text/markdown',
     author='The RepNeXt-MM authors',
     license='Apache-2.0',

@@ -19,12 +19,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import yaml
+from notebooks import notebook_page
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = ROOT / 'mkdocs.yml'
 
 ROOT_PAGES = {
     'README.md': 'index.md',
+    'README_zh-CN.md': 'zh/index.md',
     'CHANGELOG.md': 'changelog.md',
     'CONTRIBUTING.md': 'contributing.md',
     'CODE_OF_CONDUCT.md': 'code_of_conduct.md',
@@ -36,7 +38,11 @@ PARTS = 'docs/results/'
 """Parts of pages, which a script puts together."""
 
 ASSETS = ('.svg', '.png', '.jpg', '.json', '.css')
+NOTEBOOK = '.ipynb'
 REFERENCE = 'reference/'
+LANGUAGES = {'zh/': 'zh-CN'}
+"""Of the pages in a folder, where it is not that of mkdocs.yml."""
+
 FENCE = re.compile(r'^(```.*?^```)$', re.MULTILINE | re.DOTALL)
 LINK = re.compile(r'(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^()\s]+)\)')
 FORMULA = re.compile(
@@ -99,6 +105,8 @@ def written_pages(root: Path = ROOT) -> dict[str, str]:
         name = path.relative_to(root).as_posix()
         if path.suffix in ASSETS or (path.suffix == '.md' and not name.startswith(PARTS)):
             found[name] = path.relative_to(docs).as_posix()
+        elif path.suffix == NOTEBOOK:
+            found[name] = path.relative_to(docs).with_suffix('.md').as_posix()
     return found
 
 
@@ -151,6 +159,8 @@ def stage(settings: Settings) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         if page.endswith('.md'):
             text = (ROOT / source).read_text(encoding='utf-8')
+            if source.endswith(NOTEBOOK):
+                text = notebook_page(text, target)
             target.write_text(relink(text, source, places, settings.repository), encoding='utf-8')
         else:
             shutil.copyfile(ROOT / source, target)
@@ -244,6 +254,10 @@ def finish(settings: Settings) -> None:
         text = typeset(path.read_text(encoding='utf-8'), convert)
         if foreign := FOREIGN.search(text):
             raise ValueError(f'{path} loads something from another host: {foreign[0]}')
+        place = path.relative_to(settings.site).as_posix()
+        for folder, language in LANGUAGES.items():
+            if place.startswith(folder):
+                text = text.replace('<html lang="en"', f'<html lang="{language}"', 1)
         path.write_text(text, encoding='utf-8')
     for page in settings.nav:
         if page.startswith(REFERENCE):

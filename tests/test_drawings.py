@@ -5,7 +5,9 @@ import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 DOCS = Path(__file__).resolve().parents[1] / 'docs'
 SCRIPTS = ['draw_forms', 'draw_loading', 'draw_timeline']
@@ -51,5 +53,45 @@ def test_everything_lies_on_the_card_and_texts_can_be_read(script):
 
 
 def test_scripts_are_all_tested():
-    drawn = {path.stem for path in DOCS.glob('draw_*.py')} - {'draw_rooms'}
+    drawn = {path.stem for path in DOCS.glob('draw_*.py')} - {'draw_rooms', 'draw_detections'}
     assert drawn == set(SCRIPTS)  # tests/test_architecture.py has the rooms
+
+
+@pytest.fixture
+def detections():
+    """The script that draws what a detector finds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(DOCS))
+        yield importlib.import_module('draw_detections')
+    sys.modules.pop('draw_detections', None)
+
+
+def test_detections_are_drawn_below_their_images(detections, tmp_path):
+    from repnext_mm.runtime.detector import Detections
+
+    def find(pixels):
+        masks = np.zeros((1, *pixels.shape[:2]), bool)
+        masks[0, 20:40, 20:40] = True
+        return Detections(np.array([[20.0, 20, 40, 40]]), np.ones(1), np.zeros(1, int), masks)
+
+    for name in detections.IMAGES:
+        Image.new('RGB', (60, 60), 'grey').save(tmp_path / f'{name}ab.png')
+    paths = detections.find_images(tmp_path)
+    page = np.asarray(detections.draw(find, paths)).astype(int)
+    side, step = detections.SIDE, detections.SIDE + detections.GAP
+    assert page.shape == (side + step, side + (len(paths) - 1) * step, 3)
+    for column in range(0, page.shape[1], step):
+        above, below = (page[top : top + side, column : column + side] for top in (0, step))
+        changed = (above != below).any(2)
+        assert changed[side // 2, side // 2] and not changed[: side // 4].any()
+    paths[0].unlink()
+    with pytest.raises(FileNotFoundError, match='give the folder test of the converted nuclei'):
+        detections.find_images(tmp_path)
+
+
+def test_the_picture_of_detections_is_small(detections):
+    with Image.open(detections.PICTURE) as picture:
+        columns = len(detections.IMAGES)
+        step = detections.SIDE + detections.GAP
+        assert picture.size == (columns * step - detections.GAP, 2 * step - detections.GAP)
+    assert detections.PICTURE.stat().st_size < 200_000

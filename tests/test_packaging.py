@@ -18,11 +18,12 @@ from complexity import size_of
 ROOT = Path(__file__).parents[1]
 DOCS = [
     ROOT / 'README.md',
+    ROOT / 'README_zh-CN.md',
     ROOT / 'CHANGELOG.md',
     ROOT / 'CODE_OF_CONDUCT.md',
     ROOT / 'CONTRIBUTING.md',
     ROOT / 'SECURITY.md',
-    *sorted((ROOT / 'docs').glob('*.md')),
+    *sorted(path for path in (ROOT / 'docs').rglob('*.md') if path.parent.name != 'results'),
 ]
 
 
@@ -100,6 +101,18 @@ def test_metadata_is_complete_for_an_index(wheel):
     workflow = yaml.safe_load((ROOT / '.github' / 'workflows' / 'test.yml').read_text())
     assert set(workflow['jobs']['install']['strategy']['matrix']['python']) <= stated
     assert wheel.stat().st_size < 1e6
+
+
+def test_an_index_shows_the_readme_without_links_that_lead_nowhere(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith('METADATA'))
+        text = email.message_from_bytes(archive.read(name)).get_payload(decode=True).decode()
+    readme = (ROOT / 'README.md').read_text(encoding='utf-8')
+    assert '](docs/' in readme and '![' in readme and 'README_zh-CN.md' in readme
+    assert re.findall(r'!\[|\]\((?!https?:)|<!--|README_zh', text) == []
+    for pattern in (r'^#+ .*$', r'^```.*?^```$', r'https?:[^)\s]*'):
+        flags = re.MULTILINE | (re.DOTALL if '```' in pattern else 0)
+        assert re.findall(pattern, text, flags) == re.findall(pattern, readme, flags)
 
 
 def test_every_extra_is_described():
@@ -267,21 +280,19 @@ def test_parameters_in_the_docs_are_those_of_the_code(arch):
 
 
 def test_every_config_is_in_the_model_zoo_and_in_a_metafile():
-    """Those of the demos, which are for nothing else, are in the README.
-
-    Experiments and the small recipes, which are for experiments, have their own page, and so have the
+    """Experiments and the small recipes, which are for experiments, have their own page, and so have the
     templates for own data.
     """
-    readme, zoo = (ROOT / 'README.md').read_text(), (ROOT / 'docs' / 'model_zoo.md').read_text()
+    zoo = (ROOT / 'docs' / 'model_zoo.md').read_text()
     known = {model['Config'] for model in metafile_models()}
     for path in (ROOT / 'configs').rglob('*.py'):
         name = path.relative_to(ROOT).as_posix()
         if not {'_base_', 'experiments', 'small', 'own'} & set(path.parts):
-            assert f']({name})' in readme if 'demo' in path.parts else f'](../{name})' in zoo, name
+            assert f'](../{name})' in zoo, name
             assert name in known or 'demo' in path.parts, name
 
 
-@pytest.mark.parametrize('path', DOCS, ids=lambda path: path.name)
+@pytest.mark.parametrize('path', DOCS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_links_and_commands_of_the_docs_lead_somewhere(path):
     text = path.read_text()
     for target in re.findall(r'\]\(([^)#]+)\)', text):

@@ -17,7 +17,8 @@ def site():
         import build_site
 
         yield build_site
-    sys.modules.pop('build_site', None)
+    for name in ('build_site', 'notebooks'):
+        sys.modules.pop(name, None)
 
 
 def test_navigation_names_every_page_once_and_all_links_lead_somewhere(site, tmp_path):
@@ -26,8 +27,12 @@ def test_navigation_names_every_page_once_and_all_links_lead_somewhere(site, tmp
     staged = {path.relative_to(settings.pages).as_posix() for path in settings.pages.rglob('*.md')}
     assert staged == set(settings.nav) and len(staged) > 30
     documents = {path.name for path in (ROOT / 'docs').glob('*.md')}
-    assert documents < staged and 'index.md' in staged
+    assert documents < staged and {'index.md', 'zh/index.md', 'notebooks/merging.md'} < staged
     assert '](own_data.md' in (settings.pages / 'index.md').read_text()
+    assert '](detector.md' in (settings.pages / 'zh' / 'index.md').read_text()
+    assert '](../notebooks/detector.md' in (settings.pages / 'zh' / 'detector.md').read_text()
+    pictures = (settings.pages / 'notebooks').glob('merging_*.png')
+    assert len(list(pictures)) > 5
     assert (settings.pages / 'rooms.svg').is_file()
 
 

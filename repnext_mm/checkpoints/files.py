@@ -83,7 +83,7 @@ def load_from_local(filename: str, map_location: MapLocation = None) -> Any:
     return _adopted(content, filename)
 
 
-def load_from_http(filename: str, map_location: MapLocation = None, **options) -> Any:
+def load_from_http(filename: str, map_location: MapLocation = None, **options: Any) -> Any:
     """Downloads a file and reads it as :func:`load_from_local` does.
 
     Args:

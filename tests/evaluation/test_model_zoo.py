@@ -80,7 +80,7 @@ def test_rows_agree_with_the_metafiles(model):
 
 def test_text_is_that_of_the_command():
     """Everything above the first table, with the machine and what was wrong with it."""
-    assert PAGE.startswith(zoo_page([], measured(), ROOT).split('\n## ')[0])
+    assert PAGE.startswith(zoo_page([], measured(), ROOT).split('\n## Detectors')[0])
 
 
 @pytest.mark.parametrize(
