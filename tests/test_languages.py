@@ -79,5 +79,5 @@ def test_what_drifts_apart_is_seen(old, new, monkeypatch):
 
 
 def test_anchors_that_are_not_there_are_refused():
-    with pytest.raises(ValueError, match='README.md has no heading for #nowhere'):
+    with pytest.raises(ValueError, match=r'README\.md has no heading for #nowhere'):
         sections('# A\n\n[x](#nowhere)\n', 'README.md')
