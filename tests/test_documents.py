@@ -47,9 +47,9 @@ COMMAND_LINES = sorted(
 )
 
 
-def number_for(word: str) -> str:
-    """A value for a word that stands for a number."""
-    return dict(RATIO='0.3', FORM='fused').get(word, word)
+def value_of(word: str) -> str:
+    """What a word in capitals stands for, where a tool wants a number or a name of its list."""
+    return dict(RATIO='0.3', FORM='training').get(word, word)
 
 
 def test_there_are_commands_to_look_at():
@@ -60,7 +60,7 @@ def test_there_are_commands_to_look_at():
 @pytest.mark.parametrize('line', COMMAND_LINES, ids=' '.join)
 def test_documented_commands_parse(line, monkeypatch, tmp_path):
     """Every option is one of the tool's, and none is missing; all files that are named are there."""
-    name, *arguments = (number_for(word) for word in line)
+    name, *arguments = (value_of(word) for word in line)
     name = TOOLS.get(name, name)
     if name not in COMMANDS:  # the tools of the clone alone have their own tests
         assert (ROOT / 'tools' / f'{name}.py').is_file(), name
