@@ -159,9 +159,11 @@ def stage(settings: Settings) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         if page.endswith('.md'):
             text = (ROOT / source).read_text(encoding='utf-8')
+            known = places
             if source.endswith(NOTEBOOK):
                 text = notebook_page(text, target)
-            target.write_text(relink(text, source, places, settings.repository), encoding='utf-8')
+                known = places | pictures_of(target, source, settings.pages)
+            target.write_text(relink(text, source, known, settings.repository), encoding='utf-8')
         else:
             shutil.copyfile(ROOT / source, target)
     for page in settings.nav:
@@ -170,6 +172,21 @@ def stage(settings: Settings) -> None:
             target.parent.mkdir(exist_ok=True)
             module = module_of(page)
             target.write_text(f'# {module}\n\n::: {module}\n', encoding='utf-8')
+
+
+def pictures_of(page: Path, source: str, pages: Path) -> dict[str, str]:
+    """The pictures that a notebook's page has, as by :func:`written_pages`.
+
+    Args:
+        page: Where the page is staged.
+        source: The notebook's place in the repository.
+        pages: Folder of all pages.
+    """
+    folder = PurePosixPath(source).parent
+    return {
+        (folder / picture.name).as_posix(): picture.relative_to(pages).as_posix()
+        for picture in page.parent.glob(f'{page.stem}_*.png')
+    }
 
 
 def relink(text: str, source: str, places: dict[str, str], repository: str | None) -> str:

@@ -6,6 +6,7 @@ requirements/dev.txt. The site shows what is stored.
 
 import base64
 import hashlib
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ SOURCES = 'executed_sources_sha256'
 
 PARAMETERS = 'parameters'
 """Tag of the cell whose numbers say how long a notebook takes."""
+
+COLOURS = 96
+"""Of a picture in a notebook."""
 
 Notebook = dict[str, Any]
 
@@ -68,6 +72,29 @@ def fenced(code: str, language: str) -> str:
     return f'```{language}\n{code.rstrip()}\n```'
 
 
+def is_shown(output: Notebook) -> bool:
+    """Whether an output is text or a picture, which is then stored with fewer colours.
+
+    A bar that has reached its end leaves an empty text behind.
+    """
+    data = output.get('data', {})
+    if 'image/png' in data:
+        data['image/png'] = with_fewer_colours(data['image/png'])
+        return True
+    return bool(str(output.get('text') or data.get('text/plain', '')).strip())
+
+
+def with_fewer_colours(picture: str) -> str:
+    """A PNG with a palette of :data:`COLOURS`; both in base64."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(base64.b64decode(picture))) as image:
+        reduced = image.convert('RGB').quantize(COLOURS, dither=Image.Dither.NONE)
+    content = io.BytesIO()
+    reduced.save(content, format='png', optimize=True)
+    return base64.b64encode(content.getvalue()).decode()
+
+
 def execute(path: Path) -> None:
     """Runs a notebook from its first cell to its last, and stores it with what it puts out.
 
@@ -89,6 +116,8 @@ def execute(path: Path) -> None:
         nbclient.NotebookClient(notebook, resources=dict(metadata=dict(path=folder))).execute()
     for cell in notebook.cells:
         cell.metadata.pop('execution', None)  # times, which differ from run to run
+        if cell.cell_type == 'code':
+            cell.outputs = [output for output in cell.outputs if is_shown(output)]
     notebook.metadata = dict(kernelspec=notebook.metadata.kernelspec)
     notebook.metadata[SOURCES] = sources_hash(notebook)
     write_text(path, nbformat.writes(notebook) + '\n')

@@ -125,12 +125,12 @@ def test_numbers_of_the_detector_tutorial_are_those_that_are_reported():
 
 def test_the_experiment_of_the_tutorial_can_be_read(tmp_path):
     (block,) = blocks(read('docs', 'tutorials', 'table.md'), 'python')
-    place = tmp_path / 'configs' / 'experiments'
-    for folder in (place, tmp_path / 'work_dirs' / 'mine'):
-        folder.mkdir(parents=True)
-    (tmp_path / 'work_dirs' / 'mine' / 'mask_rcnn_repnext.py').touch()
-    (place / 'mine.py').write_text(block.replace("'../_base_", f"'{ROOT}/configs/_base_"))
-    experiment = read_experiment(place / 'mine.py')
+    config = tmp_path / 'work_dirs' / 'mine' / 'mask_rcnn_repnext.py'
+    config.parent.mkdir(parents=True)
+    config.touch()
+    path = tmp_path / 'mine.py'
+    path.write_text(block.replace("'./configs", f"'{ROOT}/configs"))
+    experiment = read_experiment(path)
     assert [row.backbone for row in experiment.rows][-1] == 'mobilenet_v2'
     assert experiment.metrics and experiment.files == ('onnx', 'int8')
 
