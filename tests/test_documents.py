@@ -69,7 +69,7 @@ def test_documented_commands_parse(line, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'configs').symlink_to(ROOT / 'configs')
     for word in arguments:
-        if re.search(r'CHECKPOINT$|\.(pth|onnx|safetensors)$', word):
+        if re.search(r'CHECKPOINT$|^[^=]+\.(?!py$)\w+$', word):
             path = tmp_path / word
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
