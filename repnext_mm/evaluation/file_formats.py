@@ -49,7 +49,7 @@ class FileResult:
     timing: Timing | None = None
 
     def row(self) -> dict[str, object]:
-        """A row of the table."""
+        """A row of the table; the milliseconds are the median, and the 5th to 95th percentile."""
         kind, report = self.kind, self.report
         row: dict[str, object] = dict(
             format=kind.format, precision=kind.precision, runtime='', MB='', difference=''
@@ -60,8 +60,11 @@ class FileResult:
                 MB=f'{report.size / 1e6:.2f}',
                 difference=largest_differences(report),
             )
-        speed = f'{self.timing.ratio:.2f}' if self.timing else ''
-        return row | dict(speed=speed, note=self.failure)
+        speed = spread = ''
+        if timing := self.timing:
+            speed = f'{timing.ratio:.2f}'
+            spread = f'{1e3 * timing.median:.1f} ({1e3 * timing.fast:.1f} to {1e3 * timing.slow:.1f})'
+        return row | dict(speed=speed, ms=spread, note=self.failure)
 
     def to_json(self) -> dict[str, object]:
         """Plain values, unrounded."""
@@ -73,6 +76,7 @@ class FileResult:
             bytes=self.report.size if self.report else None,
             differences=[dict(row.differences) for row in comparisons],
             seconds=timing.median if timing else None,
+            spread=(timing.fast, timing.slow) if timing else None,
             speed=timing.ratio if timing else None,
             failure=self.failure or None,
         )
