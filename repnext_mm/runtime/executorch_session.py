@@ -1,6 +1,7 @@
 """ExecuTorch's programs in ExecuTorch."""
 
 import threading
+import warnings
 
 import numpy as np
 
@@ -19,8 +20,9 @@ class ExecuTorchSession(Session):
 
     def open(self) -> None:
         require_extra('executorch', 'executorch', f'running {self.source}', INSTALL_EXECUTORCH)
-        from executorch.runtime import Runtime
-
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # it says of itself that it may change
+            from executorch.runtime import Runtime
         with named_errors(self.source):
             program = Runtime.get().load_program(str(self.source.place))
             entries = program.load_method(KEY).execute([]) if KEY in program.method_names else ['']
