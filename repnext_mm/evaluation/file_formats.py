@@ -63,7 +63,9 @@ class FileResult:
         speed = spread = ''
         if timing := self.timing:
             speed = f'{timing.ratio:.2f}'
-            spread = f'{1e3 * timing.median:.1f} ({1e3 * timing.fast:.1f} to {1e3 * timing.slow:.1f})'
+            spread = (
+                f'{1e3 * timing.median:.1f} ({1e3 * timing.fast:.1f} to {1e3 * timing.slow:.1f})'
+            )
         return row | dict(speed=speed, ms=spread, note=self.failure)
 
     def to_json(self) -> dict[str, object]:
