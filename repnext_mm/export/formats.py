@@ -73,7 +73,7 @@ def write_onnx(job: Job, path: Path) -> None:
 def write_openvino(job: Job, path: Path) -> None:
     """Writes OpenVINO's IR, an ``.xml`` and a ``.bin``, by way of ONNX."""
     openvino = require_openvino('exporting to OpenVINO')
-    source = path.with_suffix('.onnx')
+    source = path.with_name(f'{path.stem}-source.onnx')
     try:
         write_onnx(job, source)
         model = openvino.convert_model(str(source))

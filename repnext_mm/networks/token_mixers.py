@@ -52,9 +52,10 @@ class SmallMixer(nn.Module):
         super().__init__()
         self.serial = serial
         bias, both = not serial, (stride, stride)
+        across, down = ((1, stride), (stride, 1)) if serial else (both, both)
         self.conv_3_3 = depthwise(channels, (3, 3), both, dilation)
-        self.conv_3_w = depthwise(channels, (1, 3), (1, stride), dilation, bias)
-        self.conv_3_h = depthwise(channels, (3, 1), (stride, 1), dilation, bias)
+        self.conv_3_w = depthwise(channels, (1, 3), across, dilation, bias)
+        self.conv_3_h = depthwise(channels, (3, 1), down, dilation, bias)
         self.conv_2_2 = depthwise(channels, (2, 2), both, CORNERS_DILATION * dilation)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ COMPILED_PART = 'data/aotinductor/'
 """Where a program has compiled code in its archive."""
 
 
-def check_program(path: Path | IO[bytes], name: str | None = None) -> None:
+def check_program(path: str | Path | IO[bytes], name: str | None = None) -> None:
     """Makes sure that an archive has no pickled weights, no code, and sizes that are arithmetic.
 
     Args:

@@ -10,6 +10,7 @@ import numpy as np
 from repnext_mm.compat import require_extra
 from repnext_mm.runtime.devices import torch_device
 from repnext_mm.runtime.session import Session, named_errors, read_spec
+from repnext_mm.runtime.source import ModelSource
 from repnext_mm.runtime.spec import KEY
 
 
@@ -36,13 +37,11 @@ class ExportedProgramSession(Session):
 
         self.device = torch_device(self.options.get('device', 'cpu'))
         source = self.source
-        content = io.BytesIO(source.content or b'') if source.path is None else source.place
-        check_program(content, str(source))
+        check_program(_file(source), str(source))
         entries = {KEY: ''}
         with named_errors(source), warnings.catch_warnings():
             warnings.simplefilter('ignore')  # torch reads buffers that it does not write
-            file = content if isinstance(content, io.BytesIO) else str(content)
-            program = torch.export.load(file, extra_files=entries)
+            program = torch.export.load(_file(source), extra_files=entries)
             self.module = move_to_device_pass(program, self.device).module()
         self.spec = read_spec(entries, source)
         self.output_names = self.spec.outputs
@@ -61,6 +60,11 @@ class ExportedProgramSession(Session):
                 f'torch.export made this program for images of other sizes than {images.shape} '
                 f'({error}): feature maps of one pixel stay so, and others never become so'
             ) from error
+
+
+def _file(source: ModelSource) -> io.BytesIO | str:
+    """What torch and zipfile read: the path, or the content from its beginning."""
+    return io.BytesIO(source.content or b'') if source.path is None else str(source.place)
 
 
 def _run(

@@ -347,7 +347,7 @@ def test_the_form_of_the_fastest_file_is_chosen(tmp_path, monkeypatch):
 
 def test_file_that_computes_something_else_is_not_kept(tmp_path, monkeypatch):
     """mmseg's Upsample fixes sizes when it is traced: right at that size, wrong at others."""
-    monkeypatch.setattr(preparation, 'make_size_free', lambda model: None)
+    monkeypatch.setattr(preparation, 'make_size_free', lambda model, static: None)
     cfg = small_config(SEGMENTORS[2])
     with pytest.raises(ValueError, match='something else') as caught:
         export(small_model(cfg), tmp_path / 'model.onnx', cfg)

@@ -1,16 +1,15 @@
 """Files for TensorRT and OpenCV: written, looked into, run and compared, or refused."""
 
 import functools
-import sys
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from commands import run_inside
 from exports import CLASSIFIERS, DETECTORS, SEGMENTORS, noise, small_config, small_model
 from onnx import numpy_helper
 
-from repnext_mm.commands import check_target
 from repnext_mm.export import ExportOptions, export_model, open_session
 from repnext_mm.export.overflow import LARGEST
 from repnext_mm.export.targets import check_for
@@ -56,7 +55,7 @@ def test_opencv_refuses_detectors_and_open_sizes(tmp_path):
         open_session(path, 'opencv')
 
 
-def test_tensorrt_gets_a_detector_with_constant_numbers(tmp_path, monkeypatch, capsys):
+def test_tensorrt_gets_a_detector_with_constant_numbers(tmp_path):
     path = export(DETECTORS[0], tmp_path / 'model.onnx', target='tensorrt').path
     model = onnx.load(path)
     constants = {row.name: row for row in model.graph.initializer}
@@ -67,14 +66,13 @@ def test_tensorrt_gets_a_detector_with_constant_numbers(tmp_path, monkeypatch, c
     limit = model_of(DETECTORS[0]).rpn_head.test_cfg.nms_pre
     assert tops and all(numpy_helper.to_array(constants[r.input[1]]) <= limit for r in tops)
     assert open_session(path).spec.input.static_shape == SHAPE
-    monkeypatch.setattr(sys, 'argv', ['check_target', str(path), '--target', 'tensorrt'])
-    assert check_target.main() == 0
-    assert f'tensorrt should take {path}' in capsys.readouterr().out
+    checked = run_inside('check_target.py', path, '--target', 'tensorrt')
+    assert checked.returncode == 0 and f'tensorrt should take {path}' in checked.stdout
     for row in tops:
         constants[row.input[1]].CopyFrom(numpy_helper.from_array(np.array([4000]), row.input[1]))
     onnx.save(model, path)
-    assert check_target.main() == 1
-    assert 'its K is 4000' in capsys.readouterr().out
+    checked = run_inside('check_target.py', path, '--target', 'tensorrt')
+    assert checked.returncode == 1 and 'its K is 4000' in checked.stdout
 
 
 def test_targets_are_for_onnx(tmp_path):

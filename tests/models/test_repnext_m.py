@@ -1,5 +1,7 @@
 """RepNeXt-M against the official network and its published numbers."""
 
+from functools import partial
+
 import pytest
 import torch
 from golden import GOLDEN, OFFICIAL_KEYS, image, official_state
@@ -120,7 +122,11 @@ def test_fused_form_has_no_batch_norm_and_two_depthwise_steps_for_l(arch):
 
 @pytest.mark.parametrize('size', [(1, 1), (2, 5), (7, 9), (16, 16)], ids=str)
 @pytest.mark.parametrize('stride', [1, 2])
-@pytest.mark.parametrize('mixer', [SmallMixer, MediumMixer])
+@pytest.mark.parametrize(
+    'mixer',
+    [SmallMixer, partial(SmallMixer, serial=True), MediumMixer],
+    ids=['small', 'small in series', 'medium'],
+)
 def test_mixers_merge_exactly_at_any_size(mixer, stride, size):
     torch.manual_seed(0)
     module = mixer(4, stride).double()
