@@ -13,6 +13,7 @@ from repnext_mm.export.onnx_graph import without_choices_of_rank
 from repnext_mm.export.options import ExportOptions
 from repnext_mm.export.size_free import SubsamplingBySlicing
 from repnext_mm.export.tasks import Task
+from repnext_mm.export.untraceable import writing
 from repnext_mm.export.writers import coreml, executorch, litert, ncnn
 from repnext_mm.runtime.pairs import UNKNOWN, WEIGHTS_KEY, bind_weights
 from repnext_mm.runtime.spec import KEY
@@ -50,7 +51,7 @@ def write_onnx(job: Job, path: Path) -> None:
         axes[INPUT] = ({0: 'batch'} if job.dynamic_batch else {}) | open_axes
     axes |= job.graph.dynamic_axes if job.dynamic else job.graph.static_axes
     # The tracer warns of every comparison in Python; what it got is run and compared.
-    with quiet(), torch.no_grad():
+    with quiet(), torch.no_grad(), writing(job.spec.part, job.dynamic):
         torch.onnx.export(
             job.module,
             (job.images,),

@@ -175,6 +175,26 @@ def test_rules_compute_the_same():
     assert torch.equal(rules.diagonal_matrix(infinite), torch.diag(infinite))
 
 
+def test_masks_of_prototypes_are_those_of_mmdet():
+    from mmdet.models.dense_heads.yolact_head import YOLACTProtonet
+
+    module, cfg = SimpleNamespace(), SimpleNamespace(mask_thr=0.5, mask_thr_binary=0.5)
+    meta = dict(ori_shape=(20, 31), scale_factor=(1.0, 1.0))
+    given = (numbers(3, 5, 8), numbers(3, 4), meta, False, cfg)
+    expected = YOLACTProtonet._predict_by_feat_single(module, *given)
+    assert torch.equal(functions.prototype_masks(module, *given), expected)
+    assert 0 < expected.sum() < expected.numel()
+
+
+def test_channels_that_lie_last_can_be_viewed():
+    x = numbers(1, 4, 3, 5).to(memory_format=torch.channels_last)
+    with pytest.raises(RuntimeError, match='view'):
+        x.view(1, -1)
+    with without_decisions():
+        assert torch.equal(x.view(1, -1), x.flatten(1))
+        assert x.view(torch.int32).dtype == torch.int32
+
+
 @pytest.mark.filterwarnings('ignore')
 def test_convolutions_with_a_kernel_for_each_object(tmp_path):
     run = in_onnx(PerObject(), numbers(3, 8), tmp_path / 'model.onnx')

@@ -55,7 +55,11 @@ def main() -> int:
         and (args.again or not set(steps) <= set(records.get(name, {})))
     ]
     if not args.show:
-        import mmseg.models  # noqa: F401 (once, for all copies of this process)
+        import mmdet.models  # noqa: F401 (once, for all copies of this process)
+        import mmseg.models  # noqa: F401
+        import onnxruntime  # noqa: F401
+
+        import sweep.exporting  # noqa: F401
 
         for method, record in run_all(chosen, steps, args.limit, args.jobs, examine):
             name = f'{method.package}/{method.name}'

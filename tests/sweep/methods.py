@@ -159,7 +159,6 @@ TWO_STAGE = [
         'panoptic_fpn/panoptic-fpn_r50_fpn_1x_coco',
         'pisa/faster-rcnn_r50_fpn_pisa_1x_coco',
         'pisa/mask-rcnn_r50_fpn_pisa_1x_coco',
-        'point_rend/point-rend_r50-caffe_fpn_ms-1x_coco',
         'queryinst/queryinst_r50_fpn_1x_coco',
         'sabl/sabl-cascade-rcnn_r50_fpn_1x_coco',
         'sabl/sabl-faster-rcnn_r50_fpn_1x_coco',
@@ -175,6 +174,11 @@ TWO_STAGE = [
         classes=1,
     ),
     *_detectors('htc/htc_r50_fpn_1x_coco', 'scnet/scnet_r50_fpn_1x_coco'),
+    # Each mask is refined to 224x224 pixels for all classes.
+    *_detectors(
+        'point_rend/point-rend_r50-caffe_fpn_ms-1x_coco',
+        changes={'test_cfg.rcnn.max_per_img': 5},
+    ),
     # These take the last stage of a ResNet for the head; here all stages are the backbone's.
     *_detectors(
         'faster_rcnn/faster-rcnn_r50-caffe_c4-1x_coco', 'mask_rcnn/mask-rcnn_r50-caffe-c4_1x_coco'

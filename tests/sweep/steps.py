@@ -5,7 +5,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -21,6 +20,7 @@ from repnext_mm.trained import merged_copy
 from sweep.batches import batch_for
 from sweep.methods import Method
 from sweep.models import small_config
+from sweep.narrowing import narrow_model
 
 WORKS = 'works'
 STEPS = ('build', 'train', 'predict', 'merge', 'export')
@@ -36,7 +36,8 @@ def examine(method: Method, steps: tuple[str, ...] = STEPS[:-1]) -> dict[str, An
         steps: Of :data:`STEPS`, in their order.
 
     Returns:
-        For each step :data:`WORKS` or the reason; and ``seconds``, and ``where`` with the lines of code of failures.
+        For each step :data:`WORKS` or the reason; and ``seconds``, ``where`` with the lines of code of
+        failures, and ``compared`` with what an exported file was compared by.
     """
     began = time.monotonic()
     torch.manual_seed(0)
@@ -52,6 +53,8 @@ def examine(method: Method, steps: tuple[str, ...] = STEPS[:-1]) -> dict[str, An
         except Exception as error:
             record[step] = reason(error)
             record['where'][step] = places(error)
+    if 'compared' in parts:
+        record['compared'] = parts['compared']
     record['seconds'] = round(time.monotonic() - began, 1)
     return record
 
@@ -126,14 +129,11 @@ def merge(method: Method, parts: dict[str, Any]) -> None:
 
 
 def export(method: Method, parts: dict[str, Any]) -> None:
-    """The whole model becomes an ONNX file that predicts the same; the exporter makes sure of it."""
-    from repnext_mm.export import ExportOptions, export_model
+    """The whole model becomes an ONNX file that predicts the same."""
+    from sweep.exporting import export as export_whole  # packages that the other steps do not need
 
-    model = randomize(_inner(parts['untrained'])).float()
-    model.eval()
-    shape = (method.size, method.size)
-    with TemporaryDirectory() as folder:
-        export_model(model, Path(folder) / 'model.onnx', options=ExportOptions(shape=shape))
+    model = narrow_model(method, parts['cfg']) or parts['untrained']
+    parts['compared'] = export_whole(method, _inner(model))
 
 
 DO: dict[str, Callable[[Method, dict[str, Any]], None]] = dict(

@@ -201,6 +201,7 @@ def known(check: Callable[[Any], None], part: Any) -> bool:
 
 DECIDING_LAYERS = {
     'BFP',
+    'BaseMergeCell',
     'DeformConv2d',
     'DeformConv2dPack',
     'ModulatedDeformConv2d',

@@ -7,6 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import box_iou
 
@@ -171,6 +172,29 @@ def score_voting(
     return torch.cat([voted, det_bboxes[:, 4:]], 1), det_labels
 
 
+def prototype_masks(
+    self: Any,
+    mask_preds: Tensor,
+    bboxes: Tensor,
+    img_meta: Any,
+    rescale: bool,
+    cfg: Any = None,
+) -> Tensor:
+    """The masks ``(K, H, W)`` of a ``YOLACTProtonet``, whose sizes mmdet computes in NumPy.
+
+    Args:
+        self: mmdet's module.
+        mask_preds: ``(K, h, w)``, cropped to their boxes.
+        bboxes: Unused.
+        img_meta: Of the image, which has its original size.
+        rescale: Unused, for that size is the image's.
+        cfg: With ``mask_thr``; None for that of the module.
+    """
+    cfg = self.test_cfg if cfg is None else cfg
+    size = tuple(img_meta['ori_shape'])
+    return F.interpolate(mask_preds[None], size, mode='bilinear')[0] > cfg.mask_thr
+
+
 OTHER_FUNCTIONS: dict[str, Callable] = {
     'mmdet.models.utils.misc:filter_scores_and_topk': filter_scores_and_topk,
     'mmdet.models.layers.matrix_nms:mask_matrix_nms': mask_matrix_nms,
@@ -183,6 +207,7 @@ OTHER_FUNCTIONS: dict[str, Callable] = {
 
 OTHER_METHODS: dict[str, Callable] = {
     'mmdet.models.roi_heads.mask_heads.fcn_mask_head:FCNMaskHead._predict_by_feat_single': small_masks,
+    'mmdet.models.dense_heads.yolact_head:YOLACTProtonet._predict_by_feat_single': prototype_masks,
     'mmdet.models.dense_heads.paa_head:PAAHead.score_voting': score_voting,
 }
 """Likewise of classes."""

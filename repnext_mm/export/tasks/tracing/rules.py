@@ -80,6 +80,12 @@ def split(tensor: Tensor, sizes: Any, dim: int = 0, **kwargs: Any) -> tuple[Tens
     return torch.functional.split(tensor, sizes, dim)
 
 
+def view(tensor: Tensor, *shape: Any) -> Tensor:
+    """``tensor.view``, also of channels that lie last in memory, as images have them here."""
+    whole = shape and isinstance(shape[0], torch.dtype)
+    return tensor.view(*shape) if whole else tensor.reshape(*shape)
+
+
 def best_places(
     tensor: Tensor,
     k: Any,
@@ -161,6 +167,20 @@ def _holds_tensors(data: Any) -> bool:
     )
 
 
+def largest_in_windows(
+    input: Tensor, kernel_size: Any, stride: Any = None, *args: Any, **kwargs: Any
+) -> Tensor:
+    """``F.max_pool2d`` with windows that a trace computes from two sizes: their ratio is a constant."""
+    kernel, step = (_constants(sides) for sides in (kernel_size, stride))
+    return F.max_pool2d(input, kernel, step, *args, **kwargs)
+
+
+def _constants(sides: Any) -> Any:
+    if isinstance(sides, list | tuple):
+        return tuple(int(side) for side in sides)
+    return None if sides is None else int(sides)
+
+
 def convolution(
     input: Tensor,
     weight: Tensor,
@@ -215,6 +235,7 @@ TENSOR_RULES: dict[Any, Rule] = {
     Tensor.split: split,
     torch.split: split,
     torch.functional.split: split,
+    Tensor.view: view,
     Tensor.topk: best_places,
     torch.topk: best_places,
     Tensor.__gt__: larger,
@@ -232,6 +253,8 @@ TENSOR_RULES: dict[Any, Rule] = {
     Tensor.__deepcopy__: lambda tensor, memo: tensor,
     F.adaptive_avg_pool2d: average_pool,
     F.adaptive_max_pool2d: maximum_pool,
+    F.max_pool2d: largest_in_windows,
+    torch.max_pool2d: largest_in_windows,
     F.conv2d: convolution,
     torch.conv2d: convolution,
     torch.diag: diagonal_matrix,
