@@ -12,6 +12,7 @@ from torch import nn
 from repnext_mm.export import ExportOptions, export_model
 from repnext_mm.export.exporter import Report
 from sweep.methods import Method
+from sweep.narrowing import LEAST_SIZE
 
 HEADS = ('bbox_head', 'roi_head', 'mask_head', 'rpn_head', 'panoptic_head', 'decode_head')
 """Parts of a model of which every layer may be one that predicts."""
@@ -24,9 +25,6 @@ RARE = -2.0
 
 SCORE_THRESHOLD = 0.01
 """Of two-stage detectors, whose classes share a sum of 1."""
-
-LEAST_SIZE = {'mmdet': 160, 'mmseg': 128}
-"""Height in pixels, so that the deepest maps have more than one."""
 
 
 def export(method: Method, model: nn.Module) -> dict[str, Any]:
@@ -54,7 +52,7 @@ def export(method: Method, model: nn.Module) -> dict[str, Any]:
     try:
         report = exported(model, options)
     except ValueError as error:
-        if 'static=True' not in str(error):
+        if not any(words in str(error) for words in ('static=True', 'itself cannot predict')):
             raise
         static = True
         report = exported(model, ExportOptions(shape=options.shape, static=True))
@@ -105,5 +103,6 @@ def _draw(layer: nn.Conv2d | nn.Linear, name: str, generator: torch.Generator) -
         scale = spread / weight[0].numel() ** 0.5
         weight.copy_(torch.randn(weight.shape, generator=generator) * scale)
     if bias is not None and (bias < RARE).any():
-        # SOLO's grids have thousands of cells, each with a mask.
-        bias.fill_(2 * RARE if len(bias) and name.endswith('conv_cls') else 0.0)
+        # The grids of SOLO's mask head have thousands of cells, each with a mask.
+        many = name.startswith('mask_head') and name.endswith('conv_cls')
+        bias.fill_(2 * RARE if many else 0.0)

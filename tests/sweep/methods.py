@@ -237,7 +237,6 @@ HEADS = [
         'mobilenet_v2/mobilenet-v2-d8_deeplabv3plus_4xb2-80k_cityscapes-512x1024',
         'nonlocal_net/nonlocal_r50-d8_4xb2-40k_cityscapes-512x1024',
         'ocrnet/ocrnet_r101-d8_4xb2-40k_cityscapes-512x1024',
-        'point_rend/pointrend_r50_4xb2-80k_cityscapes-512x1024',
         'poolformer/fpn_poolformer_s12_8xb4-40k_ade20k-512x512',
         'psanet/psanet_r50-d8_4xb2-40k_cityscapes-512x1024',
         'pspnet/pspnet_r50-d8_4xb2-40k_cityscapes-512x1024',
@@ -248,6 +247,8 @@ HEADS = [
         'twins/twins_pcpvt-s_fpn_fpnhead_8xb4-80k_ade20k-512x512',
         'upernet/upernet_r50_4xb2-40k_cityscapes-512x1024',
     ),
+    # It refines 8196 points.
+    *_segmentors('point_rend/pointrend_r50_4xb2-80k_cityscapes-512x1024', size=256),
     *_segmentors(
         'mobilenet_v3/mobilenet-v3-d8_lraspp_4xb4-320k_cityscapes-512x1024',
         strides=(4, 8, 8),

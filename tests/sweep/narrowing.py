@@ -1,6 +1,7 @@
 """Models with fewer channels: their graphs are the same, and computing them takes less time."""
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,6 +19,9 @@ KEPT = ('data_preprocessor', 'num_classes')
 WIDE = 64
 """Fewer channels than these stay as they are."""
 
+LEAST_SIZE = {'mmdet': 160, 'mmseg': 128}
+"""Height of the images in pixels, so that the deepest maps have more than one."""
+
 LEAST = 32
 """Channels that are left, since group norms have as many groups."""
 
@@ -30,7 +34,8 @@ def narrow_model(method: Method, cfg: Config) -> nn.Module | None:
         cfg: With the published widths.
     """
     model_cfg = Config(dict(model=narrow(copy.deepcopy(cfg.model).to_dict())))
-    batch = {key: values[:1] for key, values in batch_for(method).items()}
+    larger = replace(method, size=max(method.size, LEAST_SIZE[method.package]))
+    batch = {key: values[:1] for key, values in batch_for(larger).items()}
     try:
         model = build_model(model_cfg)
         model.init_weights()

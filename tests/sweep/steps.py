@@ -33,7 +33,7 @@ def examine(method: Method, steps: tuple[str, ...] = STEPS[:-1]) -> dict[str, An
 
     Args:
         method: One of :data:`sweep.methods.METHODS`.
-        steps: Of :data:`STEPS`, in their order.
+        steps: Of :data:`STEPS`, in their order. Models are built for all of them.
 
     Returns:
         For each step :data:`WORKS` or the reason; and ``seconds``, ``where`` with the lines of code of
@@ -44,12 +44,12 @@ def examine(method: Method, steps: tuple[str, ...] = STEPS[:-1]) -> dict[str, An
     init_default_scope(method.package)
     record: dict[str, Any] = dict(where={})
     parts: dict[str, Any] = {}
-    for step in steps:
+    for step in ('build', *(step for step in steps if step != 'build')):
         if step != 'build' and 'model' not in parts:
             break
         try:
             DO[step](method, parts)
-            record[step] = WORKS
+            record |= {step: WORKS} if step in steps else {}
         except Exception as error:
             record[step] = reason(error)
             record['where'][step] = places(error)

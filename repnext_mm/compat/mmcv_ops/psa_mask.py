@@ -34,11 +34,26 @@ def psamask_forward(
         half_h_mask: Rows of them above the pixel.
         half_w_mask: Columns of them left of the pixel.
     """
-    index, inside = _surroundings(input, h_mask, w_mask, half_h_mask, half_w_mask)
-    collected = input.flatten(2).gather(1, index.expand(num_, -1, -1)) * inside
+    output.copy_(attention(input, psa_type, (h_mask, w_mask), (half_h_mask, half_w_mask)))
+
+
+def attention(
+    weights: Tensor, psa_type: int, mask_size: tuple[int, int], half: tuple[int, int]
+) -> Tensor:
+    """The ``output`` ``(N, H * W, H, W)`` of :func:`psamask_forward`, by operations that a trace can follow.
+
+    Args:
+        weights: Around each pixel, ``(N, h_mask * w_mask, H, W)``.
+        psa_type: :data:`COLLECT` or :data:`DISTRIBUTE`.
+        mask_size: Height and width of the surroundings.
+        half: Rows of them above the pixel and columns left of it.
+    """
+    number, (height, width) = weights.shape[0], weights.shape[2:]
+    index, inside = _surroundings(weights, *mask_size, *half)
+    collected = weights.flatten(2).gather(1, index.expand(number, -1, -1)) * inside
     if psa_type == DISTRIBUTE:
         collected = collected.transpose(1, 2)
-    output.copy_(collected.reshape(output.shape))
+    return collected.reshape(number, height * width, height, width)
 
 
 def psamask_backward(
@@ -79,9 +94,9 @@ def _surroundings(
         Two tensors ``(H * W, H * W)``; the second axis is the pixel in the middle.
     """
     height, width = maps.shape[2:]
-    y = torch.arange(height, device=maps.device).repeat_interleave(width)
-    x = torch.arange(width, device=maps.device).repeat(height)
+    sides = (torch.arange(side, device=maps.device) for side in (height, width))
+    y, x = (grid.flatten() for grid in torch.meshgrid(*sides, indexing='ij'))
     rows = y[:, None] - y[None] + half_h
     columns = x[:, None] - x[None] + half_w
     inside = (rows >= 0) & (rows < h_mask) & (columns >= 0) & (columns < w_mask)
-    return torch.where(inside, rows * w_mask + columns, 0), inside
+    return (rows * w_mask + columns) * inside, inside

@@ -224,5 +224,8 @@ class Task(ABC, Generic[Reader, Prediction]):
 
 
 def to_bgr(image: np.ndarray) -> Tensor:
-    """An RGB image ``(H, W, 3)`` as OpenMMLab's pipelines give it: ``(3, H, W)``, BGR."""
-    return torch.from_numpy(image[:, :, ::-1].copy()).permute(2, 0, 1)
+    """An RGB image ``(H, W, 3)`` as OpenMMLab's pipelines give it: ``(3, H, W)``, BGR.
+
+    It lies in memory so, for some heads ``view`` what convolutions make of it.
+    """
+    return torch.from_numpy(image[:, :, ::-1].transpose(2, 0, 1).copy())

@@ -9,8 +9,10 @@ from unittest.mock import patch
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.modules.utils import _pair
 from torchvision.ops import box_iou
 
+from repnext_mm.compat.mmcv_ops.psa_mask import attention
 from repnext_mm.export.tasks import boxes as tensor_boxes
 from repnext_mm.export.tasks.detection import check_nms
 from repnext_mm.export.tasks.ranking import best_first
@@ -195,11 +197,18 @@ def prototype_masks(
     return F.interpolate(mask_preds[None], size, mode='bilinear')[0] > cfg.mask_thr
 
 
+def psa_mask(input: Tensor, psa_type: int, mask_size: Any) -> Tensor:
+    """mmcv's masks of PSANet ``(N, H * W, H, W)``, with its arguments."""
+    height, width = _pair(mask_size)
+    return attention(input, psa_type, (height, width), ((height - 1) // 2, (width - 1) // 2))
+
+
 OTHER_FUNCTIONS: dict[str, Callable] = {
     'mmdet.models.utils.misc:filter_scores_and_topk': filter_scores_and_topk,
     'mmdet.models.layers.matrix_nms:mask_matrix_nms': mask_matrix_nms,
     'mmdet.structures.mask.utils:mask2bbox': mask2bbox,
     'mmcv.ops.nms:batched_nms': nms_of_classes,
+    'mmcv.ops.psa_mask:psa_mask': psa_mask,
     'mmcv.ops.deform_conv:deform_conv2d': deformable.deform_conv2d,
     'mmcv.ops.modulated_deform_conv:modulated_deform_conv2d': deformable.modulated_deform_conv2d,
 }
