@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import onnxruntime
 import pytest
 import torch
 import torch.nn.functional as F
@@ -103,6 +104,18 @@ def test_deformable_convolutions_are_those_of_torchvision(options, deform_groups
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.distribution
+def test_offsets_of_a_finer_map_are_read_as_mmcv_does():
+    from mmcv.ops.modulated_deform_conv import modulated_deform_conv2d
+
+    x, weight, bias = numbers(2, 4, 5, 6), numbers(4, 4, 3, 3, seed=1) - 0.5, numbers(4, seed=2)
+    offset, mask = numbers(2, 18, 9, 11, seed=3) * 4 - 2, numbers(2, 9, 9, 11, seed=4)
+    given = (x, offset, mask, weight, bias, 1, 1, 1, 1, 1)
+    expected = modulated_deform_conv2d(*given)
+    found = deformable.modulated_deform_conv2d(*given)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
 def decide(x: torch.Tensor) -> torch.Tensor:
     """Code as it stands in mmdet: decisions in Python, and slices that are changed in place."""
     (x,) = x.split([len(x)], 0)
@@ -129,7 +142,6 @@ class Decisions(nn.Module):
 
 def in_onnx(module: nn.Module, example: torch.Tensor, path) -> object:
     """The module as a function of ONNX Runtime, for any number of rows."""
-    import onnxruntime
 
     with torch.no_grad():
         torch.onnx.export(
@@ -184,6 +196,48 @@ def test_masks_of_prototypes_are_those_of_mmdet():
     expected = YOLACTProtonet._predict_by_feat_single(module, *given)
     assert torch.equal(functions.prototype_masks(module, *given), expected)
     assert 0 < expected.sum() < expected.numel()
+
+
+@pytest.mark.distribution
+def test_operators_have_the_arguments_of_mmcv():
+    from mmcv.ops.carafe import carafe
+    from mmcv.ops.masked_conv import masked_conv2d
+    from mmcv.ops.psa_mask import psa_mask
+
+    maps, mask = numbers(1, 4, 6, 7), (numbers(1, 6, 7) > 0.4).float()
+    kernel, bias = numbers(3, 4, 3, 3, seed=1), numbers(3, seed=2)
+    pairs = [
+        (functions.masked_conv2d, masked_conv2d, (maps, mask, kernel, bias, 1)),
+        (functions.reassembled, carafe, (maps, numbers(1, 18, 12, 14), 3, 2, 2)),
+        *((functions.psa_mask, psa_mask, (numbers(1, 15, 6, 7), kind, (3, 5))) for kind in (0, 1)),
+    ]
+    for stand_in, operator, given in pairs:
+        torch.testing.assert_close(stand_in(*given), operator(*given))
+
+
+class Windows(nn.Module):
+    """The largest values in windows that two sizes decide."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with without_decisions():
+            half = x[:, :, ::2].shape[2]
+            return F.max_pool2d(x, (x.shape[2] // half, 1), (x.shape[2] // half, 1))
+
+
+@pytest.mark.filterwarnings('ignore')
+def test_windows_of_computed_sizes(tmp_path):
+    torch.onnx.export(
+        Windows(),
+        (numbers(1, 1, 4, 3),),
+        tmp_path / 'model.onnx',
+        input_names=['x'],
+        dynamic_axes={'x': {2: 'height'}},
+        dynamo=False,
+    )
+    session = onnxruntime.InferenceSession(tmp_path / 'model.onnx')
+    x = numbers(1, 1, 8, 3)
+    (found,) = session.run(None, {'x': x.numpy()})
+    assert torch.equal(torch.from_numpy(found), F.max_pool2d(x, (2, 1)))
 
 
 def test_channels_that_lie_last_can_be_viewed():

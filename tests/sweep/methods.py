@@ -64,7 +64,6 @@ ONE_STAGE = _detectors(
     'centernet/centernet-update_r50_fpn_8xb8-amp-lsj-200e_coco',
     'condinst/condinst_r50_fpn_ms-poly-90k_coco_instance',
     'ddod/ddod_r50_fpn_1x_coco',
-    'dyhead/atss_r50_fpn_dyhead_1x_coco',
     'fcos/fcos_r50-caffe_fpn_gn-head_1x_coco',
     'fcos/fcos_r50-caffe_fpn_gn-head-center-normbbox-centeronreg-giou_1x_coco',
     'foveabox/fovea_r50_fpn_4xb4-1x_coco',
@@ -105,6 +104,10 @@ ONE_STAGE = _detectors(
     'yolo/yolov3_d53_8xb8-320-273e_coco',
     'yolof/yolof_r50-c5_8xb8-1x_coco',
     'yolox/yolox_s_8xb8-300e_coco',
+)
+
+DYNAMIC_HEAD = _detectors(
+    'dyhead/atss_r50_fpn_dyhead_1x_coco', changes={'neck.1.num_blocks': 1}
 )
 
 WITHOUT_MASKS = _detectors('rtmdet/rtmdet_tiny_8xb32-300e_coco', masks=False)
@@ -292,6 +295,7 @@ METHODS = {
     f'{method.package}/{method.name}': method
     for method in [
         *ONE_STAGE,
+        *DYNAMIC_HEAD,
         *WITHOUT_MASKS,
         *SINGLE_SHOT,
         *HOURGLASS,

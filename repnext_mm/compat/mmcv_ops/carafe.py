@@ -34,7 +34,7 @@ def carafe_forward(
         scale_factor: By which height and width grow.
     """
     rfeatures.copy_(features)
-    output.copy_(_reassembled(features, masks, kernel_size, group_size, scale_factor))
+    output.copy_(reassembled(features, masks, kernel_size, group_size, scale_factor))
 
 
 def carafe_backward(
@@ -73,7 +73,7 @@ def carafe_naive_forward(
     scale_factor: int,
 ) -> None:
     """:func:`carafe_forward` without what it keeps."""
-    output.copy_(_reassembled(features, masks, kernel_size, group_size, scale_factor))
+    output.copy_(reassembled(features, masks, kernel_size, group_size, scale_factor))
 
 
 def carafe_naive_backward(
@@ -88,7 +88,7 @@ def carafe_naive_backward(
 ) -> None:
     """The gradients of :func:`carafe_naive_forward`; writes into the last two tensors."""
     reassemble = partial(
-        _reassembled,
+        reassembled,
         kernel_size=kernel_size,
         group_size=group_size,
         scale_factor=scale_factor,
@@ -98,7 +98,7 @@ def carafe_naive_backward(
     grad_masks.copy_(found[1])
 
 
-def _reassembled(
+def reassembled(
     features: Tensor, masks: Tensor, kernel_size: int, group_size: int, scale_factor: int
 ) -> Tensor:
     """The sum over the neighbourhood, tap by tap, so that no map is held for each of them."""

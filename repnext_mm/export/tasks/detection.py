@@ -202,6 +202,7 @@ def known(check: Callable[[Any], None], part: Any) -> bool:
 DECIDING_LAYERS = {
     'BFP',
     'BaseMergeCell',
+    'CARAFEPack',
     'DeformConv2d',
     'DeformConv2dPack',
     'ModulatedDeformConv2d',

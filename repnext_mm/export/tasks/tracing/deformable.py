@@ -3,6 +3,7 @@
 Source: arXiv 1703.06211, equation 2, and with masks arXiv 1811.11168, equation 1.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -45,8 +46,9 @@ def modulated_deform_conv2d(
 
     Args:
         input: ``(N, C, H, W)``.
-        offset: ``(N, 2 * deform_groups * taps, H', W')``: for each tap of the kernel down and across.
-        mask: ``(N, deform_groups * taps, H', W')``; None for ones.
+        offset: ``(N, 2 * deform_groups * taps, H', W')``, or larger: for each tap of the kernel down and
+            across.
+        mask: ``(N, deform_groups * taps, H', W')``, or larger; None for ones.
         weight: ``(C', C / groups, kH, kW)``.
         bias: ``(C',)``.
         stride: Of the regular grid, like the padding and the dilation: down and across, or both.
@@ -60,7 +62,19 @@ def modulated_deform_conv2d(
     """
     taps, across_taps = int(weight.shape[2]) * int(weight.shape[3]), int(weight.shape[3])
     number, channels = input.shape[:2]
-    height, width = offset.shape[2:]
+    height, width = size = [
+        (side + 2 * pad - step * (int(along) - 1) - 1) // jump + 1
+        for side, along, jump, pad, step in zip(
+            input.shape[2:],
+            weight.shape[2:],
+            _pair(stride),
+            _pair(padding),
+            _pair(dilation),
+            strict=True,
+        )
+    ]
+    offset = _of_size(offset, 2 * deform_groups * taps, size)
+    mask = None if mask is None else _of_size(mask, deform_groups * taps, size)
     moves = offset.reshape(number * deform_groups, taps, 2, height, width)
     parts = input.reshape(number * deform_groups, channels // deform_groups, *input.shape[2:])
     rows = _grid(height, _pair(stride)[0], _pair(padding)[0], offset).unsqueeze(1)
@@ -83,6 +97,17 @@ def modulated_deform_conv2d(
     outputs = weight.reshape(groups, weight.shape[0] // groups, -1) @ values
     outputs = outputs.reshape(number, weight.shape[0], height, width)
     return outputs if bias is None else outputs + bias.reshape(1, -1, 1, 1)
+
+
+def _of_size(maps: Tensor, channels: int, size: Sequence[Any]) -> Tensor:
+    """Maps ``(N, channels, *size)``: of larger ones the first values, as mmcv's operator reads them.
+
+    DyHead gives the offsets of a finer level to a coarser one.
+    """
+    if all(int(own) == int(side) for own, side in zip(maps.shape[2:], size, strict=True)):
+        return maps
+    count = channels * size[0] * size[1]
+    return maps.flatten(1)[:, :count].reshape(-1, channels, *size)
 
 
 def _grid(length: int, stride: int, padding: int, like: Tensor) -> Tensor:

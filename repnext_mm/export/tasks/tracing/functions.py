@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.modules.utils import _pair
 from torchvision.ops import box_iou
 
+from repnext_mm.compat.mmcv_ops.carafe import reassembled
 from repnext_mm.compat.mmcv_ops.psa_mask import attention
 from repnext_mm.export.tasks import boxes as tensor_boxes
 from repnext_mm.export.tasks.detection import check_nms
@@ -203,12 +204,21 @@ def psa_mask(input: Tensor, psa_type: int, mask_size: Any) -> Tensor:
     return attention(input, psa_type, (height, width), ((height - 1) // 2, (width - 1) // 2))
 
 
+def masked_conv2d(
+    features: Tensor, mask: Tensor, weight: Tensor, bias: Tensor, padding: Any = 0, stride: Any = 1
+) -> Tensor:
+    """mmcv's convolution ``(1, C, H, W)`` where a mask ``(1, H, W)`` is above 0, and 0 elsewhere."""
+    return F.conv2d(features, weight, bias, stride, padding) * (mask > 0)[:, None]
+
+
 OTHER_FUNCTIONS: dict[str, Callable] = {
     'mmdet.models.utils.misc:filter_scores_and_topk': filter_scores_and_topk,
     'mmdet.models.layers.matrix_nms:mask_matrix_nms': mask_matrix_nms,
     'mmdet.structures.mask.utils:mask2bbox': mask2bbox,
     'mmcv.ops.nms:batched_nms': nms_of_classes,
     'mmcv.ops.psa_mask:psa_mask': psa_mask,
+    'mmcv.ops.carafe:carafe': reassembled,
+    'mmcv.ops.masked_conv:masked_conv2d': masked_conv2d,
     'mmcv.ops.deform_conv:deform_conv2d': deformable.deform_conv2d,
     'mmcv.ops.modulated_deform_conv:modulated_deform_conv2d': deformable.modulated_deform_conv2d,
 }
