@@ -15,7 +15,7 @@ from repnext_mm.export.formats import FORMATS, check_format, format_of, settled
 from repnext_mm.export.options import ExportOptions
 from repnext_mm.export.overflow import check_activations
 from repnext_mm.export.preparation import ReadyModel, prepare
-from repnext_mm.export.proof import prove
+from repnext_mm.export.proof import check_prediction, prove
 from repnext_mm.export.targets import TARGETS, require_taken
 from repnext_mm.export.tasks import task_of
 from repnext_mm.files import check_new_folder, check_place, replaced, replaced_folder
@@ -92,6 +92,7 @@ def export_model(
         options = replace(options, form=choice.form)
         metadata |= dict(choice=choice.to_json())
     ready = prepare(model, cfg, options, dataset_meta, **metadata)
+    check_prediction(ready.task, ready.model, ready.job.graph, ready.images[0])
     if options.half:
         check_activations(ready.task, ready.float_subject, ready.images)
     with replaced_folder(path) if row.folder else replaced(path) as draft:

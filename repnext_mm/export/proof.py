@@ -58,6 +58,21 @@ def prove(
     return comparisons
 
 
+def check_prediction(task: Task, model: nn.Module, graph: ExportGraph, image: np.ndarray) -> None:
+    """Makes sure that there will be something to compare with, before a file is written.
+
+    Args:
+        task: Of the file.
+        model: As for :func:`prove`.
+        graph: The module to trace.
+        image: ``(H, W, 3)`` uint8.
+
+    Raises:
+        ValueError: If the model's own code cannot predict.
+    """
+    _expected(task, task.subject(model, graph), image)
+
+
 @contextmanager
 def running(place: str, remedy: str = 'static=True') -> Iterator[None]:
     """Says where a file does not run, and the option that asks less of it.

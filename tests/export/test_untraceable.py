@@ -43,7 +43,10 @@ def missing(x):
     [
         (torch.linalg.pinv, r'linalg_pinv.*not supported'),
         (pool, r'adaptive pooling, since output_size is not constant'),
-        (missing, r"cannot be traced \(AttributeError: 'Tensor' object has no attribute 'nothing'\)"),
+        (
+            missing,
+            r"cannot be traced \(AttributeError: 'Tensor' object has no attribute 'nothing'\)",
+        ),
     ],
 )
 def test_the_operator_and_the_remedy_are_named(compute, words, tmp_path):

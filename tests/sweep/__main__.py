@@ -64,10 +64,12 @@ def main() -> int:
         for method, record in run_all(chosen, steps, args.limit, args.jobs, examine):
             name = f'{method.package}/{method.name}'
             earlier = records.get(name, {})
+            if 'export' in record:
+                earlier.pop('compared', None)
             where = {s: p for s, p in earlier.get('where', {}).items() if s not in record}
             records[name] = earlier | record | dict(where=where | record['where'])
             write_records(args.output, records)
-            bad = {step: record[step] for step in steps if record.get(step, WORKS) != WORKS}
+            bad = {step: record[step] for step in STEPS if record.get(step, WORKS) != WORKS}
             print(f'{record["seconds"]:6.1f} s  {name}  {bad or WORKS}', flush=True)
     for table in (totals(records), failures(records), by_method(records, steps_in(records))):
         print('\n'.join(['', *table]))

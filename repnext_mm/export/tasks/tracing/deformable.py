@@ -62,17 +62,7 @@ def modulated_deform_conv2d(
     """
     taps, across_taps = int(weight.shape[2]) * int(weight.shape[3]), int(weight.shape[3])
     number, channels = input.shape[:2]
-    height, width = size = [
-        (side + 2 * pad - step * (int(along) - 1) - 1) // jump + 1
-        for side, along, jump, pad, step in zip(
-            input.shape[2:],
-            weight.shape[2:],
-            _pair(stride),
-            _pair(padding),
-            _pair(dilation),
-            strict=True,
-        )
-    ]
+    height, width = size = _output_size(input, weight, stride, padding, dilation)
     offset = _of_size(offset, 2 * deform_groups * taps, size)
     mask = None if mask is None else _of_size(mask, deform_groups * taps, size)
     moves = offset.reshape(number * deform_groups, taps, 2, height, width)
@@ -97,6 +87,19 @@ def modulated_deform_conv2d(
     outputs = weight.reshape(groups, weight.shape[0] // groups, -1) @ values
     outputs = outputs.reshape(number, weight.shape[0], height, width)
     return outputs if bias is None else outputs + bias.reshape(1, -1, 1, 1)
+
+
+def _output_size(
+    input: Tensor, weight: Tensor, stride: Any, padding: Any, dilation: Any
+) -> list[Any]:
+    """Height and width of what a convolution puts out."""
+    geometry = zip(_pair(stride), _pair(padding), _pair(dilation), strict=True)
+    return [
+        (side + 2 * pad - step * (int(taps) - 1) - 1) // jump + 1
+        for side, taps, (jump, pad, step) in zip(
+            input.shape[2:], weight.shape[2:], geometry, strict=True
+        )
+    ]
 
 
 def _of_size(maps: Tensor, channels: int, size: Sequence[Any]) -> Tensor:
