@@ -13,7 +13,7 @@ from repnext_mm.export.onnx_graph import without_choices_of_rank
 from repnext_mm.export.options import ExportOptions
 from repnext_mm.export.size_free import SubsamplingBySlicing
 from repnext_mm.export.tasks import Task
-from repnext_mm.export.untraceable import writing
+from repnext_mm.export.untraceable import check_standard, writing
 from repnext_mm.export.writers import coreml, executorch, litert, ncnn
 from repnext_mm.runtime.pairs import UNKNOWN, WEIGHTS_KEY, bind_weights
 from repnext_mm.runtime.spec import KEY
@@ -63,6 +63,7 @@ def write_onnx(job: Job, path: Path) -> None:
             dynamo=False,
         )
     model = onnx.load(str(path))
+    check_standard(model, job.spec.part, job.dynamic)
     without_choices_of_rank(model)
     model.producer_name = 'repnext_mm'
     entry = model.metadata_props.add()

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from torch.onnx.errors import OnnxExporterError
 
@@ -31,6 +32,26 @@ def writing(part: str, dynamic: bool) -> Iterator[None]:
         text = ' '.join(str(error).split())
         what = f'its code cannot be traced ({type(error).__name__}: {text})'
         raise ValueError(_message(part, dynamic, what)) from error
+
+
+def check_standard(model: Any, part: str, dynamic: bool) -> None:
+    """Makes sure that a graph has no operators of mmcv or of others, which no runtime here has.
+
+    Args:
+        model: ``onnx.ModelProto``.
+        part: As for :func:`writing`.
+        dynamic: Likewise.
+
+    Raises:
+        ValueError: The message names one of them.
+    """
+    for node in model.graph.node:
+        if node.domain:
+            name = f'{node.domain}::{node.op_type}'
+            place = node.name.strip('/').replace('/', '.')
+            raise ValueError(
+                _message(part, dynamic, f'{name}, in {place}, is no standard operator')
+            )
 
 
 def _message(part: str, dynamic: bool, reason: str) -> str:

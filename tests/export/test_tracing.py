@@ -199,6 +199,7 @@ def test_masks_of_prototypes_are_those_of_mmdet():
 
 
 @pytest.mark.distribution
+@pytest.mark.filterwarnings('ignore:This overload of addmm:UserWarning')
 def test_operators_have_the_arguments_of_mmcv():
     from mmcv.ops.carafe import carafe
     from mmcv.ops.masked_conv import masked_conv2d

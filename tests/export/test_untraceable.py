@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from onnx import helper
 from torch import nn
 
-from repnext_mm.export.untraceable import writing
+from repnext_mm.export.untraceable import check_standard, writing
 
 
 class Neck(nn.Module):
@@ -55,3 +56,15 @@ def test_the_operator_and_the_remedy_are_named(compute, words, tmp_path):
     with pytest.raises(ValueError, match=r'^the neck .*; choose another') as caught:
         write(compute, tmp_path, part='neck', dynamic=False)
     assert '\n' not in str(caught.value)
+
+
+def test_operators_of_others_are_named():
+    own = helper.make_node('Relu', ['x'], ['y'], name='/head/Relu')
+    other = helper.make_node('MMCVThing', ['y'], ['z'], name='/head/Thing', domain='mmcv')
+    models = [
+        helper.make_model(helper.make_graph(nodes, 'graph', [], []))
+        for nodes in ([own], [own, other])
+    ]
+    check_standard(models[0], 'model', dynamic=True)
+    with pytest.raises(ValueError, match=r'mmcv::MMCVThing, in head\.Thing, .*backbone-neck'):
+        check_standard(models[1], 'model', dynamic=True)
