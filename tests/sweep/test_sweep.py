@@ -3,12 +3,17 @@
 import importlib.util
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from repnext_mm.export.comparison import Comparison
 from sweep.document import PAGE, page
+from sweep.exporting import summary
 from sweep.methods import METHODS, Method
+from sweep.narrowing import narrow
 from sweep.results import by_method, failures, read_records, totals, write_records
 from sweep.running import run_all
 from sweep.steps import STEPS, WORKS, examine
@@ -56,6 +61,21 @@ def test_methods_that_hang_or_die_end_nothing_else():
     assert found['works']['train'] == found['works_too']['train'] == WORKS
     assert found['dies']['train'] == 'exit 3'
     assert found['hangs']['build'] == 'took longer than 1.5 s'
+
+
+def test_channels_become_fewer_and_nothing_else():
+    cfg = dict(num_classes=80, in_channels=[256, 1024], head=dict(feat_channels=16, size=128))
+    fewer = dict(num_classes=80, in_channels=[32, 128], head=dict(feat_channels=16, size=128))
+    assert narrow(cfg) == fewer
+
+
+def test_where_nothing_is_found_nothing_was_compared():
+    rows = [Comparison('64x64', dict(boxes=value), dict(boxes=1.0), 3) for value in (0.0, 0.25)]
+    found = summary(SimpleNamespace(comparisons=rows))
+    assert found == dict(objects=[3, 3], differences=dict(boxes=0.25))
+    nothing = [replace(row, count=0) for row in rows]
+    with pytest.raises(ArithmeticError, match='finds nothing'):
+        summary(SimpleNamespace(comparisons=nothing))
 
 
 def test_tables_count_and_name_what_does_not_work(tmp_path):
