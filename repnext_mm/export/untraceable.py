@@ -9,7 +9,14 @@ from torch.onnx.errors import OnnxExporterError
 
 from repnext_mm.export.options import WHOLE
 
-RAW = (AttributeError, TypeError, LookupError, AssertionError, NotImplementedError, RuntimeError)
+ERRORS_OF_A_TRACE = (
+    AttributeError,
+    TypeError,
+    LookupError,
+    AssertionError,
+    NotImplementedError,
+    RuntimeError,
+)
 """What code raises in a trace that was not made for one."""
 
 
@@ -28,7 +35,7 @@ def writing(part: str, dynamic: bool) -> Iterator[None]:
         yield
     except OnnxExporterError as error:
         raise ValueError(_message(part, dynamic, obstacle(str(error)))) from error
-    except RAW as error:
+    except ERRORS_OF_A_TRACE as error:
         text = ' '.join(str(error).split())
         what = f'its code cannot be traced ({type(error).__name__}: {text})'
         raise ValueError(_message(part, dynamic, what)) from error
