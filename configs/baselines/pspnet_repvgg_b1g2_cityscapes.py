@@ -1,6 +1,6 @@
 # pspnet_repnext_tiny_cityscapes with RepVGG-B1g2 instead, all of its last two stages dilated.
 _base_ = '../pspnet_repnext_tiny_cityscapes.py'
-published = 'https://download.openmmlab.com/mmclassification/v0/repvgg/repvgg-'
+published = 'https://mmassets.onedl.ai/mmclassification/v0/repvgg/repvgg-'
 checkpoint = published + 'B1g2_8xb32_in1k_20221213-ae6428fd.pth'
 norm = dict(type='SyncBN', requires_grad=True)
 

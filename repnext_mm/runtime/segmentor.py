@@ -92,7 +92,10 @@ class Segmentor(ExportedNetwork):
 
     def _whole_images(self, sources: Any) -> Iterator[np.ndarray]:
         for pixels, prepared, scores in self.pass_all(sources):
-            yield self._labels([(0, scores)], prepared.image.shape[:2], pixels.shape[:2])
+            old, new = prepared.image.shape[:2], pixels.shape[:2]
+            if old == new:  # once is enough, and nothing of all classes has the size of the image
+                old = scores.shape[1:]
+            yield self._labels([(0, self.resize(scores, old))], old, new)
 
     def _by_windows(self, sources: Any) -> Iterator[np.ndarray]:
         for source in sources:
@@ -122,12 +125,16 @@ class Segmentor(ExportedNetwork):
 
     def _strips(self, resized: np.ndarray) -> Iterator[Strip]:
         if self.window is None:
-            return iter([(0, self.run([resized])[0])])
+            return iter([(0, self._scores(resized))])
         if self.details.argmax:
             raise ValueError(
                 'windows need logits: export with argmax=False, or test the image whole'
             )
-        return strips_of(resized, self.window, lambda part: self.run([part])[0])
+        return strips_of(resized, self.window, self._scores)
+
+    def _scores(self, resized: np.ndarray) -> np.ndarray:
+        """Logits ``(C, H', W')`` or labels ``(1, H', W')`` of an image of the network's size."""
+        return self.resize(self.run([resized])[0], resized.shape[:2])
 
     def split(self, outputs: Outputs, count: int) -> list[Outputs]:
         """Labels get an axis in front, as logits have one."""
@@ -137,13 +144,13 @@ class Segmentor(ExportedNetwork):
         return [{name: values[None] for name, values in part.items()} for part in parts]
 
     def read_outputs(self, outputs: Outputs, fitted: Prepared, resized: np.ndarray) -> np.ndarray:
-        """Logits ``(C, H', W')`` or labels ``(1, H', W')`` of the resized image."""
+        """Logits ``(C, h, w)`` or labels ``(1, h, w)`` of what the file was given, without padding."""
         (scores,) = outputs.values()
         height, width = (
             round(side * factor)
             for side, factor in zip(resized.shape[:2], fitted.scale[::-1], strict=True)
         )
-        return self.resize(scores[:, :height, :width], resized.shape[:2])  # without what was added
+        return scores[:, :height, :width]
 
     def resize(self, scores: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
         """Logits bilinearly, labels to the nearest; ``(C, H, W)``."""
