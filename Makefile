@@ -71,10 +71,10 @@ audit:
 
 # $(1): distribution. A package that the database does not answer for counts as a failure.
 define ask-for-vulnerabilities
-	@echo "==> Asking pypi.org about the tested versions ($(1))"
+	@echo "==> Asking for known vulnerabilities of the tested versions ($(1))"
 	@$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip -r requirements/constraints-$(1).txt || \
 	  { echo "==> Not clean, or not audited ($(1)): a table above names what is vulnerable. Without" >&2; \
-	    echo "    one, pypi.org gave no answer, and nothing is known: ask again from another network." >&2; \
+	    echo "    one, there was no answer, and nothing is known: ask again from another network." >&2; \
 	    exit 1; }
 endef
 

@@ -61,11 +61,16 @@ def _bins(x: Tensor, output_size: Any) -> tuple[Any, Any]:
 
 def _windows(length: Any, bins: Any, device: torch.device) -> Tensor:
     """``(bins, longest)``: the positions of each window of adaptive pooling, the last one repeated."""
-    number = torch.arange(bins, device=device).unsqueeze(1)
-    start = torch.div(number * length, bins, rounding_mode='floor')
-    end = torch.div((number + 1) * length + bins - 1, bins, rounding_mode='floor')
+    start, end = _edges(length, bins, device)
     longest = length // bins + 2
     return torch.minimum(start + torch.arange(longest, device=device), end - 1)
+
+
+def _edges(length: Any, bins: Any, device: torch.device) -> tuple[Tensor, Tensor]:
+    """``(bins, 1)`` each: where the windows of adaptive pooling begin, and the positions behind their ends."""
+    number = torch.arange(bins, device=device).unsqueeze(1)
+    start = torch.div(number * length, bins, rounding_mode='floor')
+    return start, torch.div((number + 1) * length + bins - 1, bins, rounding_mode='floor')
 
 
 def averaging_matrix(length: int, bins: int, device: torch.device) -> Tensor:
@@ -76,9 +81,7 @@ def averaging_matrix(length: int, bins: int, device: torch.device) -> Tensor:
         bins: How many windows.
         device: Of the result.
     """
-    number = torch.arange(bins, device=device).unsqueeze(1)
-    start = torch.div(number * length, bins, rounding_mode='floor')
-    end = torch.div((number + 1) * length + bins - 1, bins, rounding_mode='floor')
+    start, end = _edges(length, bins, device)
     position = torch.arange(length, device=device).unsqueeze(0)
     inside = (position >= start) & (position < end)
     return inside.float() / (end - start).float()
