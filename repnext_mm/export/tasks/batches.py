@@ -1,12 +1,25 @@
 """Rows of several images in one list, with the number of the image of each: nothing depends on how
 many rows an image has, so that one graph takes any number of images."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from repnext_mm.export.tasks.boxes import batched_nms
+from repnext_mm.runtime.detector import COUNTS
+
+
+def axes_of_rows(names: Sequence[str], dynamic_batch: bool) -> dict[str, dict[int, str]]:
+    """The axes that stay open: the first of every output is the number of detections, or of images.
+
+    Args:
+        names: Of the outputs.
+        dynamic_batch: Whether the number of images stays open.
+    """
+    axes = {name: {0: 'detections'} for name in names}
+    return axes | ({COUNTS: {0: 'batch'}} if dynamic_batch else {})
 
 
 def best_of_each(scores: Tensor, images: Tensor, count: Tensor, limit: int) -> Tensor:

@@ -15,7 +15,7 @@ from repnext_mm.compat import require
 from repnext_mm.export.image_input import ImageInput
 from repnext_mm.export.options import DYNAMIC, ExportOptions
 from repnext_mm.export.tasks.base import ExportGraph
-from repnext_mm.export.tasks.batches import best_after_nms, best_of_each
+from repnext_mm.export.tasks.batches import axes_of_rows, best_after_nms, best_of_each
 from repnext_mm.export.tasks.boxes import BoxCoder, DeltaBoxCoder, DistanceBoxCoder, rows
 from repnext_mm.export.tasks.detection import DetectionTask, check_nms, decides, known, require_part
 from repnext_mm.export.tasks.ranking import best_first
@@ -83,9 +83,8 @@ class DenseGraph(nn.Module):
 
     @property
     def dynamic_axes(self) -> dict[str, dict[int, str]]:
-        """The first axis of every output is the number of detections, or of images."""
-        axes = {name: {0: 'detections'} for name in self.output_names}
-        return axes | ({COUNTS: {0: 'batch'}} if self.dynamic_batch else {})
+        """Those of :func:`~repnext_mm.export.tasks.batches.axes_of_rows`."""
+        return axes_of_rows(self.output_names, self.dynamic_batch)
 
     static_axes = dynamic_axes
 

@@ -16,7 +16,12 @@ from torch import Tensor, nn
 from repnext_mm.export.image_input import ImageInput
 from repnext_mm.export.options import DYNAMIC, ExportOptions
 from repnext_mm.export.tasks.base import ExportGraph
-from repnext_mm.export.tasks.batches import best_after_nms, first_of_each, image_of_each
+from repnext_mm.export.tasks.batches import (
+    axes_of_rows,
+    best_after_nms,
+    first_of_each,
+    image_of_each,
+)
 from repnext_mm.export.tasks.boxes import DeltaBoxCoder, RoIPooling, batched_nms, regions, rows
 from repnext_mm.export.tasks.detection import DetectionTask, check_nms, decides, known, require_part
 from repnext_mm.export.tasks.ranking import best_first
@@ -91,9 +96,8 @@ class TwoStageGraph(nn.Module):
 
     @property
     def dynamic_axes(self) -> dict[str, dict[int, str]]:
-        """The first axis of every output is the number of detections, or of images."""
-        axes = {name: {0: 'detections'} for name in self.output_names}
-        return axes | ({COUNTS: {0: 'batch'}} if self.dynamic_batch else {})
+        """Those of :func:`~repnext_mm.export.tasks.batches.axes_of_rows`."""
+        return axes_of_rows(self.output_names, self.dynamic_batch)
 
     static_axes = dynamic_axes
 
